@@ -1,0 +1,177 @@
+/**
+ * What a provider of speech-to-text, text generation or text-to-speech looks like to the conversation.
+ * Types only. Audio is G.711 μ-law, 8 kHz, mono on both sides; an adapter transcodes if its vendor must have something else.
+ *
+ * The rules for all three kinds of stream:
+ * - Opening one returns at once; parts arrive later, through the sink, never synchronously from the opening call.
+ * - A stream reports each failure once, as a part that carries a BvraiError, and never throws from its methods.
+ * - After `close`/`abort`, or once the context's signal has aborted, no more parts arrive and sockets and timers are released.
+ * - An adapter never retries and never fails over: that is the router's business.
+ */
+import type { Clock } from '../../core/clock.ts';
+import type { BvraiError } from '../../core/errors.ts';
+import type { Log } from '../../core/log.ts';
+
+/** Receives a stream's parts, in order. Must not throw. */
+export type Sink<Part> = (part: Part) => void;
+
+/** What every stream is given. */
+export interface StreamContext {
+  /** Bound to the call's correlation id. */
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Aborts when the call (or the generation) is over. */
+  readonly signal: AbortSignal;
+}
+
+// --- Speech to text -------------------------------------------------------------------------------------------
+
+export interface SttRequest {
+  readonly model?: string | undefined;
+  /** BCP 47, e.g. `en`. */
+  readonly language: string;
+  /** Phrases the caller is likely to say: key terms for a cloud recogniser, the grammar of the embedded one. */
+  readonly phrases: readonly string[];
+  /** The vendor's own options, passed through. */
+  readonly options?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface TranscribedWord {
+  readonly text: string;
+  /** Milliseconds of audio written to this stream before the word begins and ends. */
+  readonly startMs: number;
+  readonly endMs: number;
+  /** 0 to 1. */
+  readonly confidence: number;
+}
+
+export type SttPart =
+  | { readonly type: 'stream-opened' }
+  /** The recogniser's own voice detector heard speech begin. */
+  | { readonly type: 'speech-started' }
+  /** A guess that later parts replace. */
+  | { readonly type: 'transcript-interim'; readonly text: string; readonly confidence: number }
+  /**
+   * Text that will not change. Finals of one turn are to be joined by a space. `text` may be empty: the recogniser is done
+   * with the audio so far and heard no words. `speechFinal`: the recogniser itself holds that the caller has paused;
+   * `fromFinalize`: this answers a `speech-ended` hint.
+   */
+  | {
+      readonly type: 'transcript-final';
+      readonly text: string;
+      readonly confidence: number;
+      readonly words: readonly TranscribedWord[];
+      readonly speechFinal: boolean;
+      readonly fromFinalize: boolean;
+    }
+  /** No new words for a while, by word times (Deepgram's UtteranceEnd). */
+  | { readonly type: 'utterance-ended' }
+  /** The stream is dead; nothing follows. */
+  | { readonly type: 'stream-failed'; readonly error: BvraiError };
+
+export interface SttStream {
+  /** Takes caller audio; the bytes are only valid during the call. */
+  write(audio: Uint8Array): void;
+  /**
+   * What the local voice detector saw in the audio just written. `speech-started` may lag the true onset by up to 300 ms.
+   * `speech-ended` asks for the final transcript now (Deepgram: Finalize).
+   */
+  hint(voice: 'speech-started' | 'speech-ended'): void;
+  close(): void;
+}
+
+export interface SttProvider {
+  /** As in an agent's route, e.g. `deepgram`. */
+  readonly name: string;
+  open(request: SttRequest, sink: Sink<SttPart>, context: StreamContext): SttStream;
+}
+
+// --- Text generation -------------------------------------------------------------------------------------------
+
+export interface LlmMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
+/** A question callers ask, in some of the ways they ask it, and the agent's answer. */
+export interface QuestionAndAnswer {
+  readonly questions: readonly string[];
+  readonly answer: string;
+}
+
+export interface LlmRequest {
+  readonly model?: string | undefined;
+  readonly messages: readonly LlmMessage[];
+  /** The agent's prepared answers: the embedded responder speaks only these. Cloud models find them in the system message. */
+  readonly questionsAndAnswers: readonly QuestionAndAnswer[];
+  readonly maxOutputTokens: number;
+  readonly temperature?: number | undefined;
+  readonly options?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export type LlmPart =
+  | { readonly type: 'text-delta'; readonly text: string }
+  | { readonly type: 'usage-reported'; readonly inputTokens: number; readonly outputTokens: number }
+  /** The last part of a generation that went well. */
+  | { readonly type: 'generation-finished'; readonly reason: 'stop' | 'length' | 'content-filter' | 'tool-calls' }
+  /** The last part of one that did not. */
+  | { readonly type: 'generation-failed'; readonly error: BvraiError };
+
+export interface LlmStream {
+  /** Stops the generation; the request's socket sees it within one event-loop turn. */
+  abort(): void;
+}
+
+export interface LlmProvider {
+  readonly name: string;
+  generate(request: LlmRequest, sink: Sink<LlmPart>, context: StreamContext): LlmStream;
+}
+
+// --- Text to speech --------------------------------------------------------------------------------------------
+
+export interface TtsRequest {
+  readonly model?: string | undefined;
+  readonly voice?: string | undefined;
+  readonly language: string;
+  readonly options?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Which stretch of an audio chunk speaks which text. Spans are in order; their texts joined are the text spoken. */
+export interface SpokenSpan {
+  readonly text: string;
+  /** From the start of the chunk that carries the span. */
+  readonly startMs: number;
+  readonly durationMs: number;
+}
+
+export type TtsPart =
+  | {
+      readonly type: 'audio-chunk';
+      readonly utteranceId: string;
+      /** μ-law, 8 kHz. Owned by the receiver. */
+      readonly audio: Uint8Array;
+      /** Absent or empty when the vendor gives no alignment for this chunk. */
+      readonly spans?: readonly SpokenSpan[] | undefined;
+    }
+  /** All audio of the utterance has been delivered. */
+  | { readonly type: 'utterance-finished'; readonly utteranceId: string }
+  /** This utterance gets no more audio; the stream lives on. */
+  | { readonly type: 'utterance-failed'; readonly utteranceId: string; readonly error: BvraiError }
+  /** The stream is dead, and every unfinished utterance with it; nothing follows. */
+  | { readonly type: 'stream-failed'; readonly error: BvraiError };
+
+/** One per call. An utterance is one reply of the agent: several pieces of text, spoken in order. */
+export interface TtsStream {
+  /** Adds a clause of text (already speakable) to an utterance; the first piece begins it. */
+  speak(utteranceId: string, text: string): void;
+  /** No more text comes for this utterance: `utterance-finished` follows its last audio. */
+  finish(utteranceId: string): void;
+  /** Drops the utterance: none of its parts arrive from now on. */
+  cancel(utteranceId: string): void;
+  close(): void;
+}
+
+export interface TtsProvider {
+  readonly name: string;
+  open(request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext): TtsStream;
+}
