@@ -240,19 +240,20 @@ function isForThisPlatform(entry) {
   return !entry.libc || takes(entry.libc, fs.existsSync('/etc/alpine-release') ? 'musl' : 'glibc');
 }
 
-/** The npm that runs this script, else the one beside this Node: so packages are installed by the same Node. */
+/** The npm that runs this script, else the one on the PATH or beside this Node: always run by this very Node. */
 function npmCli() {
-  const candidates = [
-    process.env.npm_execpath,
-    path.join(path.dirname(process.execPath), '..', 'lib', 'node_modules', 'npm', 'bin', 'npm-cli.js'),
-    path.join(path.dirname(process.execPath), 'node_modules', 'npm', 'bin', 'npm-cli.js'),
-  ];
-  const found = candidates.find((file) => file && /npm-cli\.c?js$/.test(file) && fs.existsSync(file));
+  const onPath = (process.env.PATH || '').split(path.delimiter).map((folder) => path.join(folder, 'npm'));
+  const besideNode = path.join(path.dirname(process.execPath), 'node_modules', 'npm', 'bin', 'npm-cli.js');
+  const found = [process.env.npm_execpath, ...onPath, besideNode]
+    .filter((file) => file && fs.existsSync(file))
+    .map((file) => fs.realpathSync(file))
+    .find((file) => /npm-cli\.c?js$/.test(file));
   if (!found) throw new BootstrapFailure('npm was not found. Run this through npm, for example: npm run demo');
   return found;
 }
 
-const OFFLINE = /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT)\b/;
+const OFFLINE =
+  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT)\b/;
 
 function installFailure({ output, how }) {
   const offline = OFFLINE.exec(output);
@@ -306,20 +307,24 @@ function* sourceFiles(folder) {
   for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
     const file = path.join(folder, entry.name);
     if (entry.isDirectory()) yield* sourceFiles(file);
-    else if (/\.[cm]?tsx?$/.test(entry.name) && !/\.test\.ts$/.test(entry.name)) yield file;
+    else if (/\.[cm]?tsx?$/.test(entry.name) && !entry.name.endsWith('.test.ts')) yield file;
   }
 }
 
 /** A digest of everything the compiler's output depends on. By content: times lie after a checkout or a copy. */
 function wantedBuild() {
-  const files = ['src', 'bench'].flatMap((name) => [...sourceFiles(path.join(root, name))]).sort();
-  const parts = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'].map((name) => path.join(root, name));
+  const files = ['src', 'bench']
+    .flatMap((name) => [...sourceFiles(path.join(root, name))])
+    .sort((a, b) => (a < b ? -1 : 1));
+  const parts = ['tsconfig.json', 'tsconfig.build.json', 'package.json', 'package-lock.json'].map((name) =>
+    path.join(root, name),
+  );
   return digest([...parts, ...files].flatMap((file) => [path.relative(root, file), fs.readFileSync(file)]));
 }
 
 function removeAbandonedBuilds() {
   for (const name of fs.readdirSync(root)) {
-    if (/^\.dist-/.test(name)) fs.rmSync(path.join(root, name), { recursive: true, force: true });
+    if (name.startsWith('.dist-')) fs.rmSync(path.join(root, name), { recursive: true, force: true });
   }
 }
 
