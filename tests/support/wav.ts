@@ -43,7 +43,7 @@ export function parseWav(file: Uint8Array): Wav {
   let format = 0;
   let sampleRateHz = 0;
   let data: Uint8Array | undefined;
-  for (let at = 12; at + 8 <= file.byteLength && !data; ) {
+  for (let at = 12; at + 8 <= file.byteLength && !data;) {
     const length = view.getUint32(at + 4, true);
     if (tag(at) === 'fmt ') {
       format = view.getUint16(at + 8, true);

@@ -1,0 +1,113 @@
+import { BvraiError, unreachable } from '../../core/errors.ts';
+import { DEFAULT_VAD_SETTINGS, WINDOW_MS } from './vad.ts';
+import type { VadSettings, VadSink } from './vad.ts';
+
+/** By how much a model's probabilities trail the voice itself; measured, see README.md. */
+export interface ModelLag {
+  readonly onsetMs: number;
+  readonly offsetMs: number;
+}
+
+/**
+ * Where the gate stands. `onset`: windows sound like speech, but not yet for `minSpeechMs`.
+ * `pause`: speech has been reported, its windows went quiet, but not yet for `minSilenceMs`.
+ */
+type GateState =
+  | { readonly kind: 'silence' }
+  | { readonly kind: 'onset'; readonly startedAtMs: number; readonly speechMs: number }
+  | { readonly kind: 'speech'; readonly startedAtMs: number; readonly speechMs: number }
+  | { readonly kind: 'pause'; readonly startedAtMs: number; readonly speechMs: number; readonly silentFromMs: number };
+
+const SILENCE: GateState = { kind: 'silence' };
+
+/** Turns one probability a window into speech that starts and ends, with hysteresis. Pure: time is counted in windows. */
+export class SpeechGate {
+  readonly #settings: VadSettings;
+  readonly #lag: ModelLag;
+  readonly #sink: VadSink;
+  #state: GateState = SILENCE;
+  #positionMs = 0;
+  /** Speech cannot begin before the previous one ended. */
+  #endedAtMs = 0;
+
+  /** Throws `config.invalid` when the settings contradict each other. */
+  constructor(sink: VadSink, lag: ModelLag, settings: Partial<VadSettings> = {}) {
+    this.#sink = sink;
+    this.#lag = lag;
+    this.#settings = checked({ ...DEFAULT_VAD_SETTINGS, ...settings });
+  }
+
+  /** The end of the last window pushed. */
+  get positionMs(): number {
+    return this.#positionMs;
+  }
+
+  /** Takes the probability of speech (0 to 1) of the next window. */
+  push(probability: number): void {
+    const windowStartMs = this.#positionMs;
+    this.#positionMs += WINDOW_MS;
+    const state = this.#state;
+    switch (state.kind) {
+      case 'silence':
+        if (probability >= this.#settings.onThreshold) this.#begin(windowStartMs);
+        return;
+      case 'onset':
+        if (probability < this.#settings.offThreshold) this.#state = SILENCE;
+        else this.#onset(state.startedAtMs, state.speechMs + WINDOW_MS);
+        return;
+      case 'speech':
+        if (probability < this.#settings.offThreshold) this.#pause(state.startedAtMs, state.speechMs, windowStartMs);
+        else this.#continue(state.startedAtMs, state.speechMs + WINDOW_MS);
+        return;
+      case 'pause':
+        if (probability >= this.#settings.onThreshold) this.#continue(state.startedAtMs, state.speechMs + WINDOW_MS);
+        else this.#pause(state.startedAtMs, state.speechMs, state.silentFromMs);
+        return;
+      default:
+        unreachable(state);
+    }
+  }
+
+  #begin(windowStartMs: number): void {
+    this.#onset(Math.max(this.#endedAtMs, windowStartMs - this.#lag.onsetMs), WINDOW_MS);
+  }
+
+  #onset(startedAtMs: number, speechMs: number): void {
+    if (speechMs < this.#settings.minSpeechMs) {
+      this.#state = { kind: 'onset', startedAtMs, speechMs };
+      return;
+    }
+    this.#state = { kind: 'speech', startedAtMs, speechMs };
+    this.#sink.onEvent({ type: 'speech-started', atMs: startedAtMs, detectedAtMs: this.#positionMs });
+  }
+
+  #continue(startedAtMs: number, speechMs: number): void {
+    this.#state = { kind: 'speech', startedAtMs, speechMs };
+    this.#sink.onEvent({ type: 'speech-continued', startedAtMs, speechMs, detectedAtMs: this.#positionMs });
+  }
+
+  #pause(startedAtMs: number, speechMs: number, silentFromMs: number): void {
+    const atMs = Math.max(startedAtMs, silentFromMs - this.#lag.offsetMs);
+    if (this.#positionMs - atMs < this.#settings.minSilenceMs) {
+      this.#state = { kind: 'pause', startedAtMs, speechMs, silentFromMs };
+      return;
+    }
+    this.#state = SILENCE;
+    this.#endedAtMs = atMs;
+    this.#sink.onEvent({ type: 'speech-ended', startedAtMs, speechMs, atMs, detectedAtMs: this.#positionMs });
+  }
+}
+
+function checked(settings: VadSettings): VadSettings {
+  const { onThreshold, offThreshold, minSpeechMs, minSilenceMs } = settings;
+  if (!(offThreshold > 0 && offThreshold <= onThreshold && onThreshold <= 1)) {
+    throw new BvraiError(
+      'config.invalid',
+      `Voice activity needs 0 < off <= on <= 1, not ${offThreshold} and ${onThreshold}.`,
+    );
+  }
+  if (!(minSpeechMs >= 0 && minSilenceMs >= 0)) {
+    throw new BvraiError('config.invalid', 'Voice activity: minSpeechMs and minSilenceMs must not be negative.');
+  }
+  return settings;
+}
