@@ -1,0 +1,353 @@
+/** ElevenLabs as a voice: one WebSocket per call, opened early, and on it one context per utterance. */
+import type { Timer } from '../../../core/clock.ts';
+import { BvraiError } from '../../../core/errors.ts';
+import { DEFAULT_CONNECT_TIMEOUT_MS, ProviderSocket } from '../socket.ts';
+import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
+import {
+  CLOSE_SOCKET,
+  PROVIDER,
+  addText,
+  beginContext,
+  closeContext,
+  flushContext,
+  keepAlive,
+  multiStreamUrl,
+  parseMessage,
+  parseRefusal,
+  codeOfClose,
+} from './wire.ts';
+import type { ElevenLabsMessage } from './wire.ts';
+
+/** The vendor closes the socket with 1008 when a sixth context begins; cancelled ones count until their `isFinal`. */
+const MAX_CONTEXTS = 5;
+/** How long an utterance waits for cancelled ones to make room. */
+const SLOT_TIMEOUT_MS = 1_000;
+const MAX_KEEP_ALIVE_MS = 20_000;
+const MAX_QUEUED_BYTES = 256 * 1024;
+/** Of text that waits for the socket or for a context: half an hour of speech, far beyond any reply. */
+const MAX_WAITING_LENGTH = 30_000;
+const MAX_UTTERANCES = 64;
+/** Ids of ended utterances that are remembered, so that a late `speak` or `finish` does not begin them again. */
+const MAX_ENDED_IDS = 64;
+
+export interface ElevenLabsSettings {
+  readonly apiKey: string;
+  /** http(s); the WebSocket address derives from it. */
+  readonly baseUrl?: string | undefined;
+  readonly connectTimeoutMs?: number | undefined;
+}
+
+/** Text-to-speech by ElevenLabs' multi-context WebSocket. Owns nothing between streams. */
+export function createElevenLabsTts(settings: ElevenLabsSettings): TtsProvider {
+  return { name: PROVIDER, open: (request, sink, context) => new ElevenLabsStream(settings, request, sink, context) };
+}
+
+interface Utterance {
+  readonly id: string;
+  /** Text not yet sent, in order. */
+  waiting: string[];
+  /** The context that speaks it; none before its first text is sent and after the vendor has ended it. */
+  contextId: string | undefined;
+  /** No more text comes. */
+  finishing: boolean;
+  /** The vendor has been told so. */
+  closeSent: boolean;
+}
+
+/**
+ * Connecting → open ⇄ dormant → over. Dormant: the vendor closed the socket while nothing was pending; the next
+ * utterance opens another. Over: by `close`, by the context's signal, or by a failure, which it tells.
+ */
+class ElevenLabsStream implements TtsStream {
+  readonly #settings: ElevenLabsSettings;
+  readonly #request: TtsRequest;
+  readonly #sink: Sink<TtsPart>;
+  readonly #context: StreamContext;
+  readonly #onAbort = (): void => this.close();
+  /** Unfinished and not cancelled, in order of their beginning. */
+  readonly #utterances = new Map<string, Utterance>();
+  /** Every context the vendor may still count; undefined: a cancelled utterance's, whose audio is dropped. */
+  readonly #contexts = new Map<string, Utterance | undefined>();
+  readonly #endedIds = new Set<string>();
+  #socket: ProviderSocket | undefined;
+  #keepAliveTimer: Timer | undefined;
+  #slotTimer: Timer | undefined;
+  #keepAliveMs = MAX_KEEP_ALIVE_MS;
+  #waitingLength = 0;
+  #nextContext = 1;
+  #over = false;
+
+  constructor(settings: ElevenLabsSettings, request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext) {
+    this.#settings = settings;
+    this.#request = request;
+    this.#sink = sink;
+    this.#context = context;
+    if (context.signal.aborted) {
+      this.#over = true;
+      return;
+    }
+    context.signal.addEventListener('abort', this.#onAbort, { once: true });
+    this.#connect();
+  }
+
+  speak(utteranceId: string, text: string): void {
+    const utterance = this.#utteranceOf(utteranceId);
+    if (utterance === undefined || utterance.finishing || text.trim() === '') return;
+    if (this.#waitingLength + text.length > MAX_WAITING_LENGTH || this.#utterances.size > MAX_UTTERANCES) {
+      const error = new BvraiError('provider.overloaded', 'elevenlabs does not take the text that is to be spoken.', {
+        details: { provider: PROVIDER, waitingLength: this.#waitingLength, utterances: this.#utterances.size },
+      });
+      return this.#settleSoon(utterance, { type: 'utterance-failed', utteranceId, error });
+    }
+    utterance.waiting.push(text);
+    this.#waitingLength += text.length;
+    this.#pump();
+  }
+
+  finish(utteranceId: string): void {
+    const utterance = this.#utteranceOf(utteranceId);
+    if (utterance === undefined || utterance.finishing) return;
+    utterance.finishing = true;
+    this.#pump();
+  }
+
+  cancel(utteranceId: string): void {
+    if (this.#over) return;
+    const utterance = this.#utterances.get(utteranceId);
+    if (utterance === undefined) return this.#rememberEnded(utteranceId);
+    this.#forget(utterance);
+    if (utterance.contextId === undefined) return;
+    this.#contexts.set(utterance.contextId, undefined);
+    if (!utterance.closeSent) this.#socket?.send(closeContext(utterance.contextId));
+  }
+
+  close(): void {
+    if (this.#over) return;
+    this.#release();
+    this.#socket?.close(CLOSE_SOCKET);
+  }
+
+  /** The live utterance of this id, begun if it is new; undefined when it, or the stream, has ended. */
+  #utteranceOf(id: string): Utterance | undefined {
+    if (this.#over || this.#endedIds.has(id)) return undefined;
+    let utterance = this.#utterances.get(id);
+    if (utterance === undefined) {
+      utterance = { id, waiting: [], contextId: undefined, finishing: false, closeSent: false };
+      this.#utterances.set(id, utterance);
+    }
+    return utterance;
+  }
+
+  #connect(): void {
+    const { clock } = this.#context;
+    try {
+      const url = multiStreamUrl(this.#settings.baseUrl ?? 'https://api.elevenlabs.io', this.#request);
+      const inactivityMs = Number(url.searchParams.get('inactivity_timeout')) * 1000;
+      if (inactivityMs > 0) this.#keepAliveMs = Math.min(MAX_KEEP_ALIVE_MS, inactivityMs / 3);
+      this.#socket = new ProviderSocket(
+        {
+          provider: PROVIDER,
+          url,
+          headers: { 'xi-api-key': this.#settings.apiKey },
+          clock,
+          connectTimeoutMs: this.#settings.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+          maxQueuedBytes: MAX_QUEUED_BYTES,
+          parseRefusal,
+          codeOfClose,
+        },
+        {
+          onOpen: () => {
+            this.#keepAliveLater();
+            this.#pump();
+          },
+          onText: (text) => this.#onMessage(parseMessage(text)),
+          onEnd: (error, closeCode) => this.#onEnd(error, closeCode),
+        },
+      );
+    } catch (thrown) {
+      const error = BvraiError.from(thrown, 'internal');
+      this.#slotTimer = clock.after(0, () => this.#fail(error));
+    }
+  }
+
+  /** Moves everything on that can move: the only place that sends text. */
+  #pump(): void {
+    let starved = false;
+    for (const utterance of this.#utterances.values()) {
+      if (utterance.waiting.length > 0) {
+        if (this.#socket === undefined) this.#connect();
+        if (!this.#socket?.isOpen) continue;
+        if (!this.#sendText(utterance)) {
+          starved = true;
+          continue;
+        }
+      }
+      if (!utterance.finishing || utterance.closeSent) continue;
+      utterance.closeSent = true;
+      if (utterance.contextId === undefined) {
+        // Nothing was ever said, or the vendor has said it all and ended the context by itself.
+        this.#settleSoon(utterance, { type: 'utterance-finished', utteranceId: utterance.id });
+      } else {
+        this.#socket?.send(flushContext(utterance.contextId));
+        this.#socket?.send(closeContext(utterance.contextId));
+      }
+    }
+    this.#watchSlots(starved);
+  }
+
+  /** False: no context is free. */
+  #sendText(utterance: Utterance): boolean {
+    if (utterance.contextId === undefined) {
+      if (this.#contexts.size >= MAX_CONTEXTS) return false;
+      utterance.contextId = `u${this.#nextContext++}`;
+      this.#contexts.set(utterance.contextId, utterance);
+      this.#socket?.send(beginContext(utterance.contextId, this.#request));
+    }
+    for (const text of utterance.waiting) this.#socket?.send(addText(utterance.contextId, text));
+    this.#dropWaiting(utterance);
+    return true;
+  }
+
+  #watchSlots(starved: boolean): void {
+    if (starved) this.#slotTimer ??= this.#context.clock.after(SLOT_TIMEOUT_MS, () => this.#onSlotTimeout());
+    else {
+      this.#slotTimer?.cancel();
+      this.#slotTimer = undefined;
+    }
+  }
+
+  /** Utterances have waited long enough for a context. */
+  #onSlotTimeout(): void {
+    this.#slotTimer = undefined;
+    if ([...this.#contexts.values()].every((utterance) => utterance === undefined)) {
+      // Only cancelled contexts, which the vendor does not let go: nothing is lost with this socket.
+      this.#context.log.warn({ provider: PROVIDER }, 'cancelled contexts do not end; opening another socket');
+      this.#leaveSocket();
+      this.#pump();
+      return;
+    }
+    const error = new BvraiError('provider.overloaded', 'elevenlabs has no free context for another utterance.', {
+      details: { provider: PROVIDER, contexts: this.#contexts.size },
+    });
+    for (const utterance of [...this.#utterances.values()]) {
+      if (utterance.contextId !== undefined || utterance.waiting.length === 0) continue;
+      this.#settle(utterance, { type: 'utterance-failed', utteranceId: utterance.id, error });
+    }
+  }
+
+  #onMessage(message: ElevenLabsMessage): void {
+    switch (message.type) {
+      case 'audio':
+        return this.#onAudio(message);
+      case 'failed':
+        return this.#onFailure(message);
+      case 'ignored':
+        return;
+    }
+  }
+
+  #onAudio(message: ElevenLabsMessage & { readonly type: 'audio' }): void {
+    const { contextId, audio, spans, isFinal } = message;
+    const utterance = this.#contexts.get(contextId);
+    if (utterance !== undefined && audio.length > 0) {
+      this.#sink({ type: 'audio-chunk', utteranceId: utterance.id, audio, spans });
+    }
+    if (!isFinal || this.#over || !this.#contexts.delete(contextId)) return;
+    if (utterance !== undefined && this.#utterances.get(utterance.id) === utterance) {
+      utterance.contextId = undefined;
+      if (utterance.closeSent) this.#settle(utterance, { type: 'utterance-finished', utteranceId: utterance.id });
+    }
+    this.#pump();
+  }
+
+  #onFailure(message: ElevenLabsMessage & { readonly type: 'failed' }): void {
+    const { contextId, idle, error } = message;
+    if (contextId === undefined || !this.#contexts.has(contextId)) {
+      if (idle && this.#utterances.size === 0) this.#leaveSocket();
+      else this.#fail(error);
+      return;
+    }
+    const utterance = this.#contexts.get(contextId);
+    this.#contexts.delete(contextId);
+    if (utterance !== undefined) {
+      this.#socket?.send(closeContext(contextId));
+      this.#settle(utterance, { type: 'utterance-failed', utteranceId: utterance.id, error });
+    }
+    this.#pump();
+  }
+
+  #onEnd(error: BvraiError, closeCode: number | undefined): void {
+    const inDueForm = error.code === 'provider.closed' && closeCode !== undefined && closeCode !== 1006;
+    if (!inDueForm || this.#utterances.size > 0) return this.#fail(error);
+    this.#context.log.debug({ provider: PROVIDER, closeCode }, 'idle socket closed by the vendor');
+    this.#leaveSocket();
+  }
+
+  /** To dormant: whoever speaks next gets another socket. */
+  #leaveSocket(): void {
+    this.#keepAliveTimer?.cancel();
+    this.#socket?.close(CLOSE_SOCKET);
+    this.#socket = undefined;
+    this.#contexts.clear();
+  }
+
+  #keepAliveLater(): void {
+    this.#keepAliveTimer = this.#context.clock.after(this.#keepAliveMs, () => {
+      let kept = false;
+      for (const [contextId, utterance] of this.#contexts) {
+        if (utterance === undefined || utterance.closeSent) continue;
+        this.#socket?.send(keepAlive(contextId));
+        kept = true;
+      }
+      if (!kept) this.#socket?.send(keepAlive());
+      this.#keepAliveLater();
+    });
+  }
+
+  /** Ends an utterance from within a call of the conversation, which must not find parts arriving under its feet. */
+  #settleSoon(utterance: Utterance, part: TtsPart): void {
+    queueMicrotask(() => this.#settle(utterance, part));
+  }
+
+  #settle(utterance: Utterance, part: TtsPart): void {
+    if (this.#over || this.#utterances.get(utterance.id) !== utterance) return;
+    this.#forget(utterance);
+    this.#sink(part);
+  }
+
+  #forget(utterance: Utterance): void {
+    this.#dropWaiting(utterance);
+    this.#utterances.delete(utterance.id);
+    this.#rememberEnded(utterance.id);
+  }
+
+  #dropWaiting(utterance: Utterance): void {
+    for (const text of utterance.waiting) this.#waitingLength -= text.length;
+    utterance.waiting = [];
+  }
+
+  #rememberEnded(id: string): void {
+    this.#endedIds.add(id);
+    if (this.#endedIds.size <= MAX_ENDED_IDS) return;
+    for (const oldest of this.#endedIds) {
+      this.#endedIds.delete(oldest);
+      return;
+    }
+  }
+
+  #fail(error: BvraiError): void {
+    if (this.#over) return;
+    this.#release();
+    this.#socket?.close();
+    this.#sink({ type: 'stream-failed', error });
+  }
+
+  #release(): void {
+    this.#over = true;
+    this.#keepAliveTimer?.cancel();
+    this.#slotTimer?.cancel();
+    this.#utterances.clear();
+    this.#contexts.clear();
+    this.#context.signal.removeEventListener('abort', this.#onAbort);
+  }
+}

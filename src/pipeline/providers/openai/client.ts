@@ -1,0 +1,116 @@
+/** The OpenAI SDK on connections of our own, and its errors in our codes. */
+import type * as Sdk from 'openai';
+import type { Agent } from 'undici';
+import { BvraiError } from '../../../core/errors.ts';
+import { networkError, statusError } from '../http.ts';
+import { isJsonObject } from '../json.ts';
+import { PROVIDER, codeOfVendorError } from './wire.ts';
+import type { ChatBody } from './wire.ts';
+
+/** The vendor's load balancers keep idle connections for minutes; undici's own default of 4 s costs a handshake a turn. */
+const KEEP_ALIVE_MS = 60_000;
+/** Of one response. A reply of 4,000 tokens, a chunk each with all its wrapping, is about 1 MB. */
+const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
+
+export interface ClientSettings {
+  readonly apiKey: string;
+  /** With `/v1`. */
+  readonly baseUrl: string;
+  readonly connectTimeoutMs: number;
+  /** The longest a generation may take; the SDK's and undici's own timers lie beyond it and never decide anything. */
+  readonly maxGenerationMs: number;
+}
+
+/** A loaded SDK with its connections. */
+export interface ChatClient {
+  /** Sends one request; resolves at the response's headers with its parsed events. Rejects, as the iteration does, with {@link chatError}'s errors. */
+  stream(body: ChatBody, signal: AbortSignal): Promise<AsyncIterable<unknown>>;
+  /** Any error of the two above as a BvraiError. */
+  normalise(thrown: unknown): BvraiError;
+  /** Drops every connection. */
+  close(): Promise<void>;
+}
+
+/** Loads the SDK and undici: 150 ms cold, which is why it happens once and not on a call's first turn. */
+export async function loadChatClient(settings: ClientSettings): Promise<ChatClient> {
+  const [sdk, undici] = await Promise.all([import('openai'), import('undici')]);
+  const beyondMs = settings.maxGenerationMs + 60_000;
+  const agent: Agent = new undici.Agent({
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connect: { timeout: settings.connectTimeoutMs },
+    headersTimeout: beyondMs,
+    bodyTimeout: beyondMs,
+    maxResponseSize: MAX_RESPONSE_BYTES,
+  });
+  const client = new sdk.OpenAI({
+    apiKey: settings.apiKey,
+    baseURL: settings.baseUrl,
+    // Given, so that the SDK does not look for them in the environment.
+    organization: null,
+    project: null,
+    webhookSecret: null,
+    logLevel: 'off',
+    maxRetries: 0,
+    timeout: beyondMs,
+    fetch: (url, init) =>
+      undici.fetch(String(url), {
+        method: init?.method ?? 'GET',
+        headers: Object.fromEntries(new Headers(init?.headers)),
+        // The SDK sends JSON text only; uploads would need more than this.
+        body: typeof init?.body === 'string' ? init.body : null,
+        signal: init?.signal ?? null,
+        // A redirect would carry the key elsewhere.
+        redirect: 'manual',
+        dispatcher: agent,
+      }),
+  });
+  return {
+    stream: (body, signal) =>
+      client.post<AsyncIterable<unknown>>('/chat/completions', { body, stream: true, signal }),
+    normalise: (thrown) => chatError(sdk, thrown),
+    close: () => agent.destroy(),
+  };
+}
+
+function chatError(sdk: typeof Sdk, thrown: unknown): BvraiError {
+  if (thrown instanceof BvraiError) return thrown;
+  if (thrown instanceof sdk.APIConnectionTimeoutError) {
+    // The SDK hides which wait ran out; all others are longer than our own deadline.
+    return new BvraiError('provider.timeout-connect', 'openai did not accept the connection in time.', {
+      cause: thrown,
+      details: { provider: PROVIDER },
+    });
+  }
+  if (thrown instanceof sdk.APIConnectionError) return networkError(PROVIDER, thrown);
+  if (thrown instanceof sdk.APIError) return vendorError(thrown);
+  if (thrown instanceof SyntaxError || thrown instanceof sdk.OpenAIError) {
+    return new BvraiError('provider.protocol', 'openai sent a stream that cannot be read.', {
+      cause: thrown,
+      details: { provider: PROVIDER },
+    });
+  }
+  return networkError(PROVIDER, thrown);
+}
+
+/** A refused request (with a status), or an error event in a running stream (without). */
+function vendorError(error: Sdk.APIError): BvraiError {
+  const body: unknown = error.error;
+  const text = (name: string): string | undefined => {
+    const value = isJsonObject(body) ? body[name] : undefined;
+    return typeof value === 'string' ? value : undefined;
+  };
+  const type = text('type');
+  const code = text('code');
+  const said = codeOfVendorError(type, code);
+  const status: unknown = error.status;
+  if (typeof status === 'number') {
+    const header = (name: string): string | undefined => error.headers?.get(name) ?? undefined;
+    // A 429 for lack of credit will not go away by waiting.
+    const is = status === 429 && said === 'provider.auth' ? said : undefined;
+    return statusError(PROVIDER, status, header, { code: code ?? type, message: text('message'), is });
+  }
+  const vendorCode = (code ?? type)?.slice(0, 80);
+  return new BvraiError(said, `openai gave the generation up${vendorCode ? ` (${vendorCode})` : ''}.`, {
+    details: { provider: PROVIDER, ...(vendorCode ? { vendorCode } : {}) },
+  });
+}

@@ -1,0 +1,111 @@
+/**
+ * OpenAI's chat completions as pure functions: the request body, and what the streamed chunks say. The field set is
+ * the least that OpenAI and its imitators (Groq, Cerebras, vLLM, llama.cpp, Ollama) have in common.
+ */
+import { z } from 'zod';
+import { BvraiError } from '../../../core/errors.ts';
+import type { ErrorCode } from '../../../core/errors.ts';
+import type { LlmPart, LlmRequest } from '../spec.ts';
+
+export const PROVIDER = 'openai';
+export const DEFAULT_MODEL = 'gpt-4o-mini';
+
+/** The JSON body of a streaming request. */
+export type ChatBody = Readonly<Record<string, unknown>>;
+
+/**
+ * The request's body: ours, then the route's options over it (`null` takes a field out), then what streaming needs.
+ *
+ * The token limit has two names. `max_completion_tokens` is the only one that OpenAI's reasoning models take and works
+ * for all its others; `max_tokens` is the one that every imitator knows. So: the new name for OpenAI itself and for
+ * models named like its reasoning ones, the old name for the rest, neither if the options bring their own.
+ */
+export function chatBody(request: LlmRequest, baseUrl: string): ChatBody {
+  const model = request.model ?? DEFAULT_MODEL;
+  const options = request.options ?? {};
+  const limited = 'max_tokens' in options || 'max_completion_tokens' in options;
+  const body: Record<string, unknown> = {
+    stream_options: { include_usage: true },
+    ...(limited ? {} : { [tokenLimitField(model, baseUrl)]: request.maxOutputTokens }),
+    ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
+    ...options,
+    model,
+    messages: request.messages.map(({ role, content }) => ({ role, content })),
+    stream: true,
+  };
+  for (const [name, value] of Object.entries(body)) if (value === null || value === undefined) delete body[name];
+  return body;
+}
+
+function tokenLimitField(model: string, baseUrl: string): 'max_tokens' | 'max_completion_tokens' {
+  const host = URL.canParse(baseUrl) ? new URL(baseUrl).hostname : '';
+  const ofOpenAi = host === 'openai.com' || host.endsWith('.openai.com');
+  return ofOpenAi || /^(gpt-5|o\d)/.test(model) ? 'max_completion_tokens' : 'max_tokens';
+}
+
+/** Why a generation ended well. */
+export type FinishReason = (LlmPart & { readonly type: 'generation-finished' })['reason'];
+
+/** What one chunk says. Fields that say nothing are absent. */
+export interface ChatChunk {
+  readonly text?: string;
+  readonly finishReason?: FinishReason;
+  readonly usage?: { readonly inputTokens: number; readonly outputTokens: number };
+}
+
+const chunkShape = z.object({
+  choices: z
+    .array(
+      z.object({
+        index: z.number().catch(0),
+        delta: z.object({ content: z.string().nullish() }).nullish(),
+        finish_reason: z.string().nullish(),
+      }),
+    )
+    .nullish(),
+  usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish().catch(undefined),
+});
+
+/** Reads one parsed SSE event; throws `provider.protocol` when it is not a chat chunk. */
+export function parseChunk(value: unknown): ChatChunk {
+  const parsed = chunkShape.safeParse(value);
+  if (!parsed.success) {
+    throw new BvraiError('provider.protocol', 'openai sent an event that is not a chat completion chunk.', {
+      details: { provider: PROVIDER },
+    });
+  }
+  const { choices, usage } = parsed.data;
+  const choice = choices?.find((each) => each.index === 0);
+  const text = choice?.delta?.content;
+  const finish = choice?.finish_reason;
+  return {
+    ...(text ? { text } : {}),
+    ...(finish ? { finishReason: finishReason(finish) } : {}),
+    ...(usage ? { usage: { inputTokens: usage.prompt_tokens, outputTokens: usage.completion_tokens } } : {}),
+  };
+}
+
+function finishReason(reason: string): FinishReason {
+  switch (reason) {
+    case 'length':
+    case 'max_tokens':
+      return 'length';
+    case 'content_filter':
+      return 'content-filter';
+    case 'tool_calls':
+    case 'function_call':
+      return 'tool-calls';
+    default:
+      // Imitators have their own words (`eos`, `end_turn`); all of them mean that the model was done.
+      return 'stop';
+  }
+}
+
+/** The code of an error that arrives as an event of a running stream (or in an error body), by the vendor's `type` and `code`. */
+export function codeOfVendorError(type: string | undefined, code: string | undefined): ErrorCode {
+  const name = `${type ?? ''} ${code ?? ''}`.toLowerCase();
+  if (/insufficient_quota|invalid_api_key|authentication|permission|billing/.test(name)) return 'provider.auth';
+  if (/rate_limit|tokens_exceeded|429/.test(name)) return 'provider.rate-limited';
+  if (/invalid_request|not_found|context_length|content_policy/.test(name)) return 'provider.bad-request';
+  return 'provider.overloaded';
+}
