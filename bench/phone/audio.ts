@@ -86,7 +86,8 @@ const WINDOW_SAMPLES = 10 * SAMPLES_PER_MS;
  */
 export function speechEdges(pcm: Int16Array): SpeechEdges | undefined {
   const levels: number[] = [];
-  for (let at = 0; at < pcm.length; at += WINDOW_SAMPLES) levels.push(energyDbfs(pcm.subarray(at, at + WINDOW_SAMPLES)));
+  for (let at = 0; at < pcm.length; at += WINDOW_SAMPLES)
+    levels.push(energyDbfs(pcm.subarray(at, at + WINDOW_SAMPLES)));
   const sorted = levels.toSorted((a, b) => a - b);
   const loudest = sorted.at(-1) ?? -Infinity;
   const noiseFloor = sorted[Math.floor(sorted.length / 10)] ?? -Infinity;

@@ -85,7 +85,8 @@ export async function ringWebhook(options: RingOptions): Promise<DialOptions> {
 /** Opens the media socket. Throws {@link CallFailed}. */
 export async function openSocket(options: DialOptions): Promise<WebSocket> {
   const headers: Record<string, string> = { 'user-agent': 'Twilio.TmeWs/1.0' };
-  if (options.authToken) headers['x-twilio-signature'] = twilioSignature(options.authToken, options.signedUrl ?? options.streamUrl);
+  if (options.authToken)
+    headers['x-twilio-signature'] = twilioSignature(options.authToken, options.signedUrl ?? options.streamUrl);
   let socket: WebSocket;
   try {
     socket = new WebSocket(options.streamUrl, {

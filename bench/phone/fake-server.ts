@@ -1,7 +1,7 @@
 /** A tiny server for the phone's own tests: it answers the voice webhook and lets the test drive the media socket. */
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 
 /** A message of the phone, and when it came (`performance.now()`). */
 export interface Received {
@@ -61,7 +61,7 @@ export async function startFakeServer(options: {
       clear: () => send({ event: 'clear' }),
     };
     socket.on('message', (data) => {
-      const received: Received = { atMs: performance.now(), message: JSON.parse(String(data)) };
+      const received: Received = { atMs: performance.now(), message: parseObject(data) };
       stream.received.push(received);
       if (received.message['event'] === 'start') {
         streamSid = String(received.message['streamSid']);
@@ -73,7 +73,8 @@ export async function startFakeServer(options: {
 
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   const address = http.address();
-  const { port } = typeof address === 'object' && address !== null ? address : ({ port: 0 } satisfies Partial<AddressInfo>);
+  const { port } =
+    typeof address === 'object' && address !== null ? address : ({ port: 0 } satisfies Partial<AddressInfo>);
   streamUrl = `ws://127.0.0.1:${port}/media`;
   return {
     url: `http://127.0.0.1:${port}`,
@@ -84,4 +85,9 @@ export async function startFakeServer(options: {
       await new Promise((resolve) => http.close(resolve));
     },
   };
+}
+
+function parseObject(data: RawData): Record<string, unknown> {
+  const parsed: unknown = JSON.parse(Buffer.isBuffer(data) ? data.toString('utf8') : '');
+  return typeof parsed === 'object' && parsed !== null ? { ...parsed } : {};
 }

@@ -74,7 +74,8 @@ async function loadSteps(tokens: Arguments['tokens']): Promise<Step[]> {
   for (const token of tokens) {
     if (token.kind !== 'option' || (token.name !== 'say' && token.name !== 'barge-in')) continue;
     const file = token.value ?? '';
-    if (token.name === 'barge-in' && steps.length === 0) throw new UsageError(`--barge-in ${file} needs a --say before it`);
+    if (token.name === 'barge-in' && steps.length === 0)
+      throw new UsageError(`--barge-in ${file} needs a --say before it`);
     const mulaw = await loadSpeech(file);
     if (!speechEdges(mulawDecode(mulaw))) throw new WavError(`${file}: holds no audible speech`);
     steps.push({ kind: token.name, file, mulaw });
@@ -84,7 +85,11 @@ async function loadSteps(tokens: Arguments['tokens']): Promise<Step[]> {
 }
 
 /** Goes through the steps; throws {@link CallFailed} at the first that gets no answer. */
-async function converse(phone: Phone, steps: readonly Step[], options: { greeting: boolean; timeoutMs: number; hangUp: boolean }): Promise<void> {
+async function converse(
+  phone: Phone,
+  steps: readonly Step[],
+  options: { greeting: boolean; timeoutMs: number; hangUp: boolean },
+): Promise<void> {
   const { timeoutMs } = options;
   if (options.greeting) await phone.waitForAgent({ timeoutMs });
   for (const [index, step] of steps.entries()) {
@@ -125,10 +130,11 @@ async function call(args: Arguments['values'], steps: readonly Step[]): Promise<
     ...(args['public-url'] === undefined ? {} : { publicUrl: args['public-url'] }),
     ...(authToken ? { authToken } : {}),
   });
-  let failure: unknown;
+  let failure: CallFailed | undefined;
   try {
     await converse(phone, steps, { greeting: !args['no-greeting'], timeoutMs, hangUp: args['hang-up'] });
   } catch (error) {
+    if (!(error instanceof CallFailed)) throw error;
     failure = error;
   } finally {
     await phone.hangUp();
@@ -140,8 +146,7 @@ async function call(args: Arguments['values'], steps: readonly Step[]): Promise<
     await phone.writeWav(args.out);
     console.log(`\nRecorded in ${args.out} (left: caller, right: what was heard).`);
   }
-  if (failure instanceof CallFailed) console.error(`\nFAILED: ${failure.message}`);
-  else if (failure !== undefined) throw failure;
+  if (failure) console.error(`\nFAILED: ${failure.message}`);
   return failure === undefined;
 }
 

@@ -29,7 +29,8 @@ export class Mouth {
    * promise that resolves when its last frame has been taken.
    */
   queue(mulaw: Uint8Array, nextFrame: number): { readonly fromSample: number; readonly done: Promise<void> } {
-    if (this.#jobs.length >= MAX_QUEUED_SPEECHES) throw new Error(`more than ${MAX_QUEUED_SPEECHES} speeches are waiting`);
+    if (this.#jobs.length >= MAX_QUEUED_SPEECHES)
+      throw new Error(`more than ${MAX_QUEUED_SPEECHES} speeches are waiting`);
     const previous = this.#jobs.at(-1);
     const frame = previous ? Math.ceil((previous.fromSample + previous.mulaw.length) / FRAME_SAMPLES) : nextFrame;
     const fromSample = frame * FRAME_SAMPLES;

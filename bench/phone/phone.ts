@@ -17,7 +17,13 @@ import type { CallEnd, PhoneEvent, PhoneEventBody } from './events.ts';
 import { loadSpeech, Mouth, type Speech } from './mouth.ts';
 import { Playback } from './playback.ts';
 import { Track } from './recording.ts';
-import { parseServerMessage, StreamWriter, WARNING_INVALID, WARNING_OVERFLOW, WARNING_TOO_SLOW } from './stream-wire.ts';
+import {
+  parseServerMessage,
+  StreamWriter,
+  WARNING_INVALID,
+  WARNING_OVERFLOW,
+  WARNING_TOO_SLOW,
+} from './stream-wire.ts';
 import { nowMs, sharedTicker } from './ticker.ts';
 import { TurnMeter, type Utterance } from './turn-meter.ts';
 import { CallFailed } from './voice-webhook.ts';
@@ -67,8 +73,9 @@ export class Phone {
   readonly #mouth = new Mouth();
   readonly #waiters = new Waiters();
   readonly #ticked = { nextDueMs: () => this.#nextDueMs(), tick: () => this.#tick() };
-  readonly #onAbort = (): void => void this.hangUp();
+  readonly #onAbort = (): void => this.#beginHangUp();
   #state: 'live' | 'hanging-up' | 'ended' = 'live';
+  #closeTimer: NodeJS.Timeout | undefined;
   #framesDue = 0;
   /** The end of the caller's last turn: what the agent says later is the answer to it. */
   #turnEndMs = -Infinity;
@@ -101,7 +108,9 @@ export class Phone {
     this.ended = new Promise((resolve) => {
       socket.once('close', (code, reason) => resolve(this.#finish(code, reason.toString('utf8'))));
     });
-    socket.on('message', (data, isBinary) => this.#onMessage(isBinary ? undefined : String(data)));
+    socket.on('message', (data, isBinary) => {
+      this.#onMessage(Buffer.isBuffer(data) && !isBinary ? data.toString('utf8') : undefined);
+    });
     socket.send(this.#writer.connected());
     socket.send(this.#writer.start(this.accountSid, this.callSid, options.customParameters ?? {}));
     this.startedAtMs = nowMs();
@@ -186,16 +195,7 @@ export class Phone {
 
   /** Ends the call as Twilio does: `stop`, then the socket is closed. Resolves when it is; harmless when ended already. */
   async hangUp(): Promise<CallEnd> {
-    if (this.#state === 'live') {
-      this.#tick();
-      this.#state = 'hanging-up';
-      sharedTicker.remove(this.#ticked);
-      this.#socket.send(this.#writer.stop(this.accountSid, this.callSid));
-      this.#socket.close(1000);
-      const timer = setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS);
-      await this.ended;
-      clearTimeout(timer);
-    }
+    this.#beginHangUp();
     return this.ended;
   }
 
@@ -215,21 +215,36 @@ export class Phone {
     await writeFile(path, encodeStereoWav(this.said(), this.heard()));
   }
 
+  #beginHangUp(): void {
+    if (this.#state !== 'live') return;
+    this.#catchUp();
+    this.#state = 'hanging-up';
+    sharedTicker.remove(this.#ticked);
+    this.#socket.send(this.#writer.stop(this.accountSid, this.callSid));
+    this.#socket.close(1000);
+    this.#closeTimer = setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS);
+  }
+
   #nextDueMs(): number {
     const markSample = this.#playback.nextMarkSample ?? Infinity;
     return this.startedAtMs + Math.min((this.#framesDue + 1) * FRAME_MS, markSample / SAMPLES_PER_MS);
   }
 
-  #tick(): void {
+  /** Brings mouth and ear up to this moment. */
+  #catchUp(): void {
     this.#sendDueFrames();
     this.#playback.advance(this.#positionSample());
+  }
+
+  #tick(): void {
+    this.#catchUp();
     const lastAudibleMs = this.#meter.lastAudibleMs ?? Infinity;
     if (this.#agentAudible && this.nowMs - lastAudibleMs >= QUIET_MS) {
       this.#agentAudible = false;
       this.#record({ type: 'agent-quiet' }, lastAudibleMs);
     }
     this.#waiters.check();
-    if (this.nowMs >= (this.#options.maxCallMs ?? DEFAULT_MAX_CALL_MS)) void this.hangUp();
+    if (this.nowMs >= (this.#options.maxCallMs ?? DEFAULT_MAX_CALL_MS)) this.#beginHangUp();
   }
 
   #positionSample(): number {
@@ -267,7 +282,8 @@ export class Phone {
     switch (message.event) {
       case 'media':
         this.#record({ type: 'media', bytes: message.audio.length });
-        if (!this.#playback.push(message.audio)) this.#warn(WARNING_OVERFLOW, 'more than ten minutes of audio buffered: refused');
+        if (!this.#playback.push(message.audio))
+          this.#warn(WARNING_OVERFLOW, 'more than ten minutes of audio buffered: refused');
         break;
       case 'mark':
         this.#record({ type: 'mark', name: message.name });
@@ -336,9 +352,13 @@ export class Phone {
 
   #finish(code: number, reason: string): CallEnd {
     const end: CallEnd = { by: this.#state === 'hanging-up' ? 'phone' : 'server', code, reason };
-    const why = end.by === 'phone' ? 'the phone hung up' : `the server closed the socket (code ${code}${reason && `, ${reason}`})`;
+    const why =
+      end.by === 'phone'
+        ? 'the phone hung up'
+        : `the server closed the socket (code ${code}${reason && `, ${reason}`})`;
     this.#record({ type: 'ended', ...end });
     this.#state = 'ended';
+    clearTimeout(this.#closeTimer);
     sharedTicker.remove(this.#ticked);
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
     this.#waiters.abort(why);

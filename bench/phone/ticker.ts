@@ -39,7 +39,8 @@ export class Ticker {
   #sleepUntil(wakeAtMs: number): void {
     clearTimeout(this.#timer);
     this.#wakeAtMs = wakeAtMs;
-    this.#timer = wakeAtMs === Infinity ? undefined : setTimeout(() => this.#run(), Math.max(0, Math.ceil(wakeAtMs - nowMs())));
+    this.#timer =
+      wakeAtMs === Infinity ? undefined : setTimeout(() => this.#run(), Math.max(0, Math.ceil(wakeAtMs - nowMs())));
   }
 
   #run(): void {

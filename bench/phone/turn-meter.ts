@@ -71,7 +71,9 @@ export class TurnMeter {
       this.#phase = { kind: 'waiting' };
     }
     const sameStretch =
-      previousMs !== undefined && firstMs - previousMs < QUIET_MS && !(this.#lastClearMs > previousMs && this.#lastClearMs <= firstMs);
+      previousMs !== undefined &&
+      firstMs - previousMs < QUIET_MS &&
+      !(this.#lastClearMs > previousMs && this.#lastClearMs <= firstMs);
     this.#advance(utterance, firstMs, lastMs, sameStretch ? previousMs : undefined);
   }
 

@@ -31,7 +31,11 @@ export interface StreamTarget {
 }
 
 /** X-Twilio-Signature: base64(HMAC-SHA1(token, url + every parameter's name and value, sorted by name)). */
-export function twilioSignature(authToken: string, url: string, parameters: Readonly<Record<string, string>> = {}): string {
+export function twilioSignature(
+  authToken: string,
+  url: string,
+  parameters: Readonly<Record<string, string>> = {},
+): string {
   const sorted = Object.entries(parameters).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return createHmac('sha1', authToken)
     .update(url + sorted.map(([name, value]) => name + value).join(''))
@@ -52,7 +56,9 @@ export async function askVoiceWebhook(options: {
 }): Promise<StreamTarget> {
   const answer = await postForm(options);
   if (answer.status !== 200) {
-    throw new CallFailed(`the voice webhook ${options.url.href} answered ${answer.status}: ${answer.body.slice(0, 300)}`);
+    throw new CallFailed(
+      `the voice webhook ${options.url.href} answered ${answer.status}: ${answer.body.slice(0, 300)}`,
+    );
   }
   return parseTwiml(answer.body);
 }
@@ -82,13 +88,17 @@ async function postForm(options: Parameters<typeof askVoiceWebhook>[0]): Promise
           else chunks.push(chunk);
         });
         response.on('error', reject);
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }));
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
+        );
       });
       request.on('error', reject);
       request.end(body);
     });
   } catch (error) {
-    throw new CallFailed(`cannot reach ${options.url.href}: ${networkReason(error, timeout.aborted)}`, { cause: error });
+    throw new CallFailed(`cannot reach ${options.url.href}: ${networkReason(error, timeout.aborted)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -101,7 +111,8 @@ function networkReason(error: unknown, timedOut: boolean): string {
 
 /** Reads the stream out of TwiML; throws {@link CallRefused} with the spoken text when there is none. */
 export function parseTwiml(twiml: string): StreamTarget {
-  if (!/<Response[\s/>]/.test(twiml)) throw new CallFailed(`the voice webhook's answer is not TwiML: ${twiml.slice(0, 300)}`);
+  if (!/<Response[\s/>]/.test(twiml))
+    throw new CallFailed(`the voice webhook's answer is not TwiML: ${twiml.slice(0, 300)}`);
   const connect = /<Connect\b[^>]*>([\s\S]*?)<\/Connect>/.exec(twiml)?.[1] ?? '';
   const stream = /<Stream\b([^>]*?)(?:\/>|>([\s\S]*?)<\/Stream>)/.exec(connect);
   if (!stream) {

@@ -26,7 +26,9 @@ export async function readWavFile(path: string): Promise<Int16Array> {
     bytes = await readFile(path);
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    throw new WavError(missing ? `${path}: no such file` : `${path}: cannot be read (${String(error)})`, { cause: error });
+    throw new WavError(missing ? `${path}: no such file` : `${path}: cannot be read (${String(error)})`, {
+      cause: error,
+    });
   }
   try {
     return parseWav(bytes);
@@ -49,7 +51,7 @@ export function parseWav(bytes: Uint8Array): Int16Array {
   if (!isWav(bytes)) throw new WavError('not a WAV file (no RIFF/WAVE header)');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let format: WavFormat | undefined;
-  for (let at = 12; at + 8 <= bytes.length; ) {
+  for (let at = 12; at + 8 <= bytes.length;) {
     const id = tag(bytes, at);
     // A streamed WAV announces 0 or 0xFFFFFFFF bytes of data: then it is what is there.
     const size = Math.min(view.getUint32(at + 4, true), bytes.length - at - 8);
@@ -102,7 +104,9 @@ function parseFormat(view: DataView, at: number, size: number): WavFormat {
   };
   const known = (encoding === FORMAT_PCM && format.bits === 16) || (encoding === FORMAT_MULAW && format.bits === 8);
   if (!known) {
-    throw new WavError(`unsupported WAV (format ${encoding}, ${format.bits} bits): it must be 16-bit PCM or 8-bit μ-law`);
+    throw new WavError(
+      `unsupported WAV (format ${encoding}, ${format.bits} bits): it must be 16-bit PCM or 8-bit μ-law`,
+    );
   }
   if (format.channels < 1 || format.sampleRateHz < 4000 || format.sampleRateHz > 192_000) {
     throw new WavError(`unsupported WAV (${format.channels} channels at ${format.sampleRateHz} Hz)`);
@@ -138,7 +142,8 @@ function resampleTo8k(pcm: Int16Array, fromHz: number): Int16Array {
     for (let k = Math.ceil(centre - reach); k <= centre + reach; k++) {
       const offset = k - centre;
       const phase = Math.PI * offset * cutoff;
-      const window = 0.42 + 0.5 * Math.cos((Math.PI * offset) / reach) + 0.08 * Math.cos((2 * Math.PI * offset) / reach);
+      const window =
+        0.42 + 0.5 * Math.cos((Math.PI * offset) / reach) + 0.08 * Math.cos((2 * Math.PI * offset) / reach);
       const tap = (phase === 0 ? 1 : Math.sin(phase) / phase) * window;
       weight += tap;
       sum += tap * (pcm[k] ?? 0);
