@@ -84,30 +84,41 @@ async function loadSteps(tokens: Arguments['tokens']): Promise<Step[]> {
   return steps;
 }
 
+interface Manners {
+  readonly greeting: boolean;
+  readonly timeoutMs: number;
+  readonly hangUp: boolean;
+}
+
 /** Goes through the steps; throws {@link CallFailed} at the first that gets no answer. */
-async function converse(
-  phone: Phone,
-  steps: readonly Step[],
-  options: { greeting: boolean; timeoutMs: number; hangUp: boolean },
-): Promise<void> {
-  const { timeoutMs } = options;
-  if (options.greeting) await phone.waitForAgent({ timeoutMs });
+async function converse(phone: Phone, steps: readonly Step[], manners: Manners): Promise<void> {
+  const { timeoutMs } = manners;
+  if (manners.greeting) await named('no greeting', phone.waitForAgent({ timeoutMs }));
   for (const [index, step] of steps.entries()) {
     const next = steps[index + 1];
     const utterance = await phone.say(step.mulaw, step.file);
-    const isInterrupted = next ? next.kind === 'barge-in' : options.hangUp;
+    const complaint = `no answer to ${step.file}`;
+    const isInterrupted = next ? next.kind === 'barge-in' : manners.hangUp;
     if (isInterrupted) {
-      await phone.waitUntilAgentSpeaks(timeoutMs);
-      await phone.sayNothing(INTERRUPT_AFTER_MS);
+      await named(complaint, phone.waitUntilAgentSpeaks(timeoutMs));
+      await named(complaint, phone.sayNothing(INTERRUPT_AFTER_MS));
       continue;
     }
     try {
-      await phone.waitForAgent({ timeoutMs });
+      await named(complaint, phone.waitForAgent({ timeoutMs }));
     } catch (error) {
       // A server that says goodbye and hangs up has answered.
       const saidGoodbye = !next && utterance?.voiceToVoiceMs !== undefined && phone.events.at(-1)?.type === 'ended';
       if (!saidGoodbye) throw error;
     }
+  }
+}
+
+async function named(complaint: string, wait: Promise<void>): Promise<void> {
+  try {
+    await wait;
+  } catch (error) {
+    throw error instanceof CallFailed ? new CallFailed(`${complaint}: ${error.message}`, { cause: error }) : error;
   }
 }
 
