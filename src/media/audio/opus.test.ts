@@ -1,0 +1,216 @@
+import { readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import fc from 'fast-check';
+import { OpusDecoder } from 'opus-decoder';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { VirtualClock, systemClock } from '../../core/clock.ts';
+import { BvraiError } from '../../core/errors.ts';
+import { OggOpusDemuxer } from './ogg-opus.ts';
+import { opusPacketSamples, readOpusHead, writeOpusHead } from './opus-packet.ts';
+import { OpusStreamDecoder } from './opus.ts';
+import type { OpusStreamOptions } from './opus.ts';
+
+const context = { clock: systemClock };
+/** Tones of the golden files: half of full scale, and the encoder's freedom. */
+const AMPLITUDE = 32_768 * 10 ** (-6 / 20);
+
+async function packetsOf(name: string): Promise<Uint8Array[]> {
+  const demuxer = new OggOpusDemuxer();
+  const packets: Uint8Array[] = [];
+  const file = readFileSync(new URL(`golden/${name}`, import.meta.url));
+  for await (const packet of Readable.from([file]).pipe(demuxer)) packets.push(packet);
+  return packets;
+}
+
+async function withDecoder<T>(run: (decoder: OpusStreamDecoder) => T, options: OpusStreamOptions = {}): Promise<T> {
+  const decoder = await OpusStreamDecoder.create(context, options);
+  try {
+    return run(decoder);
+  } finally {
+    decoder.free();
+  }
+}
+
+function decodeAll(decoder: OpusStreamDecoder, packets: readonly Uint8Array[]): Int16Array {
+  const out = new Int16Array(OpusStreamDecoder.maxPacketSamples);
+  const pieces = packets.map((packet) => out.slice(0, decoder.decode(packet, out)));
+  return Int16Array.from(pieces.flatMap((piece) => [...piece]));
+}
+
+/** Amplitude of one frequency, by correlation over the middle of the samples. */
+function amplitude(samples: Int16Array, frequencyHz: number): number {
+  const middle = samples.subarray(4800, 4800 + 19_200);
+  let [sine, cosine] = [0, 0];
+  middle.forEach((sample, index) => {
+    const angle = (2 * Math.PI * frequencyHz * index) / 48_000;
+    sine += sample * Math.sin(angle);
+    cosine += sample * Math.cos(angle);
+  });
+  return (2 * Math.hypot(sine, cosine)) / middle.length;
+}
+
+function errorOf(run: () => unknown): BvraiError | undefined {
+  try {
+    run();
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof BvraiError) return thrown;
+    throw thrown;
+  }
+}
+
+describe('the Opus decoder', () => {
+  // The library prints what it refuses; nothing of ours may let it come to that.
+  const printed = vi.spyOn(console, 'error');
+  beforeEach(() => {
+    printed.mockClear();
+  });
+  afterEach(() => {
+    expect(printed).not.toHaveBeenCalled();
+  });
+
+  it('decodes a tone, without the pre-skip', async () => {
+    const packets = await packetsOf('tone-mono.opus');
+    const whole = await withDecoder((decoder) => decodeAll(decoder, packets));
+    expect(whole.length).toBe(packets.length * 960);
+    expect(amplitude(whole, 440) / AMPLITUDE).toBeCloseTo(1, 1);
+    expect(amplitude(whole, 1000) / AMPLITUDE).toBeLessThan(0.01);
+    const skipped = await withDecoder((decoder) => decodeAll(decoder, packets), { preSkipSamples: 1500 });
+    expect(skipped).toEqual(whole.slice(1500));
+  });
+
+  it('mixes stereo to the mean of both channels', async () => {
+    const packets = await packetsOf('tone-stereo.opus');
+    const samples = await withDecoder((decoder) => decodeAll(decoder, packets));
+    // 440 Hz is on the left only, 1000 Hz on the right only.
+    expect(amplitude(samples, 440) / (AMPLITUDE / 2)).toBeCloseTo(1, 1);
+    expect(amplitude(samples, 1000) / (AMPLITUDE / 2)).toBeCloseTo(1, 1);
+  });
+
+  it('applies the output gain, and saturates', async () => {
+    const packets = await packetsOf('tone-mono.opus');
+    const quieter = await withDecoder((decoder) => decodeAll(decoder, packets), { outputGainDb: -20 });
+    expect(amplitude(quieter, 440) / (AMPLITUDE / 10)).toBeCloseTo(1, 1);
+    const louder = await withDecoder((decoder) => decodeAll(decoder, packets), { outputGainDb: 12 });
+    expect(Math.max(...louder)).toBe(32_767);
+    expect(Math.min(...louder)).toBe(-32_768);
+  });
+
+  it('refuses bad packets and lives on', async () => {
+    const packets = await packetsOf('tone-mono.opus');
+    const expected = await withDecoder((decoder) => decodeAll(decoder, packets));
+    const bad = {
+      empty: Uint8Array.of(),
+      'two unequal frames': Uint8Array.of(0x79, 1, 2, 3),
+      'no frames': Uint8Array.of(0x7b, 0),
+      'more than 120 ms': Uint8Array.of(0x7b, 49, ...new Uint8Array(49)),
+      'cut off': Uint8Array.of(0x7a, 200, 1, 2),
+      'a frame too long': new Uint8Array(1277).fill(0x78),
+      'larger than any of 60 ms': Uint8Array.of(0x7b, 0xc2, ...new Uint8Array(16).fill(255), 1, 1, ...new Uint8Array(5000)),
+    };
+    await withDecoder((decoder) => {
+      const out = new Int16Array(OpusStreamDecoder.maxPacketSamples);
+      const actual: number[] = [];
+      for (const packet of packets) {
+        for (const [name, junk] of Object.entries(bad)) {
+          expect(errorOf(() => decoder.decode(junk, out))?.code, name).toBe('audio.invalid');
+        }
+        actual.push(...out.subarray(0, decoder.decode(packet, out)));
+      }
+      expect(Int16Array.from(actual)).toEqual(expected);
+    });
+  });
+
+  it('survives any bytes: it decodes them or says audio.invalid', async () => {
+    await withDecoder((decoder) => {
+      const out = new Int16Array(OpusStreamDecoder.maxPacketSamples);
+      fc.assert(
+        fc.property(fc.uint8Array({ maxLength: 400 }), (packet) => {
+          const error = errorOf(() => expect(decoder.decode(packet, out)).toBe(opusPacketSamples(packet)));
+          expect([undefined, 'audio.invalid']).toContain(error?.code);
+        }),
+        { numRuns: 2000 },
+      );
+    });
+  });
+
+  it('loses nothing when the output is too short', async () => {
+    const packets = await packetsOf('tone-mono.opus');
+    const expected = await withDecoder((decoder) => decodeAll(decoder, packets));
+    const actual = await withDecoder((decoder) => {
+      const [first] = packets;
+      expect(errorOf(() => decoder.decode(first ?? Uint8Array.of(), new Int16Array(959)))?.code).toBe('internal');
+      return decodeAll(decoder, packets);
+    });
+    expect(actual).toEqual(expected);
+  });
+
+  it('is freed once, and then refuses to decode', async () => {
+    const decoder = await OpusStreamDecoder.create(context);
+    decoder.free();
+    decoder.free();
+    expect(errorOf(() => decoder.decode(Uint8Array.of(0x78), new Int16Array(5760)))?.code).toBe('internal');
+  });
+
+  it('leaves no timer and no listener behind, and its start can be aborted', async () => {
+    const clock = new VirtualClock();
+    const abort = new AbortController();
+    (await OpusStreamDecoder.create({ clock, signal: abort.signal })).free();
+    expect(clock.pendingTimers).toBe(0);
+
+    const starting = OpusStreamDecoder.create({ clock, signal: abort.signal });
+    abort.abort();
+    await expect(starting).rejects.toMatchObject({ code: 'aborted' });
+    await expect(OpusStreamDecoder.create({ clock, signal: abort.signal })).rejects.toMatchObject({ code: 'aborted' });
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('gives up on a start that does not come', async () => {
+    const clock = new VirtualClock();
+    const starting = OpusStreamDecoder.create({ clock });
+    clock.advance(10_000);
+    await expect(starting).rejects.toMatchObject({ code: 'engine.failed' });
+  });
+});
+
+describe('what a packet tells undecoded', () => {
+  it('agrees with libopus on which packets are valid and how long they are', async () => {
+    const printed = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const reference = new OpusDecoder({ channels: 1 });
+    await reference.ready;
+    // Frame counts and lengths near their limits are rare among random bytes.
+    const toc = fc.integer({ min: 0, max: 255 });
+    const structured = fc
+      .tuple(toc, fc.integer({ min: 0, max: 255 }), fc.constantFrom(0, 1, 2, 251, 252, 254, 255), fc.nat(1400))
+      .map(([first, second, third, length]) => Uint8Array.of(first, second, third, third, ...new Uint8Array(length)));
+    let valid = 0;
+    try {
+      fc.assert(
+        fc.property(fc.oneof(structured, fc.uint8Array({ minLength: 1, maxLength: 12 })), (packet) => {
+          const { samplesDecoded, errors } = reference.decodeFrame(packet);
+          const error = errorOf(() => expect(opusPacketSamples(packet)).toBe(samplesDecoded));
+          expect(error === undefined).toBe(errors.length === 0);
+          valid += errors.length === 0 ? 1 : 0;
+        }),
+        { numRuns: 4000 },
+      );
+    } finally {
+      reference.free();
+      printed.mockRestore();
+    }
+    expect(valid).toBeGreaterThan(500);
+  });
+
+  it('reads the header that it writes', () => {
+    const head = { channels: 2, preSkipSamples: 3840, inputRateHz: 24_000, outputGainDb: -3.5 } as const;
+    expect(readOpusHead(writeOpusHead(head))).toEqual(head);
+  });
+
+  it('refuses a header of other codecs and of surround sound', () => {
+    expect(errorOf(() => readOpusHead(Buffer.from('\x01vorbis0123456789abcdef')))?.code).toBe('audio.invalid');
+    const surround = writeOpusHead({ channels: 2, preSkipSamples: 0, inputRateHz: 0, outputGainDb: 0 });
+    surround[9] = 6;
+    surround[18] = 1;
+    expect(errorOf(() => readOpusHead(surround))?.code).toBe('wire.unsupported');
+  });
+});
