@@ -1,0 +1,284 @@
+/** Deepgram's v1 live API on loopback: hears when somebody speaks, and says that they said what the script says. */
+import { SpeechDetector } from './speech-detector.ts';
+import type { DetectorFrame } from './speech-detector.ts';
+import { VendorServer } from './server.ts';
+import type { Emulator, Faults, Refusal, VendorSocket } from './server.ts';
+
+export interface DeepgramEmulatorSettings {
+  port: number;
+  apiKey: string;
+  /** What the n-th stretch of speech of a connection says; the last one repeats. */
+  transcripts: readonly string[];
+  /** From the arrival of the last voiced audio to its final, unless endpointing takes longer. */
+  finalDelayMs: number;
+  /** Speech between two interims, and how long each takes to come out. */
+  interimEveryMs: number;
+  interimDelayMs: number;
+  /** Silence between two empty finals, as the real one sends them. */
+  emptyFinalEveryMs: number;
+  /** Whether Finalize is answered even when there was nothing to finalise; the real one does not promise it. */
+  answersEmptyFinalize: boolean;
+  /** Without audio and KeepAlive for this long: close 1011. */
+  keepAliveTimeoutMs: number;
+  /** Root mean square of 16-bit samples that counts as speech. */
+  speechThreshold: number;
+  faults: Faults;
+}
+
+export interface DeepgramEmulator extends Emulator<DeepgramEmulatorSettings> {
+  /** Bytes of audio received on all connections. */
+  readonly audioBytes: number;
+}
+
+const DEFAULTS: DeepgramEmulatorSettings = {
+  port: 0,
+  apiKey: 'emulated-deepgram-key',
+  transcripts: [
+    'Hello there.',
+    'What are your opening hours?',
+    'Can I book a table for two tomorrow evening?',
+    'Where are you located?',
+    'Great, thank you. Goodbye.',
+  ],
+  finalDelayMs: 280,
+  interimEveryMs: 250,
+  interimDelayMs: 100,
+  emptyFinalEveryMs: 5_000,
+  answersEmptyFinalize: true,
+  keepAliveTimeoutMs: 10_000,
+  speechThreshold: 500,
+  faults: {},
+};
+
+/** Pace at which interims reveal the words of a transcript. */
+const WORD_MS = 300;
+
+export async function startDeepgramEmulator(given: Partial<DeepgramEmulatorSettings> = {}): Promise<DeepgramEmulator> {
+  const settings = { ...DEFAULTS, ...given };
+  const server = await VendorServer.listen(settings.port);
+  let audioBytes = 0;
+  server.onRequest((_request, response) => response.writeHead(404).end());
+  server.onSocket(
+    () => settings.faults,
+    (request, url) => check(settings, request.headers.authorization, url),
+    (socket, url) => new LiveStream(settings, socket, url.searchParams, (bytes) => (audioBytes += bytes)),
+  );
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    port: server.port,
+    settings,
+    get connections() {
+      return server.connections;
+    },
+    get audioBytes() {
+      return audioBytes;
+    },
+    received: server.received,
+    disconnect: (code, reason) => server.disconnect(code, reason),
+    close: () => server.close(),
+  };
+}
+
+function check(settings: DeepgramEmulatorSettings, authorization: string | undefined, url: URL): Refusal | undefined {
+  const refuse = (status: number, code: string, message: string): Refusal => ({
+    status,
+    body: { err_code: code, err_msg: message, request_id: 'emulated' },
+  });
+  if (url.pathname !== '/v1/listen') return refuse(404, 'NOT_FOUND', 'Not found.');
+  if (authorization !== `Token ${settings.apiKey}`) return refuse(401, 'INVALID_AUTH', 'Invalid credentials.');
+  const query = url.searchParams;
+  if (query.get('encoding') !== 'mulaw' || query.get('sample_rate') !== '8000') {
+    return refuse(400, 'Bad Request', 'The emulator takes encoding=mulaw and sample_rate=8000 only.');
+  }
+  if (query.get('model')?.startsWith('nova-3') && query.has('keywords')) {
+    return refuse(400, 'Bad Request', 'Keywords are not supported for Nova-3. Use keyterm.');
+  }
+  return query.getAll('keyterm').length > 100 ? refuse(400, 'Bad Request', 'Too many keyterms.') : undefined;
+}
+
+/** A stretch of speech; times in milliseconds of audio. */
+interface Segment {
+  readonly text: string;
+  readonly startMs: number;
+  lastVoicedMs: number;
+  nextInterimMs: number;
+}
+
+class LiveStream {
+  readonly #settings: DeepgramEmulatorSettings;
+  readonly #socket: VendorSocket;
+  readonly #detector: SpeechDetector;
+  readonly #interims: boolean;
+  readonly #vadEvents: boolean;
+  /** Infinity: switched off. */
+  readonly #endpointingMs: number;
+  readonly #utteranceEndMs: number;
+  readonly #onAudioBytes: (bytes: number) => void;
+  #cancelTimeout = (): void => {};
+  #segment: Segment | undefined;
+  #segments = 0;
+  #audioMs = 0;
+  /** End of what the last final covered. */
+  #finalisedMs = 0;
+  #lastWordEndMs: number | undefined;
+  #lastVoicedAtMs = 0;
+
+  constructor(
+    settings: DeepgramEmulatorSettings,
+    socket: VendorSocket,
+    query: URLSearchParams,
+    onAudioBytes: (bytes: number) => void,
+  ) {
+    this.#settings = settings;
+    this.#socket = socket;
+    this.#onAudioBytes = onAudioBytes;
+    this.#detector = new SpeechDetector(settings.speechThreshold);
+    this.#interims = query.get('interim_results') === 'true';
+    this.#vadEvents = query.get('vad_events') === 'true';
+    const endpointing = query.get('endpointing');
+    this.#endpointingMs = endpointing === 'false' ? Infinity : Number(endpointing ?? 10);
+    this.#utteranceEndMs = Number(query.get('utterance_end_ms') ?? Infinity);
+    socket.onText = (text) => this.#onText(text);
+    socket.onBinary = (bytes) => this.#onAudio(bytes);
+    this.#expectInput();
+  }
+
+  #expectInput(): void {
+    this.#cancelTimeout();
+    this.#cancelTimeout = this.#socket.after(this.#settings.keepAliveTimeoutMs, () => {
+      this.#socket.close(1011, 'Deepgram did not receive audio data or a text message within the timeout window.');
+    });
+  }
+
+  #onText(text: string): void {
+    let type: unknown;
+    try {
+      const message: unknown = JSON.parse(text);
+      type = typeof message === 'object' && message !== null && 'type' in message ? message.type : undefined;
+    } catch {
+      return this.#socket.close(1008, 'DATA-0000');
+    }
+    this.#expectInput();
+    if (type === 'Finalize') this.#finalize();
+    else if (type === 'CloseStream') this.#closeStream();
+  }
+
+  #onAudio(bytes: Uint8Array): void {
+    this.#onAudioBytes(bytes.length);
+    if (bytes.length === 0) return this.#closeStream();
+    this.#expectInput();
+    for (const frame of this.#detector.push(bytes, () => this.#segment !== undefined)) this.#onFrame(frame);
+  }
+
+  #onFrame(frame: DetectorFrame): void {
+    this.#audioMs = frame.audioMs;
+    if (frame.voiced) this.#lastVoicedAtMs = performance.now();
+    if (frame.onsetMs !== undefined) this.#beginSegment(frame.onsetMs);
+    const segment = this.#segment;
+    if (segment === undefined) return this.#onSilence();
+    if (frame.voiced) segment.lastVoicedMs = frame.audioMs;
+    if (frame.audioMs - segment.lastVoicedMs >= this.#endpointingMs) return this.#endSegment(segment, false);
+    if (frame.audioMs < segment.nextInterimMs) return;
+    segment.nextInterimMs += this.#settings.interimEveryMs;
+    if (this.#interims) this.#sayInterim(segment);
+  }
+
+  #beginSegment(onsetMs: number): void {
+    const { transcripts, interimEveryMs, interimDelayMs } = this.#settings;
+    const text = transcripts[Math.min(this.#segments++, transcripts.length - 1)] ?? '';
+    this.#segment = { text, startMs: onsetMs, lastVoicedMs: this.#audioMs, nextInterimMs: onsetMs + interimEveryMs };
+    if (!this.#vadEvents) return;
+    this.#socket.sendLater(interimDelayMs, { type: 'SpeechStarted', channel: [0], timestamp: onsetMs / 1000 });
+  }
+
+  #onSilence(): void {
+    const { emptyFinalEveryMs } = this.#settings;
+    if (this.#lastWordEndMs !== undefined && this.#audioMs - this.#lastWordEndMs >= this.#utteranceEndMs) {
+      const lastWordEnd = this.#lastWordEndMs / 1000;
+      this.#lastWordEndMs = undefined;
+      this.#socket.sendLater(0, { type: 'UtteranceEnd', channel: [0, 1], last_word_end: lastWordEnd });
+    }
+    if (this.#audioMs - this.#finalisedMs >= emptyFinalEveryMs) this.#sayFinal([], {});
+  }
+
+  #sayInterim(segment: Segment): void {
+    const words = wordsOf(segment.text, segment.startMs, segment.lastVoicedMs);
+    const heard = words.slice(0, Math.floor((this.#audioMs - segment.startMs) / WORD_MS));
+    const message = results(heard, this.#finalisedMs, this.#audioMs, {});
+    this.#socket.sendLater(this.#settings.interimDelayMs, message);
+  }
+
+  #endSegment(segment: Segment, fromFinalize: boolean): void {
+    this.#segment = undefined;
+    const words = wordsOf(segment.text, segment.startMs, segment.lastVoicedMs);
+    if (words.length > 0) this.#lastWordEndMs = segment.lastVoicedMs;
+    const sinceVoicedMs = performance.now() - this.#lastVoicedAtMs;
+    this.#sayFinal(words, { speechFinal: true, fromFinalize }, this.#settings.finalDelayMs - sinceVoicedMs);
+  }
+
+  #sayFinal(words: readonly Word[], flags: Flags, delayMs = 0): void {
+    const message = results(words, this.#finalisedMs, this.#audioMs, { ...flags, isFinal: true });
+    this.#finalisedMs = this.#audioMs;
+    this.#socket.sendLater(Math.max(0, delayMs), message);
+  }
+
+  #finalize(): void {
+    if (this.#segment !== undefined) return this.#endSegment(this.#segment, true);
+    if (this.#settings.answersEmptyFinalize) this.#sayFinal([], { fromFinalize: true });
+  }
+
+  #closeStream(): void {
+    if (this.#segment !== undefined) this.#endSegment(this.#segment, false);
+    const duration = this.#audioMs / 1000;
+    const created = '1970-01-01T00:00:00.000Z';
+    const metadata = { type: 'Metadata', request_id: 'emulated', sha256: '', created, duration, channels: 1 };
+    this.#socket.sendLater(0, metadata);
+    this.#socket.after(this.#settings.finalDelayMs, () => this.#socket.close(1000));
+  }
+}
+
+interface Word {
+  readonly word: string;
+  readonly start: number;
+  readonly end: number;
+  readonly confidence: number;
+  readonly punctuated_word: string;
+}
+
+/** The text's words spread over the time in which they were said, each by its length. */
+function wordsOf(text: string, startMs: number, endMs: number): Word[] {
+  const words = text.split(/\s+/).filter((word) => word !== '');
+  const letters = words.reduce((sum, word) => sum + word.length, 0);
+  let atMs = startMs;
+  return words.map((word) => {
+    const start = atMs / 1000;
+    atMs += ((endMs - startMs) * word.length) / letters;
+    const plain = word.toLowerCase().replaceAll(/[^\p{L}\p{N}'-]/gu, '');
+    return { word: plain, start, end: atMs / 1000, confidence: 0.99, punctuated_word: word };
+  });
+}
+
+interface Flags {
+  readonly isFinal?: boolean;
+  readonly speechFinal?: boolean;
+  readonly fromFinalize?: boolean;
+}
+
+function results(words: readonly Word[], fromMs: number, toMs: number, flags: Flags): unknown {
+  const transcript = words.map((word) => word.punctuated_word).join(' ');
+  return {
+    type: 'Results',
+    channel_index: [0, 1],
+    duration: (toMs - fromMs) / 1000,
+    start: fromMs / 1000,
+    is_final: flags.isFinal ?? false,
+    speech_final: flags.speechFinal ?? false,
+    from_finalize: flags.fromFinalize ?? false,
+    channel: { alternatives: [{ transcript, confidence: words.length > 0 ? 0.99 : 0, words }] },
+    metadata: {
+      request_id: 'emulated',
+      model_info: { name: 'general-nova-3', version: 'emulated', arch: 'nova-3' },
+      model_uuid: 'emulated',
+    },
+  };
+}

@@ -1,0 +1,236 @@
+/** ElevenLabs' multi-context WebSocket on loopback: speaks in tones that a listener can decode to the letter. */
+import { encodeMulaw } from './mulaw.ts';
+import { VendorServer } from './server.ts';
+import type { Emulator, Faults, Refusal, VendorSocket } from './server.ts';
+import { CHARACTER_MS, encodeToneSpeech, speakable } from './tone-speech.ts';
+
+/** Text made audible: 16-bit samples at 8 kHz, and when each character of the text is said. */
+export interface Synthesis {
+  readonly pcm: Int16Array;
+  readonly characters: readonly { readonly char: string; readonly startMs: number; readonly durationMs: number }[];
+}
+
+export interface ElevenLabsEmulatorSettings {
+  port: number;
+  apiKey: string;
+  /** `tones`: tone-speech.ts. */
+  voice: 'tones' | ((text: string) => Synthesis);
+  /** From text to its first audio, when the context was not speaking already. */
+  firstAudioMs: number;
+  /** Audio in one message, at least; chunks end with a character. */
+  chunkMs: number;
+  /** How much faster than real time audio is made after the first chunk. */
+  speed: number;
+  /** Names of the alignment's fields: the documented ones, or those with `chars` in front. */
+  alignment: 'char' | 'chars' | 'none';
+  faults: Faults;
+}
+
+export type ElevenLabsEmulator = Emulator<ElevenLabsEmulatorSettings>;
+
+const DEFAULTS: ElevenLabsEmulatorSettings = {
+  port: 0,
+  apiKey: 'emulated-elevenlabs-key',
+  voice: 'tones',
+  firstAudioMs: 170,
+  chunkMs: 250,
+  speed: 8,
+  alignment: 'char',
+  faults: {},
+};
+
+const MAX_CONTEXTS = 5;
+/** Without auto_mode text waits until there is this much of it. */
+const FIRST_SCHEDULE_LENGTH = 120;
+
+export async function startElevenLabsEmulator(
+  given: Partial<ElevenLabsEmulatorSettings> = {},
+): Promise<ElevenLabsEmulator> {
+  const settings = { ...DEFAULTS, ...given };
+  const server = await VendorServer.listen(settings.port);
+  server.onRequest((_request, response) => response.writeHead(404).end());
+  server.onSocket(
+    () => settings.faults,
+    (request, url) => check(settings, request.headers['xi-api-key'], url),
+    (socket, url) => new MultiStream(settings, socket, url.searchParams),
+  );
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    port: server.port,
+    settings,
+    get connections() {
+      return server.connections;
+    },
+    received: server.received,
+    disconnect: (code, reason) => server.disconnect(code, reason),
+    close: () => server.close(),
+  };
+}
+
+function check(settings: ElevenLabsEmulatorSettings, key: string | string[] | undefined, url: URL): Refusal | undefined {
+  const refuse = (status: number, code: string, message: string): Refusal => ({
+    status,
+    body: { detail: { status: code, message } },
+  });
+  if (!/^\/v1\/text-to-speech\/[^/]+\/multi-stream-input$/.test(url.pathname)) {
+    return refuse(404, 'not_found', 'Not Found');
+  }
+  if (key !== settings.apiKey) return refuse(401, 'invalid_api_key', 'Invalid API key');
+  if (url.searchParams.get('output_format') === 'ulaw_8000') return undefined;
+  return refuse(400, 'invalid_output_format', 'The emulator makes output_format=ulaw_8000 only.');
+}
+
+interface Context {
+  readonly id: string;
+  /** Text that waits to be generated. */
+  buffer: string;
+  /** Chunks that wait to be sent. */
+  chunks: Chunk[];
+  speaking: boolean;
+  closing: boolean;
+}
+
+interface Chunk {
+  readonly audio: Uint8Array;
+  readonly characters: Synthesis['characters'];
+}
+
+class MultiStream {
+  readonly #settings: ElevenLabsEmulatorSettings;
+  readonly #socket: VendorSocket;
+  readonly #autoMode: boolean;
+  readonly #inactivityMs: number;
+  readonly #contexts = new Map<string, Context>();
+  #cancelTimeout = (): void => {};
+
+  constructor(settings: ElevenLabsEmulatorSettings, socket: VendorSocket, query: URLSearchParams) {
+    this.#settings = settings;
+    this.#socket = socket;
+    this.#autoMode = query.get('auto_mode') === 'true';
+    this.#inactivityMs = Number(query.get('inactivity_timeout') ?? 20) * 1000;
+    socket.onText = (text) => this.#onText(text);
+    this.#expectInput();
+  }
+
+  #expectInput(): void {
+    this.#cancelTimeout();
+    this.#cancelTimeout = this.#socket.after(this.#inactivityMs, () => this.#refuse('input_timeout_exceeded'));
+  }
+
+  #refuse(error: string, message = error): void {
+    this.#socket.send({ message, error, code: 1008 });
+    this.#socket.close(1008, error);
+  }
+
+  #onText(text: string): void {
+    const message = parse(text);
+    if (message === undefined) return this.#refuse('invalid_message', 'Not a JSON object.');
+    this.#expectInput();
+    if (message['close_socket'] === true) return this.#socket.close(1000);
+    const contextId = message['context_id'];
+    if (typeof contextId !== 'string') return;
+    const known = this.#contexts.get(contextId);
+    if (known !== undefined && message['voice_settings'] !== undefined) {
+      return this.#refuse('invalid_message', 'voice_settings can only be set in the first message of a context.');
+    }
+    const context = known ?? this.#begin(contextId, message);
+    if (context === undefined) return;
+    if (typeof message['text'] === 'string' && message['text'].trim() !== '') {
+      context.buffer += message['text'];
+      if (this.#autoMode || context.buffer.length >= FIRST_SCHEDULE_LENGTH) this.#generate(context);
+    }
+    if (message['flush'] === true) this.#generate(context);
+    if (message['close_context'] === true) {
+      this.#generate(context);
+      context.closing = true;
+      if (!context.speaking) this.#end(context);
+    }
+  }
+
+  /** A context begins with any text, even an empty one: then it has no voice settings and takes none later. */
+  #begin(contextId: string, message: Readonly<Record<string, unknown>>): Context | undefined {
+    if (typeof message['text'] !== 'string') return undefined;
+    if (this.#contexts.size >= MAX_CONTEXTS) {
+      this.#refuse('max_active_conversations');
+      return undefined;
+    }
+    const context: Context = { id: contextId, buffer: '', chunks: [], speaking: false, closing: false };
+    this.#contexts.set(contextId, context);
+    return context;
+  }
+
+  #generate(context: Context): void {
+    if (context.buffer === '') return;
+    const { voice, chunkMs, firstAudioMs } = this.#settings;
+    const synthesis = voice === 'tones' ? toneVoice(context.buffer) : voice(context.buffer);
+    context.buffer = '';
+    context.chunks.push(...chunksOf(synthesis, chunkMs));
+    if (context.speaking) return;
+    context.speaking = true;
+    this.#socket.after(firstAudioMs, () => this.#speak(context));
+  }
+
+  #speak(context: Context): void {
+    const chunk = context.chunks.shift();
+    if (chunk === undefined) {
+      context.speaking = false;
+      if (context.closing) this.#end(context);
+      return;
+    }
+    const alignment = this.#alignment(chunk);
+    const audio = Buffer.from(chunk.audio).toString('base64');
+    this.#socket.send({ audio, contextId: context.id, alignment, normalizedAlignment: alignment });
+    const audioMs = chunk.audio.length / 8;
+    this.#socket.after(audioMs / this.#settings.speed, () => this.#speak(context));
+  }
+
+  #alignment({ characters }: Chunk): unknown {
+    if (this.#settings.alignment === 'none') return null;
+    const prefix = this.#settings.alignment;
+    const beginMs = characters[0]?.startMs ?? 0;
+    return {
+      chars: characters.map(({ char }) => char),
+      [`${prefix}StartTimesMs`]: characters.map(({ startMs }) => startMs - beginMs),
+      [`${prefix}DurationsMs`]: characters.map(({ durationMs }) => durationMs),
+    };
+  }
+
+  #end(context: Context): void {
+    this.#contexts.delete(context.id);
+    this.#socket.send({ isFinal: true, contextId: context.id });
+  }
+}
+
+function toneVoice(text: string): Synthesis {
+  const chars = Array.from(text);
+  // One tone for each character of the text, so that alignment and audio agree.
+  const pcm = encodeToneSpeech(chars.map((char) => speakable(char)[0] ?? '?').join(''));
+  const characters = chars.map((char, index) => ({ char, startMs: index * CHARACTER_MS, durationMs: CHARACTER_MS }));
+  return { pcm, characters };
+}
+
+function chunksOf({ pcm, characters }: Synthesis, chunkMs: number): Chunk[] {
+  const chunks: Chunk[] = [];
+  for (let from = 0; from < characters.length; ) {
+    const startMs = characters[from]?.startMs ?? 0;
+    let to = from + 1;
+    while (to < characters.length && (characters[to]?.startMs ?? 0) - startMs < chunkMs) to++;
+    const endSample = to === characters.length ? pcm.length : (characters[to]?.startMs ?? 0) * 8;
+    chunks.push({ audio: encodeMulaw(pcm.slice(startMs * 8, endSample)), characters: characters.slice(from, to) });
+    from = to;
+  }
+  return chunks;
+}
+
+function parse(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

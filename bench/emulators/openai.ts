@@ -1,0 +1,294 @@
+/** OpenAI's chat completions on loopback: answers from a script, a token at a time. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { GARBAGE, VendorServer } from './server.ts';
+import type { Emulator, Faults, Refusal } from './server.ts';
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+}
+
+/** Text to say, or a tool to call. */
+export type Reply = string | { readonly tool: { readonly name: string; readonly arguments: unknown } };
+
+/** The first whose `match` fits the last user message; without `match` it fits always. */
+export type ReplyRules = readonly { readonly match?: RegExp; readonly reply: Reply }[];
+
+export interface OpenAiEmulatorSettings {
+  port: number;
+  apiKey: string;
+  reply: ReplyRules | ((messages: readonly ChatMessage[]) => Reply);
+  /** From the request to the first token, and between tokens. */
+  firstTokenMs: number;
+  interTokenMs: number;
+  faults: Faults;
+}
+
+export interface OpenAiEmulator extends Emulator<OpenAiEmulatorSettings> {
+  /** Requests whose response has not ended. */
+  readonly activeRequests: number;
+}
+
+const DEFAULTS: OpenAiEmulatorSettings = {
+  port: 0,
+  apiKey: 'emulated-openai-key',
+  reply: [
+    { match: /hour|open|close/i, reply: 'We are open from nine to five, Monday to Friday. Is there anything else?' },
+    { match: /book|reserv|table|appointment/i, reply: 'Certainly. You are booked for tomorrow at seven. Anything else?' },
+    { match: /where|address|locat/i, reply: 'You find us at twelve Harbour Street, right by the old lighthouse.' },
+    { match: /bye|thank/i, reply: 'You are welcome. Have a lovely day. Goodbye!' },
+    { match: /hello|hi\b|hey/i, reply: 'Hello! It is good to hear you. How can I help you today?' },
+    { reply: 'I am an emulated model, so I know very little. Ask me about our opening hours.' },
+  ],
+  firstTokenMs: 350,
+  interTokenMs: 20,
+  faults: {},
+};
+
+const MAX_BODY_BYTES = 1024 * 1024;
+
+export async function startOpenAiEmulator(given: Partial<OpenAiEmulatorSettings> = {}): Promise<OpenAiEmulator> {
+  const settings = { ...DEFAULTS, ...given };
+  const server = await VendorServer.listen(settings.port);
+  let activeRequests = 0;
+  server.onRequest((request, response) => {
+    activeRequests++;
+    response.on('close', () => activeRequests--);
+    // A client that leaves mid-body; the response's close has been counted.
+    handle(settings, server, request, response).catch(() => response.destroy());
+  });
+  return {
+    url: `http://127.0.0.1:${server.port}/v1`,
+    port: server.port,
+    settings,
+    get connections() {
+      return server.connections;
+    },
+    get activeRequests() {
+      return activeRequests;
+    },
+    received: server.received,
+    disconnect: (code, reason) => server.disconnect(code, reason),
+    close: () => server.close(),
+  };
+}
+
+async function handle(
+  settings: OpenAiEmulatorSettings,
+  server: VendorServer,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { hang, refuse } = settings.faults;
+  if (hang === true) return;
+  const body = await readBody(request);
+  if (body !== '') server.log(server.nextId(), body);
+  const refusal = refuse ?? check(settings, request, body);
+  if (refusal !== undefined) return sendRefusal(response, refusal);
+  if (request.url === '/v1/models') return sendJson(response, 200, { object: 'list', data: [model('gpt-4o-mini')] });
+  const chat = parseChat(body);
+  if ('error' in chat) return sendRefusal(response, invalid(chat.error));
+  const reply = replyTo(settings, chat.messages);
+  if (chat.stream) await streamReply(settings, response, chat, reply);
+  else sendJson(response, 200, wholeReply(chat, reply));
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    const data = Buffer.from(chunk);
+    bytes += data.length;
+    if (bytes > MAX_BODY_BYTES) throw new Error('body too large');
+    chunks.push(data);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function check(settings: OpenAiEmulatorSettings, request: IncomingMessage, body: string): Refusal | undefined {
+  if (request.headers.authorization !== `Bearer ${settings.apiKey}`) {
+    return failure(401, 'invalid_request_error', 'invalid_api_key', 'Incorrect API key provided.');
+  }
+  if (request.method === 'GET' && request.url === '/v1/models') return undefined;
+  if (request.method !== 'POST' || request.url !== '/v1/chat/completions') {
+    return failure(404, 'invalid_request_error', 'unknown_url', `Unknown request URL: ${request.method} ${request.url}.`);
+  }
+  return body === '' ? invalid('The body is empty.') : undefined;
+}
+
+function failure(status: number, type: string, code: string | null, message: string): Refusal {
+  return { status, body: { error: { message, type, param: null, code } } };
+}
+
+function invalid(message: string): Refusal {
+  return failure(400, 'invalid_request_error', null, message);
+}
+
+function sendRefusal(response: ServerResponse, refusal: Refusal): void {
+  if (refusal.retryAfterSeconds !== undefined) response.setHeader('retry-after', String(refusal.retryAfterSeconds));
+  const usual = { error: { message: 'Refused.', type: 'emulated', param: null, code: null } };
+  sendJson(response, refusal.status, refusal.body ?? usual);
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+interface Chat {
+  readonly model: string;
+  readonly messages: readonly ChatMessage[];
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly maxTokens: number;
+}
+
+function parseChat(body: string): Chat | { readonly error: string } {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return { error: 'We could not parse the JSON body of your request.' };
+  }
+  if (!isRecord(value)) return { error: 'The body is not an object.' };
+  const { model: name, messages, stream, stream_options: streamOptions, temperature } = value;
+  if (typeof name !== 'string' || name === '') return { error: 'you must provide a model parameter' };
+  if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isChatMessage)) {
+    return { error: "Invalid 'messages': expected a non-empty array of {role, content}." };
+  }
+  if (stream !== true && streamOptions !== undefined) {
+    return { error: "The 'stream_options' parameter is only allowed when 'stream' is enabled." };
+  }
+  if (temperature !== undefined && !(typeof temperature === 'number' && temperature >= 0 && temperature <= 2)) {
+    return { error: "Invalid 'temperature': expected a number from 0 to 2." };
+  }
+  const maxTokens = value['max_completion_tokens'] ?? value['max_tokens'] ?? Infinity;
+  if (typeof maxTokens !== 'number' || maxTokens < 1) return { error: "Invalid 'max_tokens': expected at least 1." };
+  const includeUsage = isRecord(streamOptions) && streamOptions['include_usage'] === true;
+  return { model: name, messages, stream: stream === true, includeUsage, maxTokens };
+}
+
+function isChatMessage(value: unknown): value is ChatMessage {
+  const roles = ['system', 'developer', 'user', 'assistant', 'tool'];
+  return isRecord(value) && roles.includes(String(value['role'])) && typeof value['content'] === 'string';
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function replyTo(settings: OpenAiEmulatorSettings, messages: readonly ChatMessage[]): Reply {
+  if (typeof settings.reply === 'function') return settings.reply(messages);
+  const asked = messages.findLast((message) => message.role === 'user')?.content ?? '';
+  return settings.reply.find(({ match }) => match === undefined || match.test(asked))?.reply ?? 'I have no answer.';
+}
+
+/** About as coarse as a real model's tokens: a word with the space before it. */
+function tokensOf(text: string): string[] {
+  return text.match(/\s*\S+|\s+$/g) ?? [];
+}
+
+/** What a reply is made of: the delta of each chunk, and how it ends. */
+function deltasOf(chat: Chat, reply: Reply): { deltas: unknown[]; finish: string } {
+  if (typeof reply === 'string') {
+    const tokens = tokensOf(reply);
+    const said = tokens.slice(0, chat.maxTokens);
+    return { deltas: said.map((content) => ({ content })), finish: said.length < tokens.length ? 'length' : 'stop' };
+  }
+  const text = JSON.stringify(reply.tool.arguments);
+  const half = Math.ceil(text.length / 2);
+  const call = { index: 0, id: 'call_emulated', type: 'function', function: { name: reply.tool.name, arguments: '' } };
+  const pieces = [text.slice(0, half), text.slice(half)];
+  const rest = pieces.map((piece) => ({ tool_calls: [{ index: 0, function: { arguments: piece } }] }));
+  return { deltas: [{ tool_calls: [call] }, ...rest], finish: 'tool_calls' };
+}
+
+function usageOf(chat: Chat, tokens: number): unknown {
+  const prompt = chat.messages.reduce((sum, message) => sum + tokensOf(message.content).length, 0);
+  return { prompt_tokens: prompt, completion_tokens: tokens, total_tokens: prompt + tokens };
+}
+
+function wholeReply(chat: Chat, reply: Reply): unknown {
+  const { deltas, finish } = deltasOf(chat, reply);
+  const content = typeof reply === 'string' ? tokensOf(reply).slice(0, chat.maxTokens).join('') : null;
+  const choice = { index: 0, message: { role: 'assistant', content }, finish_reason: finish };
+  const usage = usageOf(chat, deltas.length);
+  return { id: 'chatcmpl-emulated', object: 'chat.completion', created: 0, model: chat.model, choices: [choice], usage };
+}
+
+function model(id: string): unknown {
+  return { id, object: 'model', created: 0, owned_by: 'emulator' };
+}
+
+async function streamReply(
+  settings: OpenAiEmulatorSettings,
+  response: ServerResponse,
+  chat: Chat,
+  reply: Reply,
+): Promise<void> {
+  const { deltas, finish } = deltasOf(chat, reply);
+  const chunk = (fields: object) => ({
+    id: 'chatcmpl-emulated',
+    object: 'chat.completion.chunk',
+    created: 0,
+    model: chat.model,
+    ...fields,
+  });
+  const choice = (delta: unknown, reason: string | null) =>
+    chunk({ choices: [{ index: 0, delta, finish_reason: reason }], ...(chat.includeUsage ? { usage: null } : {}) });
+  const events = new EventSender(settings, response);
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
+  response.flushHeaders();
+  await pause(settings.firstTokenMs, response);
+  events.send(choice({ role: 'assistant', content: '' }, null));
+  for (const delta of deltas) {
+    events.send(choice(delta, null));
+    await pause(settings.interTokenMs, response);
+  }
+  events.send(choice({}, finish));
+  if (chat.includeUsage) events.send(chunk({ choices: [], usage: usageOf(chat, deltas.length) }));
+  events.end();
+}
+
+/** Server-sent events, with faults. */
+class EventSender {
+  readonly #settings: OpenAiEmulatorSettings;
+  readonly #response: ServerResponse;
+  #sent = 0;
+
+  constructor(settings: OpenAiEmulatorSettings, response: ServerResponse) {
+    this.#settings = settings;
+    this.#response = response;
+  }
+
+  send(event: unknown): void {
+    const { closeAfter, garbageAfter } = this.#settings.faults;
+    if (this.#isStalled()) return;
+    const garbled = garbageAfter !== undefined && this.#sent === garbageAfter;
+    this.#response.write(`data: ${garbled ? GARBAGE : JSON.stringify(event)}\n\n`);
+    this.#sent++;
+    if (closeAfter !== undefined && this.#sent >= closeAfter.messages) this.#response.destroy();
+  }
+
+  end(): void {
+    if (!this.#isStalled()) this.#response.end('data: [DONE]\n\n');
+  }
+
+  #isStalled(): boolean {
+    const { stallAfter } = this.#settings.faults;
+    return stallAfter !== undefined && this.#sent >= stallAfter;
+  }
+}
+
+/** Waits, or until the response is gone. */
+async function pause(delayMs: number, response: ServerResponse): Promise<void> {
+  if (delayMs <= 0 || response.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(done, delayMs);
+    response.once('close', done);
+    function done(): void {
+      clearTimeout(timer);
+      response.off('close', done);
+      resolve();
+    }
+  });
+}
