@@ -43,3 +43,5 @@ export interface AgentConfig {
   readonly goodbyeMessage: string;
   readonly maxDurationMs: number;
 }
+
+export type { CallEndReason, CallEvent, CallEventBody, TurnStages } from './events.ts';

@@ -1,0 +1,116 @@
+/** The configuration: every environment variable, validated once, before anything is opened. */
+import { z } from 'zod';
+import { BvraiError } from './core/errors.ts';
+
+/** Where a vendor is reached. Present only when its key is configured. */
+export interface ProviderConfig {
+  readonly apiKey: string;
+  readonly baseUrl: string;
+}
+
+export interface Config {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** The media sockets' own port; absent: they share `port`. */
+  readonly mediaPort: number | undefined;
+  /** The origin under which Twilio reaches this server, without a trailing slash. */
+  readonly publicUrl: string | undefined;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  readonly agentsDirectory: string;
+  /** Absent: local mode. No signature can be checked, so only callers on this machine are served. */
+  readonly twilio: { readonly authToken: string; readonly accountSid: string | undefined } | undefined;
+  readonly deepgram: ProviderConfig | undefined;
+  readonly openai: ProviderConfig | undefined;
+  readonly elevenlabs: ProviderConfig | undefined;
+}
+
+const port = (example: string) =>
+  z
+    .string()
+    .regex(/^\d{1,5}$/u, `must be a port number; example: ${example}`)
+    .transform(Number)
+    .refine((value) => value <= 65_535, `must be at most 65535; example: ${example}`);
+
+const httpUrl = (example: string) =>
+  z
+    .string()
+    .refine((value) => URL.canParse(value) && /^https?:$/u.test(new URL(value).protocol), `must be an http(s) URL; example: ${example}`)
+    .transform((value) => value.replace(/\/+$/u, ''));
+
+const secret = z.string().regex(/^\S+$/u, 'must not contain white space; example: the value as the vendor shows it');
+
+const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+
+const schema = z.object({
+  HOST: z.string().regex(/^[\w.:-]+$/u, 'must be a host name or an address; example: 0.0.0.0').optional(),
+  PORT: port('8080').default(8080),
+  MEDIA_PORT: port('8081').optional(),
+  PUBLIC_URL: httpUrl('https://voice.example.com')
+    .refine((value) => new URL(value).pathname === '/', 'must be an origin without a path; example: https://voice.example.com')
+    .optional(),
+  LOG_LEVEL: z.enum(LEVELS, `must be one of ${LEVELS.join(', ')}; example: info`).default('info'),
+  AGENTS_DIR: z.string().optional(),
+  TWILIO_ACCOUNT_SID: z
+    .string()
+    .regex(/^AC[0-9a-f]{32}$/u, `must be AC and 32 hex digits; example: AC${'0'.repeat(32)}`)
+    .optional(),
+  TWILIO_AUTH_TOKEN: secret.optional(),
+  DEEPGRAM_API_KEY: secret.optional(),
+  DEEPGRAM_BASE_URL: httpUrl('https://api.deepgram.com').default('https://api.deepgram.com'),
+  OPENAI_API_KEY: secret.optional(),
+  OPENAI_BASE_URL: httpUrl('https://api.openai.com/v1').optional(),
+  ELEVENLABS_API_KEY: secret.optional(),
+  ELEVENLABS_BASE_URL: httpUrl('https://api.elevenlabs.io').default('https://api.elevenlabs.io'),
+});
+
+/** Values that must not be shown in an error, even when they are at fault. */
+const SECRET = /_KEY$|_TOKEN$/u;
+
+/**
+ * Reads the environment; an empty variable counts as absent.
+ * Throws `config.invalid`, whose message has a line for each variable at fault: its name, the fault, an example.
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>, projectDirectory: string): Config {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) throw invalid(parsed.error.issues.map((issue) => faultLine(String(issue.path[0]), issue.message, given)));
+  const env = parsed.data;
+  if (env.TWILIO_AUTH_TOKEN !== undefined && env.PUBLIC_URL === undefined) {
+    throw invalid([
+      'PUBLIC_URL is missing, but TWILIO_AUTH_TOKEN is set: Twilio signs its requests for the public URL, so without it no ' +
+        'call could be verified; example: https://voice.example.com',
+    ]);
+  }
+  return {
+    // Without a Twilio token nobody can be told from Twilio: then only this machine is listened to unless HOST says otherwise.
+    host: env.HOST ?? (env.TWILIO_AUTH_TOKEN === undefined ? '127.0.0.1' : '0.0.0.0'),
+    port: env.PORT,
+    mediaPort: env.MEDIA_PORT,
+    publicUrl: env.PUBLIC_URL,
+    logLevel: env.LOG_LEVEL,
+    agentsDirectory: env.AGENTS_DIR ?? `${projectDirectory}/agents`,
+    twilio:
+      env.TWILIO_AUTH_TOKEN === undefined ? undefined : { authToken: env.TWILIO_AUTH_TOKEN, accountSid: env.TWILIO_ACCOUNT_SID },
+    deepgram: provider(env.DEEPGRAM_API_KEY, env.DEEPGRAM_BASE_URL),
+    // A model server of one's own (Ollama, llama.cpp) has a base URL and needs no key.
+    openai: provider(
+      env.OPENAI_API_KEY ?? (env.OPENAI_BASE_URL === undefined ? undefined : 'none'),
+      env.OPENAI_BASE_URL ?? 'https://api.openai.com/v1',
+    ),
+    elevenlabs: provider(env.ELEVENLABS_API_KEY, env.ELEVENLABS_BASE_URL),
+  };
+}
+
+function provider(apiKey: string | undefined, baseUrl: string): ProviderConfig | undefined {
+  return apiKey === undefined ? undefined : { apiKey, baseUrl };
+}
+
+function faultLine(name: string, fault: string, given: Readonly<Record<string, string | undefined>>): string {
+  const shown = SECRET.test(name) ? '(a secret, not shown)' : JSON.stringify(given[name]);
+  return `${name}=${shown} ${fault}`;
+}
+
+function invalid(lines: readonly string[]): BvraiError {
+  return new BvraiError('config.invalid', `The configuration is wrong:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+}

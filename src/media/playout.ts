@@ -1,0 +1,298 @@
+/**
+ * The ledger of every sample sent to the caller, and the pacer that sends them: text ↔ audio position ↔ mark ↔ what the
+ * caller has surely heard. Sans-IO: it is given the time, returns what to put on the wire, and touches nothing.
+ *
+ * The far side (Twilio) plays what it gets in order from a buffer. Sending everything at once would make a barge-in lose
+ * track of what was heard; sending a frame per timer tick underfeeds it whenever a timer is late. So the pacer keeps the far
+ * buffer filled up to a bounded lead, computed on the monotonic clock, and after a stall it catches up at once.
+ *
+ * What the caller has heard is the least of: what was sent; what the far buffer can have played by now; and, while marks
+ * come back, what the last mark proves plus the time since then, bounded.
+ */
+import { BvraiError } from '../core/errors.ts';
+import { BYTES_PER_MS, FRAME_BYTES, FRAME_MS } from './call-port.ts';
+
+/** A stretch of an audio chunk that speaks a text; times are relative to the chunk. */
+export interface AudioSpan {
+  readonly text: string;
+  readonly startMs: number;
+  readonly durationMs: number;
+}
+
+export interface PlayoutOptions {
+  /** How far ahead of real time the far buffer is kept. */
+  readonly leadMs?: number;
+  /** A mark follows at most this much audio. */
+  readonly markEveryMs?: number;
+  /** Audio that may wait here unsent; more is refused. */
+  readonly capacityMs?: number;
+  /** How far heard may run ahead of the last mark while marks come back. */
+  readonly unprovenMs?: number;
+  /** A mark this overdue means that marks are lost, and the playback estimate alone counts. */
+  readonly markOverdueMs?: number;
+}
+
+export type PlayoutOutput =
+  | { readonly type: 'media'; readonly generation: number; readonly payload: Uint8Array }
+  | { readonly type: 'mark'; readonly name: string };
+
+/** How much of a generation (one reply of the agent) reached the caller's ear. */
+export interface Heard {
+  readonly generation: number;
+  readonly heardMs: number;
+  readonly sentMs: number;
+  /** Non-whitespace characters of the spoken text whose audio was heard. */
+  readonly heardCharacters: number;
+  /** All audio was delivered to the ledger, sent, and heard. */
+  readonly complete: boolean;
+}
+
+interface Chunk {
+  readonly audio: Uint8Array;
+  sentBytes: number;
+}
+
+/** A run of text in a generation's audio, in bytes from the generation's start. */
+interface TextRun {
+  readonly startByte: number;
+  readonly endByte: number;
+  readonly characters: number;
+}
+
+/** The one reply that is being played. */
+interface Generation {
+  readonly id: number;
+  readonly runs: TextRun[];
+  pushedBytes: number;
+  /** Stream position (bytes sent since the call began) of the generation's first byte. */
+  readonly startsAtByte: number;
+  finished: boolean;
+}
+
+interface PendingMark {
+  readonly name: string;
+  readonly atByte: number;
+  /** When the far buffer should have played up to it. */
+  readonly expectedAtMs: number;
+}
+
+/** A far side that never echoes marks must not make this list grow for the length of the call. */
+const MAX_PENDING_MARKS = 256;
+
+const countCharacters = (text: string): number => text.replace(/\s+/gu, '').length;
+
+export class Playout {
+  readonly #leadMs: number;
+  readonly #markEveryBytes: number;
+  readonly #capacityBytes: number;
+  readonly #unprovenBytes: number;
+  readonly #markOverdueMs: number;
+
+  readonly #chunks: Chunk[] = [];
+  #pendingBytes = 0;
+  #generation: Generation | undefined;
+  #sentBytes = 0;
+  #lastMarkAtByte = 0;
+  #nextMark = 1;
+  readonly #marks: PendingMark[] = [];
+  /** When the far buffer runs empty if nothing more is sent. */
+  #bufferEndsAtMs = Number.NEGATIVE_INFINITY;
+  #marksTrusted = false;
+  #provenByte = 0;
+  #provenAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: PlayoutOptions = {}) {
+    this.#leadMs = options.leadMs ?? 400;
+    this.#markEveryBytes = (options.markEveryMs ?? 240) * BYTES_PER_MS;
+    this.#capacityBytes = (options.capacityMs ?? 180_000) * BYTES_PER_MS;
+    this.#unprovenBytes = (options.unprovenMs ?? 1_000) * BYTES_PER_MS;
+    this.#markOverdueMs = options.markOverdueMs ?? 2_000;
+  }
+
+  /** The reply being played, or undefined when nothing is owed to the caller. */
+  get generation(): number | undefined {
+    return this.#generation?.id;
+  }
+
+  /** Audio accepted but not yet sent. */
+  get pendingMs(): number {
+    return this.#pendingBytes / BYTES_PER_MS;
+  }
+
+  /** Makes `generation` the reply that audio is accepted for. The previous one must have been retired by `end` or `clear`. */
+  begin(generation: number): void {
+    if (this.#generation) {
+      throw new BvraiError('internal', `Playout still holds generation ${this.#generation.id}; cannot begin ${generation}.`);
+    }
+    this.#generation = { id: generation, runs: [], pushedBytes: 0, startsAtByte: this.#sentBytes, finished: false };
+  }
+
+  /**
+   * Takes audio of `generation`. False: not taken, because the generation is not the current one (late audio of an aborted
+   * reply) or because the ledger is full.
+   */
+  push(generation: number, audio: Uint8Array, spans: readonly AudioSpan[] = []): boolean {
+    const current = this.#generation;
+    if (current?.id !== generation || current.finished) return false;
+    if (this.#pendingBytes + audio.length > this.#capacityBytes) return false;
+    for (const span of spans) {
+      const startByte = current.pushedBytes + Math.round(span.startMs * BYTES_PER_MS);
+      const endByte = startByte + Math.max(1, Math.round(span.durationMs * BYTES_PER_MS));
+      current.runs.push({ startByte, endByte, characters: countCharacters(span.text) });
+    }
+    if (audio.length > 0) this.#chunks.push({ audio, sentBytes: 0 });
+    current.pushedBytes += audio.length;
+    this.#pendingBytes += audio.length;
+    return true;
+  }
+
+  /** No more audio comes for `generation`; it is complete once everything sent has been heard. */
+  finish(generation: number): void {
+    if (this.#generation?.id === generation) this.#generation.finished = true;
+  }
+
+  /** What to send now, in order. Call again after `nextPollMs(nowMs)`. */
+  poll(nowMs: number): PlayoutOutput[] {
+    const outputs: PlayoutOutput[] = [];
+    const generation = this.#generation;
+    if (!generation) return outputs;
+    while (this.#pendingBytes > 0 && this.#leadAt(nowMs) + FRAME_MS <= this.#leadMs) {
+      // A last part shorter than a frame waits for its successor, unless none comes: the wire carries whole frames.
+      if (this.#pendingBytes < FRAME_BYTES && !generation.finished) break;
+      const payload = this.#takeFrame();
+      this.#bufferEndsAtMs = Math.max(this.#bufferEndsAtMs, nowMs) + payload.length / BYTES_PER_MS;
+      this.#sentBytes += payload.length;
+      outputs.push({ type: 'media', generation: generation.id, payload });
+      if (this.#sentBytes - this.#lastMarkAtByte >= this.#markEveryBytes) outputs.push(this.#mark());
+    }
+    if (generation.finished && this.#pendingBytes === 0 && this.#sentBytes > this.#lastMarkAtByte) outputs.push(this.#mark());
+    return outputs;
+  }
+
+  /** When `poll` has something to do again, or when the last audio will have been heard; undefined: nothing to wait for. */
+  nextPollMs(nowMs: number): number | undefined {
+    const generation = this.#generation;
+    if (!generation) return undefined;
+    if (this.#pendingBytes >= FRAME_BYTES || (generation.finished && this.#pendingBytes > 0)) {
+      return Math.max(nowMs, this.#bufferEndsAtMs - this.#leadMs + FRAME_MS);
+    }
+    if (generation.finished) return nowMs + FRAME_MS;
+    return undefined;
+  }
+
+  /**
+   * A mark came back. Echoes of marks that a `clear` emptied are unknown here by then and prove nothing.
+   * A mark proves that everything before it was played.
+   */
+  onMark(name: string, nowMs: number): void {
+    const index = this.#marks.findIndex((mark) => mark.name === name);
+    if (index < 0) return;
+    const mark = this.#marks[index];
+    this.#marks.splice(0, index + 1);
+    if (!mark) return;
+    this.#marksTrusted = true;
+    this.#provenByte = mark.atByte;
+    this.#provenAtMs = nowMs;
+  }
+
+  /** How much of the current generation was heard by now. */
+  heard(nowMs: number): Heard | undefined {
+    const generation = this.#generation;
+    if (!generation) return undefined;
+    const sentBytes = this.#sentBytes - generation.startsAtByte;
+    const heardBytes = Math.min(sentBytes, Math.max(0, this.#heardStreamByte(nowMs) - generation.startsAtByte));
+    return {
+      generation: generation.id,
+      heardMs: heardBytes / BYTES_PER_MS,
+      sentMs: sentBytes / BYTES_PER_MS,
+      heardCharacters: heardCharactersAt(generation.runs, heardBytes),
+      complete: generation.finished && this.#pendingBytes === 0 && heardBytes >= sentBytes,
+    };
+  }
+
+  /** Whether the caller is hearing the agent, or will without a `clear`. */
+  isAudible(nowMs: number): boolean {
+    return this.#pendingBytes > 0 || this.#bufferEndsAtMs > nowMs;
+  }
+
+  /** Retires the current generation, which the caller has heard in full. */
+  end(nowMs: number): Heard | undefined {
+    const heard = this.heard(nowMs);
+    this.#generation = undefined;
+    return heard;
+  }
+
+  /**
+   * Drops all unsent audio and forgets what the far buffer holds: the caller of this also puts a `clear` on the wire.
+   * Returns what had been heard of the generation by now.
+   */
+  clear(nowMs: number): Heard | undefined {
+    const heard = this.heard(nowMs);
+    this.#generation = undefined;
+    this.#chunks.length = 0;
+    this.#pendingBytes = 0;
+    this.#marks.length = 0;
+    this.#lastMarkAtByte = this.#sentBytes;
+    this.#provenByte = this.#sentBytes;
+    this.#provenAtMs = nowMs;
+    this.#bufferEndsAtMs = Math.min(this.#bufferEndsAtMs, nowMs);
+    return heard;
+  }
+
+  #leadAt(nowMs: number): number {
+    return Math.max(0, this.#bufferEndsAtMs - nowMs);
+  }
+
+  #heardStreamByte(nowMs: number): number {
+    const estimate = this.#sentBytes - this.#leadAt(nowMs) * BYTES_PER_MS;
+    const oldest = this.#marks[0];
+    if (oldest && nowMs > oldest.expectedAtMs + this.#markOverdueMs) this.#marksTrusted = false;
+    if (!this.#marksTrusted) return Math.floor(estimate);
+    // With no mark outstanding and nothing sent since, the proof already covers all.
+    const sinceProof = Math.min((nowMs - this.#provenAtMs) * BYTES_PER_MS, this.#unprovenBytes);
+    return Math.floor(Math.min(estimate, this.#provenByte + sinceProof));
+  }
+
+  #mark(): PlayoutOutput {
+    const name = `p${this.#nextMark++}`;
+    if (this.#marks.length === MAX_PENDING_MARKS) this.#marks.shift();
+    this.#marks.push({ name, atByte: this.#sentBytes, expectedAtMs: this.#bufferEndsAtMs });
+    this.#lastMarkAtByte = this.#sentBytes;
+    return { type: 'mark', name };
+  }
+
+  /** Up to one frame of the oldest audio; a view where it lies within one chunk, a copy where it crosses chunks. */
+  #takeFrame(): Uint8Array {
+    const wanted = Math.min(FRAME_BYTES, this.#pendingBytes);
+    const first = this.#chunks[0];
+    this.#pendingBytes -= wanted;
+    if (first && first.audio.length - first.sentBytes >= wanted) return this.#advance(first, wanted);
+    const frame = new Uint8Array(wanted);
+    let filled = 0;
+    for (let chunk = this.#chunks[0]; chunk && filled < wanted; chunk = this.#chunks[0]) {
+      const part = this.#advance(chunk, Math.min(wanted - filled, chunk.audio.length - chunk.sentBytes));
+      frame.set(part, filled);
+      filled += part.length;
+    }
+    return frame;
+  }
+
+  #advance(chunk: Chunk, bytes: number): Uint8Array {
+    const part = chunk.audio.subarray(chunk.sentBytes, chunk.sentBytes + bytes);
+    chunk.sentBytes += bytes;
+    if (chunk.sentBytes === chunk.audio.length) this.#chunks.shift();
+    return part;
+  }
+}
+
+/** Non-whitespace characters of the runs that lie before `heardBytes`; a run cut by it counts in proportion. */
+function heardCharactersAt(runs: readonly TextRun[], heardBytes: number): number {
+  let characters = 0;
+  for (const run of runs) {
+    if (run.endByte <= heardBytes) characters += run.characters;
+    else if (run.startByte < heardBytes) {
+      characters += Math.floor((run.characters * (heardBytes - run.startByte)) / (run.endByte - run.startByte));
+    }
+  }
+  return characters;
+}

@@ -1,0 +1,147 @@
+/** The live calls of this process: makes a session for each, counts them, and drains them when the server stops. */
+import type { Clock } from '../core/clock.ts';
+import type { Log } from '../core/log.ts';
+import type { CallListener, CallPort } from '../media/call-port.ts';
+import type { VadEngine } from '../media/vad/vad.ts';
+import type { CallEvent } from './events.ts';
+import type { Metrics } from './metrics/metrics.ts';
+import type { AgentConfig } from './ports.ts';
+import type { LlmProvider, SttProvider, TtsProvider } from './providers/spec.ts';
+import { llmRoute } from './router/llm-route.ts';
+import { resolveRoute } from './router/route.ts';
+import { sttRoute } from './router/stt-route.ts';
+import { ttsRoute } from './router/tts-route.ts';
+import { CallSession } from './session/session.ts';
+
+/** The providers of this process, by the names that agents' routes use, and the embedded ones that stand last in every route. */
+export interface Providers {
+  readonly stt: ReadonlyMap<string, SttProvider>;
+  readonly llm: ReadonlyMap<string, LlmProvider>;
+  readonly tts: ReadonlyMap<string, TtsProvider>;
+  readonly last: { readonly stt: SttProvider; readonly llm: LlmProvider; readonly tts: TtsProvider };
+}
+
+export interface LiveCallsDependencies {
+  readonly clock: Clock;
+  readonly vad: VadEngine;
+  readonly providers: Providers;
+  readonly metrics: Metrics;
+  /** Takes every event of every call, in order. Must not throw or block. */
+  readonly onEvent: (callSid: string, event: CallEvent) => void;
+}
+
+interface Routes {
+  readonly stt: SttProvider;
+  readonly llm: LlmProvider;
+  readonly tts: TtsProvider;
+}
+
+/** Stage deadlines of this first, ordered route; the router will learn them from live percentiles. */
+const DEADLINES = {
+  stt: { finalMs: 1_200 },
+  llm: { firstMs: 2_500, gapMs: 4_000 },
+  tts: { firstMs: 1_500, gapMs: 3_000 },
+} as const;
+
+/** How long the farewell of a call that is drained may take. */
+const FAREWELL_MS = 8_000;
+
+export class LiveCalls {
+  readonly #deps: LiveCallsDependencies;
+  readonly #sessions = new Set<CallSession>();
+  readonly #routes = new WeakMap<AgentConfig, Routes>();
+  #onIdle: (() => void) | undefined;
+
+  constructor(deps: LiveCallsDependencies) {
+    this.#deps = deps;
+  }
+
+  get active(): number {
+    return this.#sessions.size;
+  }
+
+  /** Takes a call whose wire has started. */
+  start(port: CallPort, agent: AgentConfig, log: Log): CallListener {
+    const { clock, vad, metrics, onEvent } = this.#deps;
+    const { callSid } = port.info;
+    const session = new CallSession(port, agent, {
+      clock,
+      log,
+      vad,
+      ...this.#routesOf(agent, log),
+      onEvent: (event) => {
+        metrics.callEvent(event);
+        logEvent(log, event);
+        onEvent(callSid, event);
+      },
+      onReleased: () => this.#released(session),
+    });
+    this.#sessions.add(session);
+    metrics.callStarted();
+    session.start();
+    return session;
+  }
+
+  /**
+   * Waits until the calls in progress have ended by themselves; after `graceMs` their agents say goodbye and hang up, and
+   * what is still there after that is cut off.
+   */
+  async drain(graceMs: number): Promise<void> {
+    if (await this.#idleWithin(graceMs)) return;
+    for (const session of this.#sessions) session.leave();
+    if (await this.#idleWithin(FAREWELL_MS)) return;
+    for (const session of this.#sessions) session.end('server-shutdown');
+  }
+
+  #released(session: CallSession): void {
+    if (!this.#sessions.delete(session)) return;
+    this.#deps.metrics.callReleased();
+    if (this.#sessions.size === 0) this.#onIdle?.();
+  }
+
+  #idleWithin(limitMs: number): Promise<boolean> {
+    if (this.#sessions.size === 0) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = this.#deps.clock.after(limitMs, () => {
+        this.#onIdle = undefined;
+        resolve(false);
+      });
+      this.#onIdle = () => {
+        this.#onIdle = undefined;
+        timer.cancel();
+        resolve(true);
+      };
+    });
+  }
+
+  #routesOf(agent: AgentConfig, log: Log): Routes {
+    const known = this.#routes.get(agent);
+    if (known) return known;
+    const { stt, llm, tts, last } = this.#deps.providers;
+    const routes = {
+      stt: sttRoute(resolveRoute('stt', agent.stt, stt, last.stt, log), DEADLINES.stt),
+      llm: llmRoute(resolveRoute('llm', agent.llm, llm, last.llm, log), DEADLINES.llm),
+      tts: ttsRoute(resolveRoute('tts', agent.tts, tts, last.tts, log), DEADLINES.tts),
+    };
+    this.#routes.set(agent, routes);
+    return routes;
+  }
+}
+
+/** What operators see. What was said is for debugging only. */
+function logEvent(log: Log, event: CallEvent): void {
+  switch (event.type) {
+    case 'turn-failed':
+      return log.warn({ turn: event.turn, stage: event.stage, code: event.code }, 'turn failed');
+    case 'turn-traced':
+      return log.info({ turn: event.turn, stages: event.stages }, 'turn answered');
+    case 'barge-in':
+      return log.info({}, 'caller interrupted the agent');
+    case 'call-started':
+      return log.info({}, 'call started');
+    case 'call-ended':
+      return log.info({ reason: event.reason, at_ms: event.at_ms }, 'call ended');
+    default:
+      return log.debug({ event }, event.type);
+  }
+}

@@ -1,0 +1,57 @@
+/** The ordered, typed event log of a call, which transcripts, metrics and the console read. */
+
+/** Why a call ended; every call has exactly one. */
+export type CallEndReason =
+  | 'caller-hung-up'
+  | 'agent-hung-up'
+  | 'max-duration'
+  | 'connection-lost'
+  | 'connection-idle'
+  | 'protocol-violation'
+  | 'server-shutdown'
+  | 'internal-error';
+
+/** What the agent was saying. */
+export type SpeechKind = 'greeting' | 'reply' | 'apology' | 'goodbye';
+
+/** Stages of one turn in ms after the caller's true end of speech; absent: the stage was not reached. */
+export interface TurnStages {
+  /** Where the caller's speech ended, in ms since the call began. */
+  readonly speech_ended_at_ms: number;
+  readonly speech_end_detected_ms?: number;
+  readonly transcript_ms?: number;
+  readonly turn_confirmed_ms?: number;
+  readonly first_token_ms?: number;
+  /** The first clause went to the synthesiser. */
+  readonly first_clause_ms?: number;
+  /** The first audio of the reply went out on the phone's wire. */
+  readonly first_audio_ms?: number;
+}
+
+/** `at_ms` counts from the start of the call; the field names are those of the HTTP API. */
+export type CallEvent = { readonly at_ms: number } & CallEventBody;
+
+export type CallEventBody =
+  | { readonly type: 'call-started' }
+  | { readonly type: 'caller-speech-started' }
+  | { readonly type: 'caller-speech-ended' }
+  | { readonly type: 'transcript'; readonly text: string; readonly final: boolean; readonly confidence: number }
+  | { readonly type: 'turn-confirmed'; readonly turn: number; readonly text: string }
+  /** The caller's words as they went into the history; unlike a confirmed turn they are final. */
+  | { readonly type: 'caller-said'; readonly turn: number; readonly text: string }
+  | { readonly type: 'first-token'; readonly turn: number }
+  | { readonly type: 'first-audio'; readonly turn: number }
+  | { readonly type: 'agent-clause'; readonly kind: SpeechKind; readonly text: string }
+  | { readonly type: 'barge-in' }
+  | {
+      readonly type: 'agent-said';
+      readonly kind: SpeechKind;
+      readonly text: string;
+      readonly heard_text: string;
+      readonly heard_ms: number;
+      readonly interrupted: boolean;
+    }
+  | { readonly type: 'turn-traced'; readonly turn: number; readonly stages: TurnStages }
+  | { readonly type: 'turn-failed'; readonly turn: number; readonly stage: 'stt' | 'llm' | 'tts'; readonly code: string }
+  | { readonly type: 'dtmf'; readonly digit: string }
+  | { readonly type: 'call-ended'; readonly reason: CallEndReason };

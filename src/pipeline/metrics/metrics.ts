@@ -1,0 +1,74 @@
+/** What the process counts, for Prometheus. Stages of a turn are histograms, so that percentiles exist while calls run. */
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { CallEvent } from '../events.ts';
+
+/** From a cached greeting to a caller who gives up. */
+const LATENCY_BUCKETS_S = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.25, 1.5, 2, 3, 4, 6, 10];
+
+/** Counters of this process; one instance, handed to those who count. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #active = new Gauge({ name: 'bvrai_calls_active', help: 'Calls in progress', registers: [this.#registry] });
+  readonly #ended = this.#counter('bvrai_calls_total', 'Calls ended, by reason', ['reason']);
+  readonly #refused = this.#counter('bvrai_streams_refused_total', 'Media streams refused at their start, by reason', ['reason']);
+  readonly #failures = this.#counter('bvrai_turn_failures_total', 'Turns that a stage failed, by stage and error code', [
+    'stage',
+    'code',
+  ]);
+  readonly #bargeIns = this.#counter('bvrai_barge_ins_total', 'Times a caller interrupted the agent', []);
+  readonly #wireFaults = this.#counter('bvrai_media_faults_total', 'Faults on the media wire, by kind', ['kind']);
+  readonly #stages = new Histogram({
+    name: 'bvrai_turn_stage_seconds',
+    help: "Time from the caller's end of speech to each stage of the reply",
+    labelNames: ['stage'],
+    buckets: LATENCY_BUCKETS_S,
+    registers: [this.#registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  callStarted(): void {
+    this.#active.inc();
+  }
+
+  callReleased(): void {
+    this.#active.dec();
+  }
+
+  streamRefused(reason: string): void {
+    this.#refused.inc({ reason });
+  }
+
+  /** `faults`: how often each kind of fault was seen on one media stream. */
+  mediaFaults(faults: Readonly<Record<string, number>>): void {
+    for (const [kind, count] of Object.entries(faults)) {
+      if (count > 0) this.#wireFaults.inc({ kind }, count);
+    }
+  }
+
+  callEvent(event: CallEvent): void {
+    switch (event.type) {
+      case 'barge-in':
+        return this.#bargeIns.inc();
+      case 'turn-failed':
+        return this.#failures.inc({ stage: event.stage, code: event.code });
+      case 'call-ended':
+        return this.#ended.inc({ reason: event.reason });
+      case 'turn-traced':
+        for (const [stage, afterMs] of Object.entries(event.stages)) {
+          if (stage !== 'speech_ended_at_ms') this.#stages.observe({ stage: stage.replace(/_ms$/u, '') }, afterMs / 1000);
+        }
+    }
+  }
+
+  /** The exposition text and its content type. */
+  async expose(): Promise<{ contentType: string; text: string }> {
+    return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
+  }
+
+  #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {
+    return new Counter({ name, help, labelNames, registers: [this.#registry] });
+  }
+}

@@ -1,0 +1,163 @@
+/** An ordered route of recognisers that looks like one. */
+import { BvraiError } from '../../core/errors.ts';
+import { BYTES_PER_MS } from '../../media/call-port.ts';
+import type { Sink, SttPart, SttProvider, SttRequest, SttStream, StreamContext } from '../providers/spec.ts';
+import type { Candidate } from './route.ts';
+import { Watchdog, deadlineError } from './route.ts';
+
+/**
+ * A recogniser may rightly say nothing about a cough. Only of speech at least this long, by the local detector, does silence
+ * mean that the recogniser is dead.
+ */
+const SURELY_SPEECH_MS = 600;
+/** Audio kept for a successor: what the caller said around a failure is not lost. */
+const REPLAY_MS = 3_000;
+
+export interface SttDeadlines {
+  /** From the local detector's end of speech until a recogniser that has said nothing at all of it counts as dead. */
+  readonly finalMs: number;
+}
+
+/**
+ * One recogniser serves the call until it fails or stays silent about clear speech; then the next one does, beginning with the last
+ * seconds of the caller's audio. `stream-failed` means that none is left.
+ */
+export function sttRoute(candidates: readonly Candidate<SttProvider>[], deadlines: SttDeadlines): SttProvider {
+  return {
+    name: candidates.map(({ provider }) => provider.name).join(', '),
+    open: (request, sink, context) => new RoutedRecognition(candidates, deadlines, request, sink, context),
+  };
+}
+
+class RoutedRecognition implements SttStream {
+  readonly #candidates: readonly Candidate<SttProvider>[];
+  readonly #deadlines: SttDeadlines;
+  readonly #request: SttRequest;
+  readonly #sink: Sink<SttPart>;
+  readonly #context: StreamContext;
+  readonly #watchdog: Watchdog;
+  readonly #replay = new RecentAudio(REPLAY_MS * BYTES_PER_MS);
+  #index = -1;
+  #stream: SttStream | undefined;
+  /** The last hint, as long as the recogniser has said nothing since: a successor must be given it, and the audio, too. */
+  #owed: 'speech-started' | 'speech-ended' | undefined;
+  #speechStartedAtMs = 0;
+  #closed = false;
+
+  constructor(
+    candidates: readonly Candidate<SttProvider>[],
+    deadlines: SttDeadlines,
+    request: SttRequest,
+    sink: Sink<SttPart>,
+    context: StreamContext,
+  ) {
+    this.#candidates = candidates;
+    this.#deadlines = deadlines;
+    this.#request = request;
+    this.#sink = sink;
+    this.#context = context;
+    this.#watchdog = new Watchdog(context.clock);
+    this.#openNext(new BvraiError('provider.unavailable', 'the route has no recogniser'));
+  }
+
+  write(audio: Uint8Array): void {
+    if (this.#closed) return;
+    this.#replay.write(audio);
+    this.#stream?.write(audio);
+  }
+
+  hint(voice: 'speech-started' | 'speech-ended'): void {
+    if (this.#closed) return;
+    const nowMs = this.#context.clock.nowMs();
+    if (voice === 'speech-started') {
+      this.#speechStartedAtMs = nowMs;
+      this.#owed = voice;
+    } else if (this.#owed) this.#owed = voice;
+    this.#stream?.hint(voice);
+    if (nowMs - this.#speechStartedAtMs >= SURELY_SPEECH_MS) this.#watch();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#watchdog.stop();
+    this.#stream?.close();
+  }
+
+  #watch(): void {
+    this.#watchdog.stop();
+    if (this.#owed !== 'speech-ended') return;
+    const index = this.#index;
+    this.#watchdog.restart(this.#deadlines.finalMs, () => {
+      const name = this.#candidates[index]?.provider.name ?? 'unknown';
+      this.#onFailure(deadlineError('first', name, this.#deadlines.finalMs));
+    });
+  }
+
+  #openNext(reason: BvraiError): void {
+    const index = ++this.#index;
+    this.#stream?.close();
+    this.#stream = undefined;
+    const candidate = this.#candidates[index];
+    if (!candidate) {
+      this.close();
+      return this.#sink({ type: 'stream-failed', error: reason });
+    }
+    const { provider, entry } = candidate;
+    const request = { ...this.#request, model: entry.model, options: entry.options };
+    this.#stream = provider.open(request, (part) => this.#onPart(index, part), this.#context);
+    if (this.#owed) this.#repeatTurn(this.#stream, this.#owed);
+  }
+
+  #repeatTurn(stream: SttStream, owed: 'speech-started' | 'speech-ended'): void {
+    stream.hint('speech-started');
+    stream.write(this.#replay.read());
+    if (owed === 'speech-ended') stream.hint('speech-ended');
+    this.#watch();
+  }
+
+  #onPart(index: number, part: SttPart): void {
+    if (this.#closed || index !== this.#index) return;
+    if (part.type === 'stream-failed') return this.#onFailure(part.error);
+    if (part.type !== 'stream-opened') {
+      this.#owed = undefined;
+      this.#watchdog.stop();
+    }
+    this.#sink(part);
+  }
+
+  #onFailure(error: BvraiError): void {
+    const provider = this.#candidates[this.#index]?.provider.name;
+    this.#context.log.warn({ stage: 'stt', provider, code: error.code, reason: error.message }, 'provider failed');
+    this.#openNext(error);
+  }
+}
+
+/** The newest bytes of a stream, up to a capacity: a ring buffer, so that writing costs a copy and nothing else. */
+class RecentAudio {
+  readonly #ring: Uint8Array;
+  #written = 0;
+
+  constructor(capacityBytes: number) {
+    this.#ring = new Uint8Array(capacityBytes);
+  }
+
+  write(audio: Uint8Array): void {
+    const newest = audio.length > this.#ring.length ? audio.subarray(audio.length - this.#ring.length) : audio;
+    const at = this.#written % this.#ring.length;
+    const head = Math.min(newest.length, this.#ring.length - at);
+    this.#ring.set(newest.subarray(0, head), at);
+    this.#ring.set(newest.subarray(head), 0);
+    this.#written += newest.length;
+  }
+
+  /** A copy, oldest byte first. */
+  read(): Uint8Array {
+    if (this.#written <= this.#ring.length) return this.#ring.slice(0, this.#written);
+    const at = this.#written % this.#ring.length;
+    const audio = new Uint8Array(this.#ring.length);
+    audio.set(this.#ring.subarray(at), 0);
+    audio.set(this.#ring.subarray(0, at), this.#ring.length - at);
+    return audio;
+  }
+}

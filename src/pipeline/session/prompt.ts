@@ -1,0 +1,26 @@
+/** What the language model is told: who it is, that it is on the phone, what it knows, and what was said and heard. */
+import type { AgentConfig } from '../ports.ts';
+import type { LlmMessage } from '../providers/spec.ts';
+import type { HistoryMessage } from './state.ts';
+
+const ON_THE_PHONE =
+  'You are talking on the phone. Answer in one to three short spoken sentences, without lists, markup or emoji. ' +
+  'Where one of your earlier answers breaks off, the caller interrupted and heard only that much.';
+
+/** The messages for a reply to `callerText`: the history as heard, so that the model never refers to words nobody heard. */
+export function buildMessages(agent: AgentConfig, history: readonly HistoryMessage[], callerText: string): LlmMessage[] {
+  const messages: LlmMessage[] = [{ role: 'system', content: systemMessage(agent) }];
+  for (const message of history) {
+    if (message.role === 'caller') messages.push({ role: 'user', content: message.text });
+    else if (message.heardText !== '') messages.push({ role: 'assistant', content: message.heardText });
+  }
+  messages.push({ role: 'user', content: callerText });
+  return messages;
+}
+
+function systemMessage(agent: AgentConfig): string {
+  const knowledge = agent.questionsAndAnswers.map(({ questions, answer }) => `Q: ${questions[0] ?? ''}\nA: ${answer}`);
+  const parts = [agent.systemPrompt, ON_THE_PHONE];
+  if (knowledge.length > 0) parts.push(`What you know:\n${knowledge.join('\n')}`);
+  return parts.filter((part) => part !== '').join('\n\n');
+}

@@ -1,0 +1,362 @@
+/**
+ * The driver of one call: feeds the pure machine of `step.ts` with what the wire, the voice detector and the providers say,
+ * and performs the actions it asks for. Owns everything the call uses and releases all of it when the call ends.
+ */
+import type { Clock, Timer } from '../../core/clock.ts';
+import { BvraiError, unreachable } from '../../core/errors.ts';
+import type { Log } from '../../core/log.ts';
+import { BYTES_PER_MS } from '../../media/call-port.ts';
+import type { CallListener, CallPort, WireEndReason } from '../../media/call-port.ts';
+import { Playout } from '../../media/playout.ts';
+import type { VadDetector, VadEngine, VadEvent } from '../../media/vad/vad.ts';
+import type { CallEndReason, CallEvent } from '../events.ts';
+import type { AgentConfig } from '../ports.ts';
+import type {
+  LlmPart,
+  LlmProvider,
+  LlmStream,
+  SttPart,
+  SttProvider,
+  SttStream,
+  TtsPart,
+  TtsProvider,
+  TtsStream,
+} from '../providers/spec.ts';
+import type { Action, CallState, SessionEvent } from './state.ts';
+import { newCall } from './state.ts';
+import { nextWakeMs, step } from './step.ts';
+
+/** What a call needs from outside. The three routes speak for whichever provider serves. */
+export interface SessionDependencies {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly vad: VadEngine;
+  readonly stt: SttProvider;
+  readonly llm: LlmProvider;
+  readonly tts: TtsProvider;
+  /** Receives the call's events in order. Must not throw or block. */
+  readonly onEvent: (event: CallEvent) => void;
+  /** The call has released everything it used. */
+  readonly onReleased?: () => void;
+}
+
+/** A reply may have no more than this many tokens: a model that never stops is stopped. */
+const MAX_REPLY_TOKENS = 400;
+/** Events that one step causes are few; more than this means that the machine and the driver feed each other in circles. */
+const MAX_EVENTS_PER_DISPATCH = 10_000;
+
+const END_REASONS: Readonly<Record<WireEndReason, CallEndReason>> = {
+  stop: 'caller-hung-up',
+  'socket-closed': 'connection-lost',
+  idle: 'connection-idle',
+  protocol: 'protocol-violation',
+  overrun: 'protocol-violation',
+  backpressure: 'connection-lost',
+  local: 'agent-hung-up',
+};
+
+/** One live call. Created when the wire has started; `start` opens the streams and greets. */
+export class CallSession implements CallListener {
+  readonly #port: CallPort;
+  readonly #deps: SessionDependencies;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #scope = new AbortController();
+  readonly #playout = new Playout();
+  readonly #queue: SessionEvent[] = [];
+  #state: CallState;
+  #dispatching = false;
+  #released = false;
+  #detector: VadDetector | undefined;
+  #stt: SttStream | undefined;
+  #tts: TtsStream | undefined;
+  #llm: { readonly generation: number; readonly stream: LlmStream } | undefined;
+  /** The generation whose first frame has gone out. */
+  #audibleGeneration = 0;
+  #callerBytes = 0;
+  #wakeTimer: Timer | undefined;
+  #pollTimer: Timer | undefined;
+
+  constructor(port: CallPort, agent: AgentConfig, deps: SessionDependencies) {
+    this.#port = port;
+    this.#deps = deps;
+    this.#clock = deps.clock;
+    this.#log = deps.log;
+    this.#state = newCall(agent, deps.clock.nowMs());
+  }
+
+  /** Opens the recogniser and the synthesiser and lets the agent greet. */
+  start(): void {
+    const { agent } = this.#state;
+    const context = { log: this.#log, clock: this.#clock, signal: this.#scope.signal };
+    const phrases = [...agent.questionsAndAnswers.flatMap(({ questions }) => questions), ...agent.endCallPhrases];
+    this.#tts = this.#deps.tts.open({ language: agent.language }, (part) => this.#onTts(part), context);
+    this.#stt = this.#deps.stt.open({ language: agent.language, phrases }, (part) => this.#onStt(part), context);
+    this.#detector = this.#deps.vad.createDetector({ onEvent: (event) => this.#onVoice(event) });
+    this.#dispatch({ type: 'call-started' });
+  }
+
+  /** The server is about to stop: the agent says so and hangs up. */
+  leave(): void {
+    this.#dispatch({ type: 'leave' });
+  }
+
+  /** Ends the call at once. */
+  end(reason: CallEndReason): void {
+    this.#dispatch({ type: 'call-lost', reason });
+  }
+
+  // --- What the wire says ----------------------------------------------------------------------------------------
+
+  onAudio(payload: Uint8Array): void {
+    if (this.#released) return;
+    this.#callerBytes += payload.length;
+    this.#stt?.write(payload);
+    this.#detector?.write(payload);
+  }
+
+  onMark(name: string): void {
+    if (this.#released) return;
+    this.#playout.onMark(name, this.#clock.nowMs());
+    this.#pollPlayout();
+  }
+
+  onDtmf(digit: string): void {
+    this.#dispatch({ type: 'dtmf', digit });
+  }
+
+  onEnd(reason: WireEndReason): void {
+    this.#dispatch({ type: 'call-lost', reason: END_REASONS[reason] });
+  }
+
+  // --- What the detector and the providers say -------------------------------------------------------------------
+
+  #onVoice(event: VadEvent): void {
+    switch (event.type) {
+      case 'speech-started':
+        this.#stt?.hint('speech-started');
+        return this.#dispatch({ type: 'voice-started', startedAtMs: this.#clockTimeOf(event.atMs) });
+      case 'speech-continued':
+        return this.#dispatch({ type: 'voice-continued', speechMs: event.speechMs });
+      case 'speech-ended':
+        this.#stt?.hint('speech-ended');
+        return this.#dispatch({ type: 'voice-ended', endedAtMs: this.#clockTimeOf(event.atMs) });
+      default:
+        return unreachable(event);
+    }
+  }
+
+  /** Positions in the caller's audio become times on the call's clock: the newest byte written is now. */
+  #clockTimeOf(audioMs: number): number {
+    return this.#clock.nowMs() - Math.max(0, this.#callerBytes / BYTES_PER_MS - audioMs);
+  }
+
+  #onStt(part: SttPart): void {
+    switch (part.type) {
+      case 'transcript-interim':
+        return this.#dispatch({ type: 'transcript-interim', text: part.text, confidence: part.confidence });
+      case 'transcript-final': {
+        const settled = part.speechFinal || part.fromFinalize;
+        return this.#dispatch({ type: 'transcript-final', text: part.text, confidence: part.confidence, settled });
+      }
+      case 'utterance-ended':
+        return this.#dispatch({ type: 'transcript-final', text: '', confidence: 0, settled: true });
+      case 'stream-failed':
+        this.#log.error({ code: part.error.code, reason: part.error.message }, 'no recogniser can serve this call');
+        return this.#dispatch({ type: 'stt-failed', code: part.error.code });
+      case 'stream-opened':
+      case 'speech-started':
+        return;
+      default:
+        return unreachable(part);
+    }
+  }
+
+  #onLlm(generation: number, part: LlmPart): void {
+    if (this.#llm?.generation !== generation) return;
+    switch (part.type) {
+      case 'text-delta':
+        return this.#dispatch({ type: 'llm-text', generation, text: part.text });
+      case 'generation-finished':
+        this.#llm = undefined;
+        return this.#dispatch({ type: 'llm-finished', generation });
+      case 'generation-failed':
+        this.#llm = undefined;
+        this.#log.error({ code: part.error.code, reason: part.error.message }, 'no model could answer this turn');
+        return this.#dispatch({ type: 'llm-failed', generation, code: part.error.code });
+      case 'usage-reported':
+        return this.#log.debug({ input_tokens: part.inputTokens, output_tokens: part.outputTokens }, 'tokens used');
+      default:
+        return unreachable(part);
+    }
+  }
+
+  #onTts(part: TtsPart): void {
+    if (part.type === 'stream-failed') {
+      this.#log.error({ code: part.error.code, reason: part.error.message }, 'no synthesiser can serve this call');
+      const generation = this.#playout.generation;
+      if (generation !== undefined) this.#dispatch({ type: 'tts-failed', generation, code: part.error.code });
+      return;
+    }
+    const generation = Number(part.utteranceId);
+    switch (part.type) {
+      case 'audio-chunk':
+        // Audio of a reply that has been cut is refused here: nothing of it reaches the wire after the clear.
+        if (this.#playout.generation !== generation) return;
+        if (!this.#playout.push(generation, part.audio, part.spans)) {
+          this.#log.warn({ generation, pending_ms: this.#playout.pendingMs }, 'reply too long for the playout ledger, cut');
+          this.#tts?.cancel(part.utteranceId);
+          this.#playout.finish(generation);
+        }
+        return this.#pollPlayout();
+      case 'utterance-finished':
+        this.#playout.finish(generation);
+        return this.#pollPlayout();
+      case 'utterance-failed':
+        this.#log.error({ code: part.error.code, reason: part.error.message }, 'no synthesiser could say this reply');
+        return this.#dispatch({ type: 'tts-failed', generation, code: part.error.code });
+      default:
+        return unreachable(part);
+    }
+  }
+
+  // --- The pacer ---------------------------------------------------------------------------------------------------
+
+  #pollPlayout(): void {
+    this.#pollTimer?.cancel();
+    this.#pollTimer = undefined;
+    if (this.#released) return;
+    const nowMs = this.#clock.nowMs();
+    let audible: number | undefined;
+    for (const output of this.#playout.poll(nowMs)) {
+      if (output.type === 'mark') this.#port.sendMark(output.name);
+      else {
+        this.#port.sendMedia(output.payload);
+        audible = output.generation;
+      }
+    }
+    // Told only after the whole batch is out: a step that cuts the reply must find nothing left to send after its clear.
+    if (audible !== undefined && audible !== this.#audibleGeneration) {
+      this.#audibleGeneration = audible;
+      this.#dispatch({ type: 'reply-audible', generation: audible });
+    }
+    const heard = this.#playout.heard(nowMs);
+    if (heard?.complete) {
+      this.#playout.end(nowMs);
+      this.#dispatch({ type: 'reply-heard', heard });
+      return;
+    }
+    const nextMs = this.#playout.nextPollMs(nowMs);
+    if (nextMs !== undefined) this.#pollTimer = this.#clock.after(nextMs - nowMs, () => this.#pollPlayout());
+  }
+
+  // --- The machine -------------------------------------------------------------------------------------------------
+
+  /** Runs the event, and every event that its actions cause, to the end before it returns. */
+  #dispatch(event: SessionEvent): void {
+    if (this.#released) return;
+    this.#queue.push(event);
+    if (this.#dispatching) return;
+    this.#dispatching = true;
+    try {
+      for (let count = 0; ; count++) {
+        const next = this.#queue.shift();
+        if (!next) break;
+        if (count > MAX_EVENTS_PER_DISPATCH) throw new BvraiError('internal', 'The call machine feeds itself in circles.');
+        this.#runStep(next);
+      }
+      this.#scheduleWake();
+    } catch (thrown) {
+      this.#fail(thrown);
+    } finally {
+      this.#dispatching = false;
+    }
+    if (this.#state.phase.type === 'ended') this.#release();
+  }
+
+  #runStep(event: SessionEvent): void {
+    const { state, actions } = step(this.#state, event, this.#clock.nowMs());
+    this.#state = state;
+    for (const action of actions) this.#perform(action);
+  }
+
+  #perform(action: Action): void {
+    switch (action.type) {
+      case 'emit': {
+        const atMs = Math.round(this.#clock.nowMs() - this.#state.startedAtMs);
+        return this.#deps.onEvent({ at_ms: atMs, ...action.event });
+      }
+      case 'start-llm':
+        return this.#startLlm(action.generation, action.messages);
+      case 'speak':
+        if (this.#playout.generation !== action.generation) this.#playout.begin(action.generation);
+        return this.#tts?.speak(String(action.generation), action.text);
+      case 'finish-speech':
+        if (this.#playout.generation !== action.generation) this.#playout.begin(action.generation);
+        return this.#tts?.finish(String(action.generation));
+      case 'cut-reply':
+        return this.#cutReply(action.generation);
+      case 'hang-up':
+        return this.#port.hangUp();
+      default:
+        return unreachable(action);
+    }
+  }
+
+  #startLlm(generation: number, messages: Extract<Action, { type: 'start-llm' }>['messages']): void {
+    const { questionsAndAnswers } = this.#state.agent;
+    const context = { log: this.#log, clock: this.#clock, signal: this.#scope.signal };
+    const request = { messages, questionsAndAnswers, maxOutputTokens: MAX_REPLY_TOKENS };
+    const stream = this.#deps.llm.generate(request, (part) => this.#onLlm(generation, part), context);
+    this.#llm = { generation, stream };
+  }
+
+  /** The order matters: silence the caller's line first, then stop making more, then say how much was heard. */
+  #cutReply(generation: number): void {
+    const nowMs = this.#clock.nowMs();
+    const playing = this.#playout.generation === generation;
+    if (playing && this.#playout.isAudible(nowMs)) this.#port.sendClear();
+    const heard = playing ? this.#playout.clear(nowMs) : undefined;
+    if (this.#llm?.generation === generation) {
+      this.#llm.stream.abort();
+      this.#llm = undefined;
+    }
+    if (playing) this.#tts?.cancel(String(generation));
+    this.#queue.unshift({ type: 'reply-cut', generation, heard });
+  }
+
+  #scheduleWake(): void {
+    this.#wakeTimer?.cancel();
+    this.#wakeTimer = undefined;
+    const nowMs = this.#clock.nowMs();
+    const wakeMs = nextWakeMs(this.#state, nowMs);
+    if (wakeMs !== undefined) this.#wakeTimer = this.#clock.after(wakeMs - nowMs, () => this.#dispatch({ type: 'tick' }));
+  }
+
+  /** A fault of ours ends this call, with a reason, and no other. */
+  #fail(thrown: unknown): void {
+    const error = BvraiError.from(thrown);
+    this.#log.error({ err: error, code: error.code }, 'call ended by an internal error');
+    this.#queue.length = 0;
+    if (this.#state.phase.type !== 'ended') {
+      this.#state = { ...this.#state, phase: { type: 'ended', reason: 'internal-error' } };
+      const atMs = Math.round(this.#clock.nowMs() - this.#state.startedAtMs);
+      this.#deps.onEvent({ at_ms: atMs, type: 'call-ended', reason: 'internal-error' });
+    }
+    this.#release();
+  }
+
+  #release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#wakeTimer?.cancel();
+    this.#pollTimer?.cancel();
+    this.#llm?.stream.abort();
+    this.#stt?.close();
+    this.#tts?.close();
+    this.#detector?.close();
+    this.#scope.abort();
+    this.#port.hangUp();
+    this.#deps.onReleased?.();
+  }
+}
