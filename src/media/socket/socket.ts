@@ -76,7 +76,7 @@ export interface MediaListenerOptions {
 export interface MediaListener {
   readonly implementation: 'ws' | 'uws';
   readonly openSockets: number;
-  /** Takes no more sockets, closes the open ones with 1001 and resolves when they are gone (within `closeTimeoutMs`). */
+  /** Takes no more sockets, closes the open ones with 1001 and resolves when they are gone (within `closeTimeoutMs`). Idempotent. */
   close(): Promise<void>;
 }
 

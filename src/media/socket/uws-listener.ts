@@ -6,6 +6,7 @@
  * where `ws` says 1002 or 1007), and it takes an unmasked frame for a masked one, so that its content is garbage.
  */
 import { STATUS_CODES } from 'node:http';
+import { SocketAddress, isIPv6 } from 'node:net';
 import type * as Uws from 'uWebSockets.js';
 import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
@@ -63,6 +64,7 @@ class UwsListener implements MediaListener {
   readonly #app: Uws.TemplatedApp;
   readonly #sockets = new Set<UwsSocket>();
   #listenSocket: Uws.us_listen_socket | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(uws: UwsModule, options: MediaListenerOptions) {
     this.#uws = uws;
@@ -96,7 +98,12 @@ class UwsListener implements MediaListener {
   }
 
   /** The library does not report when a peer has answered a close frame, so those that are open get a fixed grace. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#gate.close();
     if (this.#listenSocket) this.#uws.us_listen_socket_close(this.#listenSocket);
     this.#listenSocket = undefined;
@@ -275,6 +282,12 @@ function upgradeRequestOf(response: Uws.HttpResponse, request: Uws.HttpRequest):
   });
   const path = request.getUrl();
   const query = request.getQuery();
-  const remoteAddress = Buffer.from(response.getRemoteAddressAsText()).toString('latin1') || 'unknown';
+  const remoteAddress = addressOf(Buffer.from(response.getRemoteAddressAsText()).toString('latin1'));
   return { url: query ? `${path}?${query}` : path, path, headers, remoteAddress };
+}
+
+/** The library writes IPv6 in full; this gives the form that Node gives, e.g. `::1` and `::ffff:127.0.0.1`. */
+function addressOf(text: string): string {
+  if (isIPv6(text)) return new SocketAddress({ address: text, family: 'ipv6' }).address;
+  return text || 'unknown';
 }

@@ -130,7 +130,7 @@ export class TwilioReader {
       this.#plainSid = text.slice(sidAt, sidEnd);
     }
     const byteLength = this.#decode(text.slice(payloadAt, end));
-    if (byteLength < 0) return undefined;
+    if (byteLength < 0 || byteLength > MAX_PAYLOAD_BYTES) return undefined;
     return this.#mediaMessage(this.#plainSid, 'inbound', chunk, timestampMs, byteLength);
   }
 
