@@ -1,0 +1,55 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { makeSpeakable } from './speakable.ts';
+
+const languages = ['en', 'en-US', 'en-GB', 'de', 'ja'];
+
+const seeds = fc.constantFrom(
+  '**', '*', '_', '`', '```js\n', '~~', '#', '# ', '- ', '1. ', '> ', '|', '|---|\n', '[', '](', ')', '(', '](http://a.com)', '<', '>', '<b>', '</', '<break/>',
+  '&lt;', '&amp;', '&', 'amp;', 'lt;', '\n', ' ', '  ', '$', '€', '£', '%', '+', '=', '@', '/', '°', '§', '©', '-', '–', '—', '...', '.', ',', ';', ':', '!', '?',
+  '"', "'", '’', '1', '22', '1999', '2026', '1,234', '.56', '007', '1st', 'nd', 'k', 'km', 'GB', 'a.m.', 'pm', 'Nov', 'Nov.', 'May', '22.11.2026', '2026-11-22',
+  '11/22', '10:30', '+1 555 010 0199', '(555) 010-0199', 'jane@example.com', 'https://example.com/x_y', 'www.', '.com', 'Dr.', 'St.', 'Mr.', 'e.g.', 'No.', 'vs',
+  'etc.', 'AB-1234', 'A', 'x', 'word', 'Word', 'é', '漢字', '。', '😀', '👍🏽', '\u200D', '\uFE0F', '½', '²', '→', '×', '\\', '^', '{', '}', '\u0000', '\u202E', '\uD800', ':)',
+);
+const texts = fc.oneof(
+  fc.array(seeds, { maxLength: 16 }).map((parts) => parts.join('')),
+  fc.array(fc.oneof(seeds, fc.string({ unit: 'binary', maxLength: 4 })), { maxLength: 12 }).map((parts) => parts.join(' ')),
+  fc.string({ unit: 'binary', maxLength: 60 }),
+  fc.string({ maxLength: 60 }),
+);
+
+describe('properties', () => {
+  it.each(languages)('idempotent, on one line, without control characters, tags or throwing (%s)', (language) => {
+    fc.assert(
+      fc.property(texts, (text) => {
+        const spoken = makeSpeakable(text, { language });
+        expect(makeSpeakable(spoken, { language })).toBe(spoken);
+        expect(spoken).not.toMatch(/[\p{Cc}\p{Cs}<>]|^\s|\s$|\s\s/u);
+        if (language.startsWith('en')) expect(spoken).not.toMatch(/[0-9*_`#|~[\]{}\\/@&%+=^$]/);
+      }),
+      { numRuns: 600 },
+    );
+  });
+});
+
+it('takes time in proportion to the text', () => {
+  const pieces = ['1', '1,', '1.', '1-', '1 ', '$1', '+1', '(555) ', 'a@', 'a.', '@a.', 'http://', 'www.', '[', '[a](', '![', '<', '<a', '&', '*', '_', '_a', '`', '```', '|', '-', '- ', '# ', '> ', '\n', ' ', '\t ', '.', '. ', ',', ':', '"', '(', ')', '😀', 'é', 'Nov ', '1 Nov ', 'Dr. ', '1/', '1:', '°', '—', '\\', '\u200D', '\u0301', 'A1-', '<!--', '1st', 'x1', '1x', "'", 'a', 'A', 'E.', '&#', '~', '='];
+  const slow: string[] = [];
+  for (const piece of pieces) {
+    // Compared with itself at a quarter of the length, so that a busy machine does not matter: quadratic would be 16.
+    const time = (characters: number) => {
+      const text = `${piece.repeat(Math.ceil(characters / piece.length))}!x`;
+      let best = Infinity;
+      for (let run = 0; run < 2; run++) {
+        const start = process.cpuUsage();
+        makeSpeakable(text, { language: 'en' });
+        const used = process.cpuUsage(start);
+        best = Math.min(best, (used.user + used.system) / 1000);
+      }
+      return best;
+    };
+    const long = time(100_000);
+    if (long > 400 && long > 9 * time(25_000)) slow.push(`${JSON.stringify(piece)} ${long}`);
+  }
+  expect(slow).toEqual([]);
+}, 120_000);
