@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { startDeepgramEmulator } from './deepgram.ts';
 import { startElevenLabsEmulator } from './elevenlabs.ts';
 import { startOpenAiEmulator } from './openai.ts';
+import type { Emulator } from './server.ts';
 
 const DEFAULT_PORT_BASE = 9101;
 
@@ -21,19 +22,23 @@ async function main(): Promise<void> {
   const base = Number(values['port-base'] ?? DEFAULT_PORT_BASE);
   if (!Number.isInteger(base) || base < 0 || base > 65_533) throw new Error('--port-base must be from 0 to 65533.');
   const port = (offset: number): number => (base === 0 ? 0 : base + offset);
-  const deepgram = await startDeepgramEmulator({ port: port(0) });
-  const openai = await startOpenAiEmulator({ port: port(1) });
-  const elevenlabs = await startElevenLabsEmulator({ port: port(2) });
-  console.log('Emulating Deepgram, OpenAI and ElevenLabs. Run the server with:\n');
-  for (const [name, { url, settings }] of Object.entries({ DEEPGRAM: deepgram, OPENAI: openai, ELEVENLABS: elevenlabs })) {
-    console.log(`export ${name}_API_KEY=${settings.apiKey} ${name}_BASE_URL=${url}`);
+  const running: Record<string, Emulator<{ apiKey: string }>> = {};
+  try {
+    running['DEEPGRAM'] = await startDeepgramEmulator({ port: port(0) });
+    running['OPENAI'] = await startOpenAiEmulator({ port: port(1) });
+    running['ELEVENLABS'] = await startElevenLabsEmulator({ port: port(2) });
+    console.log('Emulating Deepgram, OpenAI and ElevenLabs. Run the server with:\n');
+    for (const [name, { url, settings }] of Object.entries(running)) {
+      console.log(`export ${name}_API_KEY=${settings.apiKey} ${name}_BASE_URL=${url}`);
+    }
+    console.log('\nCtrl-C ends them.');
+    await new Promise<void>((resolve) => {
+      process.once('SIGINT', resolve);
+      process.once('SIGTERM', resolve);
+    });
+  } finally {
+    await Promise.all(Object.values(running).map((emulator) => emulator.close()));
   }
-  console.log('\nCtrl-C ends them.');
-  await new Promise<void>((resolve) => {
-    process.once('SIGINT', resolve);
-    process.once('SIGTERM', resolve);
-  });
-  await Promise.all([deepgram.close(), openai.close(), elevenlabs.close()]);
 }
 
 main().catch((error: unknown) => {

@@ -114,7 +114,11 @@ export class VendorServer {
     const upgrader = new WebSocketServer({ noServer: true, perMessageDeflate: false });
     this.#server.on('upgrade', (request, socket: Duplex, head: Buffer) => {
       const { hang, refuse } = faults();
-      if (hang === true) return;
+      if (hang === true) {
+        // Read on, or the client's hanging up would go unnoticed.
+        socket.on('end', () => socket.destroy()).resume();
+        return;
+      }
       const url = new URL(request.url ?? '/', 'http://127.0.0.1');
       const refusal = refuse ?? check(request, url);
       if (refusal !== undefined) return refuseUpgrade(socket, refusal);

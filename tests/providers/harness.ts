@@ -1,0 +1,90 @@
+/** What the adapters' tests share: parts that were received, and waiting for conditions instead of for time. */
+import { expect } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
+import { BvraiError } from '../../src/core/errors.ts';
+import type { ErrorCode } from '../../src/core/errors.ts';
+import { silentLog } from '../../src/core/log.ts';
+import type { Sink, StreamContext } from '../../src/pipeline/providers/spec.ts';
+
+/** Generous: two cores, shared. */
+const PATIENCE_MS = 10_000;
+
+export async function until(what: string, condition: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  while (!condition()) {
+    if (performance.now() > deadlineMs) throw new Error(`Waited in vain: ${what}`);
+    await sleep(2);
+  }
+}
+
+export function sleep(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
+}
+
+/** Takes a stream's parts, and asserts the rules that hold for every stream. */
+export class Received<Part extends { readonly type: string }> {
+  readonly parts: Part[] = [];
+  readonly controller = new AbortController();
+  readonly context: StreamContext = { log: silentLog, clock: systemClock, signal: this.controller.signal };
+  /** Set while a stream is being opened: parts must not arrive. */
+  opening = false;
+  #closed = false;
+
+  readonly sink: Sink<Part> = (part) => {
+    expect(this.opening, 'a part arrived synchronously').toBe(false);
+    expect(this.#closed, `a ${part.type} arrived after the end`).toBe(false);
+    this.parts.push(part);
+    if (part.type === 'stream-failed' || part.type === 'generation-failed') this.#closed = true;
+  };
+
+  open<Stream>(open: () => Stream): Stream {
+    this.opening = true;
+    try {
+      return open();
+    } finally {
+      this.opening = false;
+    }
+  }
+
+  /** From now on nothing may arrive. */
+  expectNoMore(): void {
+    this.#closed = true;
+  }
+
+  of<Type extends Part['type']>(type: Type): Extract<Part, { readonly type: Type }>[] {
+    return this.parts.filter((part): part is Extract<Part, { readonly type: Type }> => part.type === type);
+  }
+
+  async first<Type extends Part['type']>(type: Type, count = 1): Promise<Extract<Part, { readonly type: Type }>> {
+    await until(`${count} × ${type}, not ${JSON.stringify(this.parts.map((part) => part.type))}`, () => this.of(type).length >= count);
+    const part = this.of(type)[count - 1];
+    if (part === undefined) throw new Error('unreachable');
+    return part;
+  }
+
+  /** The stream's one failure. */
+  failure(): BvraiError {
+    const errors = this.parts.flatMap((part) => ('error' in part ? [part.error] : []));
+    expect(errors).toHaveLength(1);
+    const [error] = errors;
+    if (!(error instanceof BvraiError)) throw new Error('not a BvraiError');
+    return error;
+  }
+
+  async failedWith(type: Part['type'], code: ErrorCode): Promise<BvraiError> {
+    await this.first(type);
+    const error = this.failure();
+    expect(`${error.code}: ${error.message}`).toContain(code);
+    return error;
+  }
+}
+
+/** A tone (speech, to an energy detector) or silence: μ-law, 8 kHz. */
+export function speech(durationMs: number): Uint8Array {
+  // Alternating large positive and negative samples: a 2 kHz tone, loud.
+  return Uint8Array.from({ length: durationMs * 8 }, (_, n) => (n % 4 < 2 ? 0x90 : 0x10));
+}
+
+export function silence(durationMs: number): Uint8Array {
+  return new Uint8Array(durationMs * 8).fill(0xff);
+}
