@@ -110,7 +110,22 @@ export function buildReport(input: {
       bargeInStopMs: utterance.bargeInStopMs,
     };
   });
-  return { agent: input.agent, callSid: input.callSid, durationMs: input.durationMs, turns, transcript };
+  const spoken = atTimesOfSpeech(transcript, input.utterances);
+  return { agent: input.agent, callSid: input.callSid, durationMs: input.durationMs, turns, transcript: spoken };
+}
+
+/** Lines begin when the server knew of them; a reader who follows the recording wants the moment they were spoken. */
+function atTimesOfSpeech(lines: readonly TranscriptLine[], utterances: readonly Utterance[]): TranscriptLine[] {
+  const placed = new Set<number>();
+  return lines
+    .map((line) => {
+      const utterance = utterances.findLast((candidate) => candidate.startMs < line.atMs);
+      const spokenMs = line.role === 'caller' ? utterance?.startMs : utterance?.replyMs;
+      const isFirst = utterance !== undefined && !placed.has(utterance.index);
+      if (line.role === 'agent' && isFirst) placed.add(utterance.index);
+      return spokenMs !== undefined && (line.role === 'caller' || isFirst) ? { ...line, atMs: spokenMs } : line;
+    })
+    .toSorted((a, b) => a.atMs - b.atMs);
 }
 
 /** The columns of the latency table, in the order things happen. */

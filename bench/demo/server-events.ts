@@ -1,4 +1,5 @@
 /** What the server tells about a call: its event stream while it lasts, and its record afterwards. */
+import type { ReadableStream } from 'node:stream/web';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 
@@ -59,9 +60,9 @@ export async function followEvents(
     if (!response.ok || !response.body) return `the server's event stream answered ${response.status}`;
     let pending = '';
     const decoder = new TextDecoder();
-    const reader = response.body.getReader();
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      pending += decoder.decode(part.value, { stream: true });
+    const body: ReadableStream<unknown> = response.body;
+    for await (const chunk of body) {
+      if (chunk instanceof Uint8Array) pending += decoder.decode(chunk, { stream: true });
       const blocks = pending.split(/\r?\n\r?\n/);
       pending = blocks.pop() ?? '';
       for (const event of blocks.map(parseBlock)) if (event) onEvent(event);

@@ -63,7 +63,8 @@ export async function startServer(options: {
   const port = watchOutput(child, options.logFile, lastLines, errors);
   const exited = new Promise<never>((_, reject) => {
     child.once('error', (error) => reject(new ServerFailed(`the server could not be started: ${error.message}`)));
-    child.once('exit', (code, signal) => {
+    // `close`, not `exit`: only then have its last words been read.
+    child.once('close', (code, signal) => {
       const how = signal ? `was ended by ${signal}` : `ended with code ${code}`;
       reject(new ServerFailed(`the server ${how}. Its last lines:\n${lastLines.join('\n')}`));
     });
