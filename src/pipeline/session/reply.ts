@@ -2,7 +2,7 @@
 import type { Heard } from '../../media/playout.ts';
 import type { CallEndReason, SpeechKind, TurnStages } from '../events.ts';
 import { endText, pushText } from '../text/chunker.ts';
-import { cutToHeard } from '../text/heard-text.ts';
+import { heardText as textHeard } from '../text/heard-text.ts';
 import { makeSpeakable } from '../text/speakable.ts';
 import { failure } from './caller.ts';
 import { fixedPhrases } from './phrases.ts';
@@ -177,7 +177,7 @@ export function recordCut(state: CallState, generation: number, heard: Heard | u
   const { cut } = state;
   if (cut?.generation !== generation) return state;
   const recorded = recordCaller({ ...state, cut: undefined }, cut, actions);
-  const { heardText } = cutToHeard(cut.clauses, heard?.heardCharacters ?? 0);
+  const { heardText } = textHeard(cut.clauses, heard?.heardCharacters ?? 0);
   if (heard === undefined || heard.sentMs === 0) return recorded.state;
   const text = fullText(cut);
   emitSaid(cut, text, heardText, heard.heardMs, true, actions);

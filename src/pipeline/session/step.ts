@@ -7,13 +7,13 @@
  */
 import { unreachable } from '../../core/errors.ts';
 import type { CallEndReason } from '../events.ts';
-import { matchesPhrase } from '../text/normalise.ts';
 import * as caller from './caller.ts';
 import { fixedPhrases } from './phrases.ts';
 import * as replies from './reply.ts';
 import type { Action, CallState, SessionEvent } from './state.ts';
 import { EMPTY_TURN } from './state.ts';
 import { isBargeIn } from './turn-taking/barge-in.ts';
+import { takesLeave } from './turn-taking/end-call.ts';
 import { judgeTurnEnd } from './turn-taking/endpointing.ts';
 
 export interface Step {
@@ -128,7 +128,7 @@ function settleListening(state: CallState, nowMs: number, actions: Action[]): Ca
   const judged = judgeTurnEnd(state.turn, state.agent.turnTaking, nowMs);
   if (judged.type === 'confirmed') {
     const { text } = judged;
-    if (matchesPhrase(text, state.agent.endCallPhrases)) return replies.sayGoodbye(state, text, nowMs, actions);
+    if (takesLeave(text, state.agent.endCallPhrases)) return replies.sayGoodbye(state, text, nowMs, actions);
     return replies.answer(state, text, nowMs, actions);
   }
   if (judged.type === 'no-words') {

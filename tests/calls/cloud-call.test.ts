@@ -1,0 +1,96 @@
+/** A conversation through the cloud adapters and their emulated vendors, checked on what reached the caller's ear. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { decodeToneSpeech, speakable } from '../../bench/emulators/tone-speech.ts';
+import { Phone } from '../../bench/phone/phone.ts';
+import { startEmulatedCloud } from '../support/cloud.ts';
+import type { EmulatedCloud } from '../support/cloud.ts';
+import { startTestServer } from '../support/server.ts';
+import type { TestServer } from '../support/server.ts';
+import { fixtureAudio } from '../support/speech-fixtures.ts';
+
+const GREETING = 'Hello, Ada here.';
+const HOURS = 'We open at nine and close at five.';
+const STORY = 'It was a dark and stormy night, and the rain fell in torrents, except at occasional intervals of wind.';
+
+const chat = z.object({ messages: z.array(z.object({ role: z.string(), content: z.string() })) });
+const heardBy = (phone: Phone): string => decodeToneSpeech(phone.heard()).text;
+const human = (file: string): Uint8Array => fixtureAudio(file).mulaw();
+
+let cloud: EmulatedCloud;
+let server: TestServer;
+
+beforeAll(async () => {
+  cloud = await startEmulatedCloud({
+    deepgram: { transcripts: ['When do you open?', 'Tell me a story.', 'Stop, when do you open?'], finalDelayMs: 50 },
+    openai: {
+      firstTokenMs: 50,
+      interTokenMs: 5,
+      reply: [{ match: /open/u, reply: HOURS }, { match: /story/u, reply: STORY }, { reply: 'I do not know.' }],
+    },
+    elevenlabs: { firstAudioMs: 50 },
+  });
+  server = await startTestServer({ agents: { ada: { name: 'Ada', first_message: GREETING } }, environment: cloud.environment });
+});
+
+afterAll(async () => {
+  await server?.close();
+  await cloud?.close();
+});
+
+describe('a call through the emulated cloud', () => {
+  it('is greeted, answered, interrupted and answered again, to the letter, at the ear', async () => {
+    const phone = await Phone.ring({ serverUrl: server.url, agent: 'ada' });
+    await phone.waitForAgent({ silenceMs: 300 });
+    expect(heardBy(phone)).toBe(speakable(GREETING));
+
+    await phone.say(human('goforward.wav'));
+    await phone.waitForAgent({ silenceMs: 300 });
+    expect(heardBy(phone)).toBe(speakable(GREETING) + speakable(HOURS));
+
+    const beforeStoryMs = phone.nowMs;
+    await phone.say(human('cards-001.wav'));
+    await phone.waitUntilAgentSpeaks();
+    await phone.sayNothing(2_000);
+    const bargeIn = await phone.say(human('cards-002.wav'));
+    await phone.waitForAgent({ silenceMs: 300 });
+    const clearedAtMs = phone.events.find((event) => event.type === 'clear')?.atMs ?? Number.NaN;
+    const storyHeard = decodeToneSpeech(phone.heard(beforeStoryMs, clearedAtMs)).text;
+    expect(storyHeard.length).toBeGreaterThan(10);
+    expect(STORY.startsWith(storyHeard)).toBe(true);
+    expect(storyHeard.length).toBeLessThan(STORY.length - 10);
+    expect(decodeToneSpeech(phone.heard(clearedAtMs)).text).toBe(speakable(HOURS));
+    expect(bargeIn?.bargeInStopMs).toBeGreaterThan(0);
+    await phone.hangUp();
+
+    // The model was told what the ear had heard of the story, to a word, and not what had been generated.
+    const told = chat.parse(JSON.parse(cloud.openai.received.at(-1)?.text ?? '')).messages;
+    const roles = told.map(({ role }) => role);
+    expect(roles).toEqual(['system', 'assistant', 'user', 'assistant', 'user', 'assistant', 'user']);
+    const words = (text: string): number => text.trim().split(/\s+/u).length;
+    expect(STORY.startsWith(told[5]?.content ?? '?')).toBe(true);
+    expect(Math.abs(words(told[5]?.content ?? '') - words(storyHeard))).toBeLessThanOrEqual(1);
+
+    const record = await server.call(phone.callSid);
+    expect(record).toMatchObject({ status: 'completed', end_reason: 'caller-hung-up' });
+    expect(record.messages.map(({ role, heard_text }) => [role, heard_text])).toEqual([
+      ['agent', GREETING],
+      ['caller', 'When do you open?'],
+      ['agent', HOURS],
+      ['caller', 'Tell me a story.'],
+      ['agent', told[5]?.content],
+      ['caller', 'Stop, when do you open?'],
+      ['agent', HOURS],
+    ]);
+    expect(phone.warnings).toEqual([]);
+  });
+
+  it('leaves no provider socket open once the caller has hung up', async () => {
+    const phone = await Phone.ring({ serverUrl: server.url, agent: 'ada' });
+    await phone.waitUntilAgentSpeaks();
+    await phone.say(human('goforward.wav'));
+    await phone.hangUp();
+    await expect.poll(() => server.server.activeCalls, { timeout: 5_000 }).toBe(0);
+    await expect.poll(() => [cloud.deepgram.connections, cloud.elevenlabs.connections, cloud.openai.activeRequests], { timeout: 5_000 }).toEqual([0, 0, 0]);
+  });
+});

@@ -1,0 +1,73 @@
+/** A whole server in this process, on free loopback ports, with agents of the test's own. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { z } from 'zod';
+import { readConfig } from '../../src/config.ts';
+import { startServer } from '../../src/main.ts';
+import type { BvraiServer } from '../../src/main.ts';
+
+const logLine = z.looseObject({ level: z.number(), msg: z.string().default('') });
+export type ServerLogLine = z.infer<typeof logLine>;
+
+const callRecord = z.looseObject({
+  status: z.string(),
+  end_reason: z.string().nullable(),
+  messages: z.array(z.object({ role: z.string(), text: z.string(), heard_text: z.string(), at_ms: z.number() })),
+  turns: z.array(z.object({ voice_to_voice_ms: z.number().nullable(), stages: z.record(z.string(), z.number()) })),
+  events: z.array(z.looseObject({ type: z.string(), at_ms: z.number() })),
+});
+export type TestCallRecord = z.infer<typeof callRecord>;
+
+export interface TestServer {
+  readonly url: string;
+  readonly server: BvraiServer;
+  /** Every line the server has logged, at all levels. */
+  readonly log: readonly ServerLogLine[];
+  call(callSid: string): Promise<TestCallRecord>;
+  close(): Promise<void>;
+}
+
+export interface TestServerOptions {
+  /** Agent files by id. */
+  readonly agents: Readonly<Record<string, unknown>>;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Wait until the embedded engines are warm. */
+  readonly ready?: boolean;
+}
+
+const READY_TIMEOUT_MS = 30_000;
+
+/** Starts a server; whoever starts it closes it. */
+export async function startTestServer({ agents, environment, ready = true }: TestServerOptions): Promise<TestServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'bvrai-agents-'));
+  for (const [id, agent] of Object.entries(agents)) await writeFile(join(directory, `${id}.json`), JSON.stringify(agent));
+  const config = readConfig({ PORT: '0', AGENTS_DIR: directory, LOG_LEVEL: 'debug', ...environment }, directory);
+  const log: ServerLogLine[] = [];
+  const logger = pino({ level: config.logLevel, base: null }, { write: (line) => log.push(logLine.parse(JSON.parse(line))) });
+  const server = await startServer(config, logger);
+  const url = `http://127.0.0.1:${server.port}`;
+  if (ready) await waitUntilReady(url);
+  return {
+    url,
+    server,
+    log,
+    call: async (callSid) => callRecord.parse(await (await fetch(`${url}/api/v1/calls/${callSid}`)).json()),
+    async close() {
+      await server.close(0);
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+async function waitUntilReady(url: string): Promise<void> {
+  const endMs = performance.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const response = await fetch(`${url}/health/ready`);
+    const body = await response.text();
+    if (response.ok) return;
+    if (performance.now() > endMs) throw new Error(`not ready after ${READY_TIMEOUT_MS} ms: ${body}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
