@@ -35,7 +35,7 @@ async function converse(phone: Phone, turns: readonly ScriptedTurn[], questionsF
     await phone.say(join(questionsFolder, turn.file), turn.topic);
     if (turn.endsCall) {
       await phone.waitUntilAgentSpeaks(ANSWER_TIMEOUT_MS);
-      await endedByServer(phone);
+      await phone.waitForEnd(ANSWER_TIMEOUT_MS);
     } else if (turns[index + 1]?.isBargeIn) {
       await phone.waitUntilAgentSpeaks(ANSWER_TIMEOUT_MS);
       await phone.sayNothing(BARGE_IN_AFTER_MS);
@@ -43,12 +43,6 @@ async function converse(phone: Phone, turns: readonly ScriptedTurn[], questionsF
       await phone.waitForAgent({ silenceMs: PAUSE_MS, timeoutMs: ANSWER_TIMEOUT_MS });
     }
   }
-}
-
-async function endedByServer(phone: Phone): Promise<void> {
-  let isOver = false;
-  const end = phone.ended.then(() => (isOver = true));
-  await Promise.race([end, phone.waitUntil('the agent to hang up', ANSWER_TIMEOUT_MS, () => isOver)]);
 }
 
 interface CallResult {

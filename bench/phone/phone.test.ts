@@ -283,7 +283,7 @@ describe('ending', () => {
       reason: { message: expect.stringContaining('closed the socket (code 1008, enough) while waiting') },
     });
     expect(speech).toMatchObject({ status: 'rejected', reason: expect.any(CallFailed) });
-    expect(await phone.ended).toEqual({ by: 'server', code: 1008, reason: 'enough' });
+    expect(await phone.waitForEnd(5000)).toEqual({ by: 'server', code: 1008, reason: 'enough' });
     await expect(phone.say(tone(20))).rejects.toThrow('the call is over');
     expect(await phone.hangUp()).toMatchObject({ by: 'server' });
   });
@@ -291,6 +291,7 @@ describe('ending', () => {
   it('gives up waiting for an agent that never speaks', async () => {
     const { phone } = await ringQuiet();
     await expect(phone.waitUntilAgentSpeaks(100)).rejects.toThrow('gave up waiting for the agent to speak (100 ms)');
+    await expect(phone.waitForEnd(50)).rejects.toThrow('gave up waiting for the call to end (50 ms)');
   });
 
   it('hangs up when aborted, at its time limit, and only once', async () => {

@@ -184,6 +184,22 @@ export class Phone {
     await this.#waiters.until(what, timeoutMs, isDone);
   }
 
+  /** Waits until the call is over, whoever ends it. */
+  async waitForEnd(timeoutMs: number): Promise<CallEnd> {
+    let timer: NodeJS.Timeout | undefined;
+    const overdue = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new CallFailed(`gave up waiting for the call to end (${timeoutMs} ms)`)),
+        timeoutMs,
+      );
+    });
+    try {
+      return await Promise.race([this.ended, overdue]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Presses one key (0–9, *, #, A–D). */
   pressKey(digit: string): void {
     this.#assertLive('press a key');
