@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import * as g711 from '../../src/media/audio/g711.ts';
 
 /** WAVE format tags that {@link parseWav} takes (RFC 2361). */
 const FORMAT_PCM = 1;
@@ -13,26 +14,16 @@ export interface Wav {
   pcm(): Int16Array;
 }
 
-/** One μ-law byte as a linear sample (ITU-T G.711, 14 bits scaled to 16). */
-function mulawToLinear(byte: number): number {
-  const inverted = ~byte & 0xff;
-  const magnitude = ((((inverted & 0x0f) << 3) + 0x84) << ((inverted >> 4) & 0x07)) - 0x84;
-  return (inverted & 0x80) === 0 ? magnitude : -magnitude;
-}
-
-/** One linear 16-bit sample as a μ-law byte. */
-function linearToMulaw(sample: number): number {
-  const magnitude = Math.min(Math.abs(sample), 32_635) + 0x84;
-  const exponent = Math.max(0, 24 - Math.clz32(magnitude));
-  return ~((sample < 0 ? 0x80 : 0) | (exponent << 4) | ((magnitude >> (exponent + 3)) & 0x0f)) & 0xff;
-}
-
 export function decodeMulaw(bytes: Uint8Array): Int16Array {
-  return Int16Array.from(bytes, mulawToLinear);
+  const samples = new Int16Array(bytes.length);
+  g711.decodeMulaw(bytes, samples);
+  return samples;
 }
 
 export function encodeMulaw(samples: Int16Array): Uint8Array {
-  return Uint8Array.from(samples, linearToMulaw);
+  const bytes = new Uint8Array(samples.length);
+  g711.encodeMulaw(samples, bytes);
+  return bytes;
 }
 
 /** Parses a mono RIFF/WAVE file: 16-bit PCM or μ-law. Throws an Error that names what it does not take. */

@@ -7,12 +7,12 @@ import { WindowQueue } from './windows.ts';
 
 /** How far above the noise a window must be to count as speech with probability one half. */
 const SPEECH_OVER_NOISE_DB = 10;
-/** How fast that probability grows with the level: the off threshold 0.35 is 8 dB over the noise. */
-const SOFTNESS_DB = 3;
+/** How fast that probability grows with the level: the off threshold 0.35 is 6 dB over the noise. */
+const SOFTNESS_DB = 6;
 /** Noise is never taken to be quieter than this, so that the hiss of a clean line is not speech. */
-const QUIETEST_NOISE_DB = -60;
+const QUIETEST_NOISE_DB = -50;
 /** Nor louder than this in the first window: a caller who is already speaking is no noise. */
-const LOUDEST_FIRST_NOISE_DB = -40;
+const LOUDEST_FIRST_NOISE_DB = -30;
 /** The estimate follows quieter windows quickly, and louder ones at 3 dB a second, or 1 during speech. */
 const FALL_RATIO = 0.3;
 const RISE_DB = 0.1;

@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { SpeechGate } from './gate.ts';
+import type { VadEvent, VadSettings } from './vad.ts';
+
+const NO_LAG = { onsetMs: 0, offsetMs: 0 };
+/** Long enough to end any speech. */
+const REST = Array.from({ length: 20 }, () => 0);
+
+function events(probabilities: readonly number[], settings?: Partial<VadSettings>, lag = NO_LAG): VadEvent[] {
+  const heard: VadEvent[] = [];
+  const gate = new SpeechGate({ onEvent: (event) => heard.push(event) }, lag, settings);
+  for (const probability of probabilities) gate.push(probability);
+  return heard;
+}
+
+const milestones = (heard: readonly VadEvent[]) => heard.filter((event) => event.type !== 'speech-continued');
+
+describe('SpeechGate', () => {
+  it('reports speech after minSpeechMs, each further window of it, and its end after minSilenceMs', () => {
+    expect(events([0, 0.9, 0.9, 0.9, 0, 0, 0], { minSpeechMs: 64, minSilenceMs: 64 })).toEqual([
+      { type: 'speech-started', atMs: 32, detectedAtMs: 96 },
+      { type: 'speech-continued', startedAtMs: 32, speechMs: 96, detectedAtMs: 128 },
+      { type: 'speech-ended', startedAtMs: 32, speechMs: 96, atMs: 128, detectedAtMs: 192 },
+    ]);
+  });
+
+  it('reports speech with its first window when minSpeechMs is within one', () => {
+    expect(events([0.9], { minSpeechMs: 32 })).toEqual([{ type: 'speech-started', atMs: 0, detectedAtMs: 32 }]);
+  });
+
+  it('rounds minSpeechMs up to whole windows', () => {
+    expect(events([0.9, 0.9, 0.9], { minSpeechMs: 65 })[0]).toMatchObject({ atMs: 0, detectedAtMs: 96 });
+  });
+
+  it('ignores a burst that is shorter than minSpeechMs, however often it comes', () => {
+    expect(events([0.9, 0, 0.9, 0, 0.9, 0], { minSpeechMs: 64 })).toEqual([]);
+  });
+
+  it('needs the on threshold to begin and keeps going down to the off threshold', () => {
+    const settings = { onThreshold: 0.6, offThreshold: 0.3, minSpeechMs: 64, minSilenceMs: 32 };
+    expect(events([0.59, 0.59, 0.59, ...REST], settings)).toEqual([]);
+    expect(milestones(events([0.6, 0.3, 0.3, 0.29], settings))).toMatchObject([
+      { type: 'speech-started', detectedAtMs: 64 },
+      { type: 'speech-ended', atMs: 96 },
+    ]);
+  });
+
+  it('lets a pause shorter than minSilenceMs pass, without counting it as speech', () => {
+    const heard = events([0.9, 0.9, 0, 0, 0.9, ...REST], { minSilenceMs: 96 });
+    expect(milestones(heard)).toHaveLength(2);
+    expect(heard.at(-1)).toMatchObject({ type: 'speech-ended', speechMs: 96, atMs: 160 });
+  });
+
+  it('counts on through a pause until a window reaches the on threshold again', () => {
+    const heard = events([0.9, 0.9, 0, 0.4, 0.4], { minSilenceMs: 96 });
+    expect(heard.at(-1)).toMatchObject({ type: 'speech-ended', atMs: 64, detectedAtMs: 160 });
+  });
+
+  it('takes off what the model trails by, at both ends, and counts the silence from there', () => {
+    const lag = { onsetMs: 32, offsetMs: 64 };
+    const heard = milestones(events([0, 0, 0.9, 0.9, 0.9, 0.9, ...REST], { minSilenceMs: 200 }, lag));
+    expect(heard).toMatchObject([
+      { atMs: 32, detectedAtMs: 128 },
+      { atMs: 128, detectedAtMs: 352 },
+    ]);
+  });
+
+  it('never lets speech begin before the one before it ended, nor before the audio', () => {
+    const lag = { onsetMs: 90, offsetMs: 0 };
+    const settings = { minSpeechMs: 32, minSilenceMs: 32 };
+    expect(milestones(events([0.9, 0, 0.9, 0], settings, lag))).toMatchObject([
+      { type: 'speech-started', atMs: 0 },
+      { type: 'speech-ended', atMs: 32 },
+      { type: 'speech-started', atMs: 32 },
+      { type: 'speech-ended', atMs: 96 },
+    ]);
+  });
+
+  it.each([
+    { onThreshold: 0.3, offThreshold: 0.5 },
+    { offThreshold: 0 },
+    { onThreshold: 1.1 },
+    { onThreshold: Number.NaN },
+    { minSpeechMs: -1 },
+    { minSilenceMs: Number.NaN },
+  ])('refuses settings that contradict themselves: %j', (settings) => {
+    expect(() => events([], settings)).toThrowError(expect.objectContaining({ code: 'config.invalid' }));
+  });
+});
