@@ -8,7 +8,8 @@
  * - No clause is longer than `maxCharacters`, and no more than that plus {@link LOOKAHEAD} characters are ever held back.
  * - A clause holds at least one letter or digit, except the last one of a text and runs of `maxCharacters` without any.
  *
- * Numbers, abbreviations, addresses and phone numbers are only ever cut when they alone exceed `maxCharacters`.
+ * Numbers with their units, abbreviations with their names, addresses and phone numbers are cut only when a clause has nothing
+ * else to be cut at before `maxCharacters`.
  */
 import { bestBreak, boundaryAt, hasWords, isCjk, lastWordBreak, LOOKAHEAD, type Boundary } from './clause-boundary.ts';
 
@@ -137,7 +138,10 @@ function cutAt(
   const { settings, clauseCount } = state;
   const isFirst = clauseCount === 0;
   const words = halfWords / 2;
-  if (boundary === 'strong' || (boundary === 'weak' && words >= (isFirst ? settings.firstMinWords : settings.longMinWords))) {
+  if (
+    boundary === 'strong' ||
+    (boundary === 'weak' && words >= (isFirst ? settings.firstMinWords : settings.longMinWords))
+  ) {
     const length = /\s/.test(text.charAt(index)) ? index + 1 : index;
     return hasWords(text.slice(0, length)) ? length : undefined;
   }

@@ -93,13 +93,17 @@ function wideBoundary(text: string, index: number): Boundary {
 
 /** Words that lean on what follows: a clause that ends in one sounds broken off. */
 const LEANING = new Set(
-  ('a an the of to in on at by for from with and or but nor so as is are was were be been am do does did have has had will would ' +
-    'can could may might must shall should not no my your his her its our their this that these those if than very too').split(' '),
+  (
+    'a an the of to in on at by for from with and or but nor so as is are was were be been am do does did have has had will would ' +
+    'can could may might must shall should not no my your his her its our their this that these those if than very too'
+  ).split(' '),
 );
 /** Words that begin a new thought: a good place to breathe before. */
 const OPENING = new Set(
-  ('and or but so because since while when where which who that if although though unless until before after with without to for ' +
-    'from as than then').split(' '),
+  (
+    'and or but so because since while when where which who that if although though unless until before after with without to for ' +
+    'from as than then'
+  ).split(' '),
 );
 
 /**

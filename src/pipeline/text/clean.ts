@@ -9,7 +9,9 @@ export function cleanCharacters(text: string): string {
     .replace(/\r\n?|[\u0085\u2028\u2029\v\f]/g, '\n')
     .replace(/[\t\p{Zs}]+/gu, ' ')
     .replace(/(?<![\p{L}\p{M}])[\u200C\u200D]|[\u200C\u200D](?![\p{L}\p{M}])/gu, '')
-    .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}]/gu, (character) => ('\n\u200C\u200D'.includes(character) ? character : ''))
+    .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}]/gu, (character) =>
+      '\n\u200C\u200D'.includes(character) ? character : '',
+    )
     .replace(/ {2,}/g, ' ');
 }
 
@@ -31,6 +33,9 @@ export function stripTags(text: string): string {
 /** Emoji, flags, keycaps' frames, skin tones and typed smileys go. Signs that are words (©, ®, ™) stay. */
 export function removeEmoji(text: string): string {
   return text
-    .replace(/(?![©®™#*0-9])[\p{Extended_Pictographic}\p{Regional_Indicator}\p{Emoji_Modifier}\uFE00-\uFE0F\u20E3]/gu, ' ')
+    .replace(
+      /(?![©®™#*0-9])[\p{Extended_Pictographic}\p{Regional_Indicator}\p{Emoji_Modifier}\uFE00-\uFE0F\u20E3]/gu,
+      ' ',
+    )
     .replace(/(?<=^|\s)[:;=8][-^']?[)(\]DPpOo/|*](?=$|[\s.,!?])/g, ' ');
 }

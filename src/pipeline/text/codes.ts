@@ -3,7 +3,8 @@ import { cardinal, codeDigits, spellDigits, type EnglishStyle } from './english-
 
 const TOKEN = /(?<![\p{L}\p{N}\-.,@/$€£¥'’#])#?[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?![\p{L}\p{N}]|[.,:/]\d)/gu;
 /** A number with a unit or the like, which only looks like a code. */
-const MEASURE = /^\d+(?:[KMGTP]i?[Bb](?:ps)?|[KMG]bit|[kMG]?Hz|k?Wh?|kW|[mk]?V|mAh|dB|m?L|AM|PM|ST|ND|RD|TH|am|pm|st|nd|rd|th|s|k|x)?$/;
+const MEASURE =
+  /^\d+(?:[KMGTP]i?[Bb](?:ps)?|[KMG]bit|[kMG]?Hz|k?Wh?|kW|[mk]?V|mAh|dB|m?L|AM|PM|ST|ND|RD|TH|am|pm|st|nd|rd|th|s|k|x)?$/;
 const ALL_CAPITALS = /^[A-Z0-9]*[A-Z][A-Z0-9]*$/;
 
 /** What is said before a number that is read digit by digit. */
@@ -46,5 +47,8 @@ function isSpelled(letters: string): boolean {
 
 /** "#5" → "number five". */
 export function speakNumberSigns(text: string, style: EnglishStyle): string {
-  return text.replace(/(?<![\p{L}\p{N}])(?:#|№ ?)(\d{1,9})(?![\d\p{L}])/gu, (_, digits: string) => `number ${cardinal(digits, style)}`);
+  return text.replace(
+    /(?<![\p{L}\p{N}])(?:#|№ ?)(\d{1,9})(?![\d\p{L}])/gu,
+    (_, digits: string) => `number ${cardinal(digits, style)}`,
+  );
 }

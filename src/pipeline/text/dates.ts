@@ -1,18 +1,31 @@
 /** Calendar dates in English. */
 import { cardinal, ordinal, yearWords, type EnglishStyle } from './english-numbers.ts';
+import { namedGroups } from './named-groups.ts';
 
 const MONTHS = [
-  'January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December',
+  'January',
+  'February',
+  'March',
+  'April',
+  'May',
+  'June',
+  'July',
+  'August',
+  'September',
+  'October',
+  'November',
+  'December',
 ];
 const MONTH =
   '(?<month>Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)(?![a-z])';
 const YEAR = String.raw`(?<year>1[1-9]\d\d|20\d\d)(?!\d|[.,]\d|-\d)`;
 const NOT_MORE = String.raw`(?!\d|[:%/]|[.,]\d)`;
 
-const ISO = /(?<![\d-])(\d{4})-(\d{2})-(\d{2})(?:T(?=\d\d:))?(?![\d-])/g;
+const ISO = /(?<![\d-])(\d{4})-(\d{2})-(\d{2})(?:T(?=\d\d:)|(?![\d-]))/g;
 const SLASHED = /(?<![\d/])(\d{1,2})\/(\d{1,2})\/(\d{4}|\d{2})(?![\d/])/g;
 const DOTTED = /(?<![\d.])(\d{1,2})\.(\d{1,2})\.(\d{4})(?![\d]|\.\d)/g;
-const DAY_MONTH_SLASHED = /(?<=(?:^|[^\p{L}])(?:on|by|until|till|since|from|due|for|before|after) )(\d{1,2})\/(\d{1,2})(?![\d/])/giu;
+const DAY_MONTH_SLASHED =
+  /(?<=(?:^|[^\p{L}])(?:on|by|until|till|since|from|due|for|before|after) )(\d{1,2})\/(\d{1,2})(?![\d/])/giu;
 const MONTH_DAY = new RegExp(
   String.raw`(?<![\p{L}\p{N}])${MONTH}\.? (?<day>\d{1,2})(?:st|nd|rd|th)?(?![a-z])(?: ?[-–—] ?(?<until>\d{1,2})(?:st|nd|rd|th)?(?![\da-z]))?${NOT_MORE}(?:,? ${YEAR})?`,
   'gu',
@@ -39,7 +52,7 @@ export function speakDates(text: string, style: EnglishStyle): string {
     .replace(MONTH_DAY, (...args) => speakMonthDay(args, style))
     .replace(DAY_MONTH, (...args) => speakDayMonth(args, style))
     .replace(MONTH_YEAR, (...args) => {
-      const { month, year } = groupsOf(args);
+      const { month, year } = namedGroups(args);
       return `${monthName(month)} ${yearWords(Number(year), style)}`;
     })
     .replace(MONTH_ALONE, (_, month: string, next: string) => `${monthName(month)}${next === '' ? '.' : ''}`);
@@ -84,7 +97,7 @@ function speakDate(year: number | undefined, month: number, day: number, style: 
 }
 
 function speakMonthDay(args: readonly unknown[], style: EnglishStyle): string {
-  const { month, day, until, year } = groupsOf(args);
+  const { month, day, until, year } = namedGroups(args);
   const whole = String(args[0]);
   if (!isDay(day) || (until !== undefined && !isDay(until))) return whole;
   const range = until === undefined ? '' : ` to ${ordinal(until, style)}`;
@@ -92,7 +105,7 @@ function speakMonthDay(args: readonly unknown[], style: EnglishStyle): string {
 }
 
 function speakDayMonth(args: readonly unknown[], style: EnglishStyle): string {
-  const { from, day, month, dot, year } = groupsOf(args);
+  const { from, day, month, dot, year } = namedGroups(args);
   if (!isDay(day) || (from !== undefined && !isDay(from))) return String(args[0]);
   const range = from === undefined ? '' : `${ordinal(from, style)} to `;
   const stop = dot === '.' && year === undefined && month !== undefined && month.length > 4 ? '.' : '';
@@ -114,13 +127,4 @@ function fullYear(year: string): number {
 
 function yearOrNumber(year: number, style: EnglishStyle): string {
   return year >= 1000 && year < 2100 ? yearWords(year, style) : cardinal(year, style);
-}
-
-/** The named groups of a replace call-back's arguments: its last one. */
-function groupsOf(args: readonly unknown[]): Partial<Record<string, string>> {
-  const groups = args.at(-1);
-  const named: Partial<Record<string, string>> = {};
-  if (typeof groups !== 'object' || groups === null) return named;
-  for (const [name, value] of Object.entries(groups)) if (typeof value === 'string') named[name] = value;
-  return named;
 }

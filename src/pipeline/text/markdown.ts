@@ -47,13 +47,15 @@ function inlineMarks(text: string): string {
 
 const FENCE = /^ ?(?:```|~~~)[^`]*$/;
 const RULE = /^[-=*_ ]{3,}$/;
-const TABLE_RULE = /^[|: -]*\|[|: -]*$/;
+const TABLE_RULE = /^[|: -]+$/;
 /** Quote, heading, bullet, task box: one after the other, as in "> - [x] ". */
 const PREFIX = /^(?:> ?|#{1,6} |[-+*•‣◦▪▫●○–—] |\[[ x]?\] )+/i;
 
 function readLine(raw: string): Line {
   let line = raw.trim();
-  if (FENCE.test(line) || RULE.test(line) || TABLE_RULE.test(line)) return { text: '', pause: '' };
+  if (FENCE.test(line) || RULE.test(line) || (line.includes('|') && TABLE_RULE.test(line))) {
+    return { text: '', pause: '' };
+  }
   const prefix = PREFIX.exec(line)?.[0] ?? '';
   line = withoutPrefix(line.replace(PREFIX, '').replace(/[*`[\]]|~~+/g, ''));
   const numbered = /^(\d{1,3})[.)] (?=\S)/.exec(line);

@@ -16,12 +16,12 @@ const dollars = (adjective: string): Currency => ({
 
 const BY_SIGN: Readonly<Record<string, Currency>> = {
   $: dollars(''),
-  'US$': dollars('US '),
-  'A$': dollars('Australian '),
-  'AU$': dollars('Australian '),
-  'C$': dollars('Canadian '),
-  'CA$': dollars('Canadian '),
-  'NZ$': dollars('New Zealand '),
+  US$: dollars('US '),
+  A$: dollars('Australian '),
+  AU$: dollars('Australian '),
+  C$: dollars('Canadian '),
+  CA$: dollars('Canadian '),
+  NZ$: dollars('New Zealand '),
   '€': { one: 'euro', many: 'euros', cent: ['cent', 'cents'] },
   '£': { one: 'pound', many: 'pounds', cent: ['penny', 'pence'] },
   '¥': { one: 'yen', many: 'yen' },
@@ -62,7 +62,17 @@ const AFTER = new RegExp(
   'gu',
 );
 const CENTS = /(?<![\d.,])(\d{1,6})¢/g;
-const PERIODS: Readonly<Record<string, string>> = { mo: 'month', yr: 'year', hr: 'hour', h: 'hour', wk: 'week', min: 'minute', kg: 'kilogram', lb: 'pound', ea: 'item' };
+const PERIODS: Readonly<Record<string, string>> = {
+  mo: 'month',
+  yr: 'year',
+  hr: 'hour',
+  h: 'hour',
+  wk: 'week',
+  min: 'minute',
+  kg: 'kilogram',
+  lb: 'pound',
+  ea: 'item',
+};
 
 /** "$1,234.56" → "one thousand two hundred thirty-four dollars and fifty-six cents"; "$1.2 million", "£3k", "USD 20", "20 €", "$5–10", "$9/month". */
 export function speakMoney(text: string, style: EnglishStyle): string {
@@ -89,7 +99,8 @@ function speakAmount(amount: string, scale: string | undefined, currency: Curren
     return `${decimal(amount, style)} ${SCALES[scale.toLowerCase()] ?? scale.toLowerCase()} ${currency.many}`;
   }
   const [whole = '', fraction = ''] = amount.split('.');
-  if (fraction === '' || (/^0+$/.test(fraction) && whole !== '')) return count(whole, currency.one, currency.many, style);
+  if (fraction === '' || (/^0+$/.test(fraction) && whole !== ''))
+    return count(whole, currency.one, currency.many, style);
   if (!currency.cent || fraction.length > 2) return `${decimal(amount, style)} ${currency.many}`;
   const cents = count(fraction.padEnd(2, '0'), currency.cent[0], currency.cent[1], style);
   if (/^0*$/.test(whole)) return cents;

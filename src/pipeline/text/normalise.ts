@@ -33,5 +33,11 @@ export function matchesPhrase(transcript: string, phrases: readonly string[], ma
 }
 
 function words(text: string): string[] {
-  return text.toLowerCase().normalize('NFKC').replace(/[’‘ʼ＇]/g, "'").match(WORD) ?? [];
+  return (
+    text
+      .toLowerCase()
+      .normalize('NFKC')
+      .replace(/[’‘ʼ＇]/g, "'")
+      .match(WORD) ?? []
+  );
 }

@@ -1,9 +1,32 @@
 /** Numbers in running English text: ranges, signs, ordinals, fractions, decades, years, decimals, and what is left. */
-import { cardinal, codeDigits, decadeWords, decimal, digitGroups, ordinal, spellDigits, yearWords, type EnglishStyle } from './english-numbers.ts';
+import {
+  cardinal,
+  codeDigits,
+  decadeWords,
+  decimal,
+  digitGroups,
+  ordinal,
+  spellDigits,
+  yearWords,
+  type EnglishStyle,
+} from './english-numbers.ts';
 
 const VULGAR: Readonly<Record<string, string>> = {
-  '½': 'a half', '¼': 'a quarter', '¾': 'three quarters', '⅓': 'a third', '⅔': 'two thirds', '⅛': 'an eighth', '⅜': 'three eighths',
-  '⅝': 'five eighths', '⅞': 'seven eighths', '⅕': 'a fifth', '⅖': 'two fifths', '⅗': 'three fifths', '⅘': 'four fifths', '⅙': 'a sixth', '⅚': 'five sixths',
+  '½': 'a half',
+  '¼': 'a quarter',
+  '¾': 'three quarters',
+  '⅓': 'a third',
+  '⅔': 'two thirds',
+  '⅛': 'an eighth',
+  '⅜': 'three eighths',
+  '⅝': 'five eighths',
+  '⅞': 'seven eighths',
+  '⅕': 'a fifth',
+  '⅖': 'two fifths',
+  '⅗': 'three fifths',
+  '⅘': 'four fifths',
+  '⅙': 'a sixth',
+  '⅚': 'five sixths',
 };
 const VULGAR_SIGNS = Object.keys(VULGAR).join('');
 
@@ -31,17 +54,28 @@ export function speakNumbers(text: string, style: EnglishStyle): string {
 function specialNumbers(text: string, style: EnglishStyle): string {
   return text
     .replace(/(?<![\d/])24\/7(?![\d/])/g, 'twenty-four seven')
-    .replace(/(?<![\d.,])(\d{1,3}(?:\.\d{1,3})?)(k|M|bn)(?![\p{L}\p{N}])/gu, (whole: string, amount: string, scale: string) => {
-      if (scale === 'M' && !amount.includes('.')) return whole;
-      return `${decimal(amount, style)} ${scale === 'M' ? 'million' : scale === 'bn' ? 'billion' : 'thousand'}`;
-    })
+    .replace(
+      /(?<![\d.,])(\d{1,3}(?:\.\d{1,3})?)(k|M|bn)(?![\p{L}\p{N}])/gu,
+      (whole: string, amount: string, scale: string) => {
+        if (scale === 'M' && !amount.includes('.')) return whole;
+        return `${decimal(amount, style)} ${scale === 'M' ? 'million' : scale === 'bn' ? 'billion' : 'thousand'}`;
+      },
+    )
     .replace(/(?<![\d.,])((?:1\d|20)\d0)['’]?s(?![\p{L}\p{N}])/gu, (_, decade: string) => decadeWords(decade, style))
     .replace(/(?<![\p{L}\d.,])['’]?([2-9]0)['’]?s(?![\p{L}\p{N}])/gu, (_, decade: string) => decadeWords(decade, style))
-    .replace(/(?<![\d.])(\d{1,3}(?:,\d{3}){1,5}|\d{1,15})(?:st|nd|rd|th)(?![\p{L}\p{N}])/giu, (_, digits: string) => ordinal(digits, style))
-    .replace(/(?<![\d.])(\d{1,15}(?:\.\d{1,15})?)[xX](?![\p{L}\p{N}])/gu, (_, amount: string) => `${decimal(amount, style)} times`)
+    .replace(/(?<![\d.])(\d{1,3}(?:,\d{3}){1,5}|\d{1,15})(?:st|nd|rd|th)(?![\p{L}\p{N}])/giu, (_, digits: string) =>
+      ordinal(digits, style),
+    )
+    .replace(
+      /(?<![\d.])(\d{1,15}(?:\.\d{1,15})?)[xX](?![\p{L}\p{N}])/gu,
+      (_, amount: string) => `${decimal(amount, style)} times`,
+    )
     .replace(/(?<=\d) ?[x×] ?(?=\d)/g, ' times ')
     .replace(/(?<![\d.])\d{1,9}(?:\.\d{1,9}){2,8}(?![\d.]\d)/g, (dotted) =>
-      dotted.split('.').map((part) => cardinal(part, style)).join(' dot '),
+      dotted
+        .split('.')
+        .map((part) => cardinal(part, style))
+        .join(' dot '),
     );
 }
 
@@ -50,10 +84,13 @@ function fractions(text: string, style: EnglishStyle): string {
     .replace(new RegExp(`(\\d?) ?([${VULGAR_SIGNS}])`, 'gu'), (_, before: string, sign: string) =>
       before === '' ? ` ${VULGAR[sign]} ` : `${before} and ${VULGAR[sign]} `,
     )
-    .replace(/(?<![\d/.,])(?:(\d{1,3}) )?(\d{1,3})[/⁄](\d{1,4})(?![\d/]|[.,]\d)/g, (_, whole: string | undefined, over: string, under: string) => {
-      const words = fractionWords(over, under, style);
-      return whole === undefined ? words : `${cardinal(whole, style)} and ${words}`;
-    });
+    .replace(
+      /(?<![\d/.,])(?:(\d{1,3}) )?(\d{1,3})[/⁄](\d{1,4})(?![\d/]|[.,]\d)/g,
+      (_, whole: string | undefined, over: string, under: string) => {
+        const words = fractionWords(over, under, style);
+        return whole === undefined ? words : `${cardinal(whole, style)} and ${words}`;
+      },
+    );
 }
 
 function fractionWords(over: string, under: string, style: EnglishStyle): string {
@@ -70,18 +107,23 @@ function fractionWords(over: string, under: string, style: EnglishStyle): string
 
 const BARE = /(?<!\d)((?:\d{1,3}(?:,\d{3}){1,5}(?![\d]|,\d{3}(?!\d)))|\d+)?(\.\d+)?/g;
 const SPLIT_FROM_LETTERS = /(?<=\p{L}|\p{M})-?(?=\d)|(?<=\d)-?(?=\p{L})/gu;
-const YEAR_BEFORE = /(?:^|[^\p{L}])(?:in|since|year|by|from|until|till|before|after|during|of|circa|class of|early|late|mid|spring|summer|autumn|fall|winter|to|and) $/iu;
-const COUNTED = /^ (?:[a-z]+s|people|men|women|children|percent|feet|million|billion|thousand|more|or more)(?![\p{L}])/u;
+const YEAR_BEFORE =
+  /(?:^|[^\p{L}])(?:in|since|year|by|from|until|till|before|after|during|of|circa|class of|early|late|mid|spring|summer|autumn|fall|winter|to|and) $/iu;
+const COUNTED =
+  /^ (?:[a-z]+s|people|men|women|children|percent|feet|million|billion|thousand|more|or more)(?![\p{L}])/u;
 
 function bareNumbers(text: string, style: EnglishStyle): string {
   const spaced = text.replace(SPLIT_FROM_LETTERS, ' ');
-  return spaced.replace(BARE, (whole: string, digits: string | undefined, fraction: string | undefined, offset: number) => {
-    if (whole === '') return '';
-    const end = offset + whole.length;
-    if (fraction !== undefined) return `${decimal(whole, style)}${padAfter(spaced, end)}`;
-    if (digits === undefined) return whole;
-    return `${wholeNumber(digits, spaced.slice(Math.max(0, offset - 12), offset), spaced.slice(end, end + 12), style)}${padAfter(spaced, end)}`;
-  });
+  return spaced.replace(
+    BARE,
+    (whole: string, digits: string | undefined, fraction: string | undefined, offset: number) => {
+      if (whole === '') return '';
+      const end = offset + whole.length;
+      if (fraction !== undefined) return `${decimal(whole, style)}${padAfter(spaced, end)}`;
+      if (digits === undefined) return whole;
+      return `${wholeNumber(digits, spaced.slice(Math.max(0, offset - 12), offset), spaced.slice(end, end + 12), style)}${padAfter(spaced, end)}`;
+    },
+  );
 }
 
 function padAfter(text: string, end: number): string {

@@ -2,10 +2,12 @@
 import { digitGroups, spellDigits } from './english-numbers.ts';
 
 const INTERNATIONAL = /(?<![\p{L}\p{N}+])\+\d{1,15}(?:(?: ?\(|\) ?|[ .-])\d{1,14}){0,6}(?!\d)\)?/gu;
-const NORTH_AMERICAN = /(?<![\p{L}\p{N}.,$€£/-])(?:\+?1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\d-]|[.,]\d)/gu;
+const NORTH_AMERICAN =
+  /(?<![\p{L}\p{N}.,$€£/-])(?:\+?1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\d-]|[.,]\d)/gu;
 const NATIONAL = /(?<![\p{L}\p{N}.,$€£/-])\(?0\d{2,4}\)?[ -]\d{3,4}(?:[ -]\d{3,4}){0,2}(?![\d-]|[.,]\d)/gu;
 const LOCAL = /(?<![\p{L}\p{N}.,$€£/-])[2-9]\d{2}-0\d{3}(?![\d-]|[.,]\d)/gu;
-const LOCAL_IN_CONTEXT = /(?<=(?:call|dial|phone|number|number is|text|fax|tel|ring)(?: us)?(?: at| on|:|\.)? )\d{3}-\d{4}(?![\d-]|[.,]\d)/giu;
+const LOCAL_IN_CONTEXT =
+  /(?<=(?:call|dial|phone|number|number is|text|fax|tel|ring)(?: us)?(?: at| on|:|\.)? )\d{3}-\d{4}(?![\d-]|[.,]\d)/giu;
 const CHAIN = /(?<![\p{L}\p{N}.,$€£/-])\d{2,6}(?:-\d{2,6}){2,5}(?![\p{L}\d-]|[.,]\d)/gu;
 const EXTENSION = /(?<![\p{L}\p{N}])(?:x|ext\.?|extension):? ?(\d{2,6})(?!\d)/giu;
 

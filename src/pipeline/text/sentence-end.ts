@@ -17,20 +17,26 @@ export interface Ending {
 
 /** Never the last word of a sentence: something must follow. */
 const LEADING = new Set(
-  ('dr mr mrs ms mx prof rev hon gen col sgt capt lt cmdr sen rep gov pres messrs mme mlle hr fr sra dra vs e.g i.e cf approx ca viz ' +
-    'bzw mt ft z.b d.h u.a').split(' '),
+  (
+    'dr mr mrs ms mx prof rev hon gen col sgt capt lt cmdr sen rep gov pres messrs mme mlle hr fr sra dra vs e.g i.e cf approx ca viz ' +
+    'bzw mt ft z.b d.h u.a'
+  ).split(' '),
 );
 /** Abbreviations of a number's kind: only before a digit ("No. 5", but "No. I do not."). */
 const NUMBERED = new Set('no nos nr fig figs vol p pp art sec ch ext tel n°'.split(' '));
 /** May end a sentence or not: they do when the next word is one that usually begins a sentence. */
 const EITHER = new Set(
-  ('st ave rd blvd ln sq apt dept etc inc ltd co corp jr sr bros est min max jan feb mar apr jun jul aug sep sept oct nov dec mon tue ' +
-    'tues wed thu thur thurs fri sat sun usw').split(' '),
+  (
+    'st ave rd blvd ln sq apt dept etc inc ltd co corp jr sr bros est min max jan feb mar apr jun jul aug sep sept oct nov dec mon tue ' +
+    'tues wed thu thur thurs fri sat sun usw'
+  ).split(' '),
 );
 const STARTERS = new Set(
-  ('the a an this that these those i we you he she it they my your his her our their there here what when where who why how which is ' +
+  (
+    'the a an this that these those i we you he she it they my your his her our their there here what when where who why how which is ' +
     'are was do does did can could would will should have has may please thanks thank if in on at for and but or so then now also ' +
-    'after before once let anything would’ it’s i’m i’ll we’ll you’ll that’s').split(' '),
+    'after before once let anything would’ it’s i’m i’ll we’ll you’ll that’s'
+  ).split(' '),
 );
 const MONTHS = (
   'january february march april may june july august september october november december januar februar märz mai juni juli oktober ' +

@@ -42,6 +42,9 @@ const ENGLISH_STEPS: readonly Step[] = [
   keepSpeakable,
 ];
 
+/** Passes over one text. The second one mostly only confirms that nothing is left to do. */
+const MAX_PASSES = 5;
+
 /**
  * Turns written text into spoken words.
  *
@@ -55,13 +58,20 @@ const ENGLISH_STEPS: readonly Step[] = [
  * answer reaches no engine.
  */
 export function makeSpeakable(text: string, { language }: SpeakableOptions): string {
-  const plain = stripTags(markdownToPlain(removeEmoji(stripTags(cleanCharacters(text)))));
-  const spoken = /^en(?:[-_]|$)/i.test(language) ? english(plain, language) : neutral(plain);
+  const isEnglish = /^en(?:[-_]|$)/i.test(language);
+  const style = { british: !/^en(?:[-_]us)?$/i.test(language) };
+  let spoken = text;
+  // What one pass brings together ("<<b>b>", "D*r. Who"), the next one takes apart.
+  for (let pass = 0; pass < MAX_PASSES; pass++) {
+    const plain = stripTags(markdownToPlain(removeEmoji(stripTags(cleanCharacters(spoken)))));
+    const next = isEnglish ? english(plain, style) : neutral(plain);
+    if (next === spoken) break;
+    spoken = next;
+  }
   return /[\p{L}\p{N}]/u.test(spoken) ? spoken : '';
 }
 
-function english(text: string, language: string): string {
-  const style = { british: !/^en(?:[-_]us)?$/i.test(language) };
+function english(text: string, style: EnglishStyle): string {
   let spoken = text.replace(/\s+/g, ' ').trim();
   for (const step of ENGLISH_STEPS) spoken = step(spoken, style);
   return spoken;

@@ -9,7 +9,7 @@ const REPLACEMENTS: readonly (readonly [RegExp, string])[] = [
   [/<=|≤/g, ' less than or equal to '],
   [/>=|≥/g, ' greater than or equal to '],
   [/!=|≠/g, ' not equal to '],
-  [/[-=–]+>|[→⇒➔]/gu, ', '],
+  [/(?<![-=–])[-=–]+>|[→⇒➔]/gu, ', '],
   [/<[-=–]+|[←⇐]/gu, ', '],
   [/(?<=[\p{L}\p{N}] ?)<(?= ?[\p{L}\p{N}])/gu, ' less than '],
   [/(?<=[\p{L}\p{N}] ?)>(?= ?[\p{L}\p{N}])/gu, ' greater than '],
@@ -52,15 +52,19 @@ export function speakSymbols(text: string): string {
   return spoken;
 }
 
+/** Everything that is not spoken and does not shape how the rest is spoken. */
+const OTHER = /[^\p{L}\p{M}\p{N}\s.,!?;:'"’‘“”„«»…。、，！？；：・「」『』،؛؟।॥۔¿¡-]/gu;
+
 /**
  * The last step: brackets and free dashes become pauses, and of the rest only letters, marks, numbers and plain punctuation stay.
  * What it returns it would return again.
  */
 export function keepSpeakable(text: string): string {
   const plain = text
+    .replace(/(?<![)\]}\s])[)\]}\s]+$/, '')
     .replace(/[([{}\])|•·]| [-–—]+(?= )|[–—]+|--+/g, ', ')
     .replace(/(?<![\p{L}\p{M}])-|-(?![\p{L}\p{M}])/gu, ' ')
-    .replace(/[^\p{L}\p{M}\p{N}\s.,!?;:'"’‘“”„«»…。、，！？；：・「」『』،؛؟।॥۔¿¡\u200C\u200D-]/gu, ' ');
+    .replace(OTHER, (character) => ('\u200C\u200D'.includes(character) ? character : ' '));
   return tidyPunctuation(plain);
 }
 

@@ -1,7 +1,8 @@
 /** Times of day in English. */
 import { cardinal, type EnglishStyle } from './english-numbers.ts';
 
-const CLOCK = /(?<![\d:.,])(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])(?:\.\d{1,6})?(?: ?([ap])(?:\.m\.|\.m(?![a-z])|m(?![a-z])))?(Z(?![a-z]))?/gi;
+const CLOCK =
+  /(?<![\d:.,])(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])(?:\.\d{1,6})?(?: ?([ap])(?:\.m\.|\.m(?![a-z])|m(?![a-z])))?(Z(?![a-z]))?/gi;
 const HOUR_ONLY = /(?<![\d:.,])(\d{1,2}) ?([ap])(?:\.m\.|m(?![a-z]))/gi;
 const RATIO = /(?<![\d:.,])(\d{1,4}):(\d{1,4})(?![\d:])/g;
 
