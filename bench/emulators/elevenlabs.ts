@@ -67,7 +67,11 @@ export async function startElevenLabsEmulator(
   };
 }
 
-function check(settings: ElevenLabsEmulatorSettings, key: string | string[] | undefined, url: URL): Refusal | undefined {
+function check(
+  settings: ElevenLabsEmulatorSettings,
+  key: string | string[] | undefined,
+  url: URL,
+): Refusal | undefined {
   const refuse = (status: number, code: string, message: string): Refusal => ({
     status,
     body: { detail: { status: code, message } },
@@ -211,7 +215,7 @@ function toneVoice(text: string): Synthesis {
 
 function chunksOf({ pcm, characters }: Synthesis, chunkMs: number): Chunk[] {
   const chunks: Chunk[] = [];
-  for (let from = 0; from < characters.length; ) {
+  for (let from = 0; from < characters.length;) {
     const startMs = characters[from]?.startMs ?? 0;
     let to = from + 1;
     while (to < characters.length && (characters[to]?.startMs ?? 0) - startMs < chunkMs) to++;

@@ -34,7 +34,10 @@ const DEFAULTS: OpenAiEmulatorSettings = {
   apiKey: 'emulated-openai-key',
   reply: [
     { match: /hour|open|close/i, reply: 'We are open from nine to five, Monday to Friday. Is there anything else?' },
-    { match: /book|reserv|table|appointment/i, reply: 'Certainly. You are booked for tomorrow at seven. Anything else?' },
+    {
+      match: /book|reserv|table|appointment/i,
+      reply: 'Certainly. You are booked for tomorrow at seven. Anything else?',
+    },
     { match: /where|address|locat/i, reply: 'You find us at twelve Harbour Street, right by the old lighthouse.' },
     { match: /bye|thank/i, reply: 'You are welcome. Have a lovely day. Goodbye!' },
     { match: /hello|hi\b|hey/i, reply: 'Hello! It is good to hear you. How can I help you today?' },
@@ -97,7 +100,8 @@ async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request) {
-    const data = Buffer.from(chunk);
+    const data: unknown = chunk;
+    if (!Buffer.isBuffer(data)) continue;
     bytes += data.length;
     if (bytes > MAX_BODY_BYTES) throw new Error('body too large');
     chunks.push(data);
@@ -111,7 +115,12 @@ function check(settings: OpenAiEmulatorSettings, request: IncomingMessage, body:
   }
   if (request.method === 'GET' && request.url === '/v1/models') return undefined;
   if (request.method !== 'POST' || request.url !== '/v1/chat/completions') {
-    return failure(404, 'invalid_request_error', 'unknown_url', `Unknown request URL: ${request.method} ${request.url}.`);
+    return failure(
+      404,
+      'invalid_request_error',
+      'unknown_url',
+      `Unknown request URL: ${request.method} ${request.url}.`,
+    );
   }
   return body === '' ? invalid('The body is empty.') : undefined;
 }
@@ -212,7 +221,14 @@ function wholeReply(chat: Chat, reply: Reply): unknown {
   const content = typeof reply === 'string' ? tokensOf(reply).slice(0, chat.maxTokens).join('') : null;
   const choice = { index: 0, message: { role: 'assistant', content }, finish_reason: finish };
   const usage = usageOf(chat, deltas.length);
-  return { id: 'chatcmpl-emulated', object: 'chat.completion', created: 0, model: chat.model, choices: [choice], usage };
+  return {
+    id: 'chatcmpl-emulated',
+    object: 'chat.completion',
+    created: 0,
+    model: chat.model,
+    choices: [choice],
+    usage,
+  };
 }
 
 function model(id: string): unknown {

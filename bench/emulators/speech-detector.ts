@@ -28,7 +28,7 @@ export class SpeechDetector {
 
   /** Takes audio of any length and tells of each frame that it completes. `inSpeech`: no onset is looked for. */
   *push(audio: Uint8Array, inSpeech: () => boolean): Generator<DetectorFrame> {
-    for (let at = 0; at < audio.length; ) {
+    for (let at = 0; at < audio.length;) {
       const taken = Math.min(audio.length - at, FRAME_BYTES - this.#filled);
       this.#frame.set(audio.subarray(at, at + taken), this.#filled);
       this.#filled += taken;

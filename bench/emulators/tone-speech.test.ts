@@ -3,7 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { decodeMulaw, encodeMulaw } from './mulaw.ts';
 import { CHARACTER_MS, decodeToneSpeech, encodeToneSpeech, speakable } from './tone-speech.ts';
 
-const latin = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 40 });
+const latin = fc.string({
+  unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)),
+  maxLength: 40,
+});
 
 function overThePhone(pcm: Int16Array): Int16Array {
   return decodeMulaw(encodeMulaw(pcm));

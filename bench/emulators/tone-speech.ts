@@ -49,7 +49,7 @@ export function speakable(text: string): string {
     .replaceAll(/[“”]/g, '"')
     .replaceAll(/[–—]/g, '-')
     .replaceAll('…', '.');
-  return plain.replaceAll(/[^\u0000-\u00ff]/gu, '?');
+  return Array.from(plain, (char) => ((char.codePointAt(0) ?? 0) > 0xff ? '?' : char)).join('');
 }
 
 /** Linear 16-bit audio at 8 kHz, {@link CHARACTER_MS} for each character of `speakable(text)`. */

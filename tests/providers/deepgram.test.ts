@@ -34,7 +34,8 @@ function open(options: { apiKey?: string; connectTimeoutMs?: number; request?: S
   return { received, stream };
 }
 
-const gone = () => until('all connections gone', () => emulator.connections === 0);
+/** No socket is left. */
+const gone = () => until('all connections gone', () => emulator.connections === 0).then(() => true);
 const texts = () => emulator.received.map(({ text }) => text);
 
 describe('deepgram', () => {
@@ -60,7 +61,7 @@ describe('deepgram', () => {
     expect(await received.first('transcript-final', 2)).toMatchObject({ text: 'Bye.' });
     received.expectNoMore();
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
     expect(texts()).toEqual(['{"type":"CloseStream"}']);
   });
 
@@ -74,7 +75,7 @@ describe('deepgram', () => {
     stream.hint('speech-ended');
     expect(await received.first('transcript-final', 2)).toMatchObject({ text: '', fromFinalize: true });
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('keeps the stream alive while no audio comes', async () => {
@@ -95,7 +96,7 @@ describe('deepgram', () => {
     await until('KeepAlives', () => texts().length === 3);
     expect(new Set(texts())).toEqual(new Set(['{"type":"KeepAlive"}']));
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
     // The linger timer goes with the socket.
     await until('no timers', () => clock.pendingTimers === 0);
   });
@@ -105,7 +106,7 @@ describe('deepgram', () => {
     const { received } = open();
     const error = await received.failedWith('stream-failed', 'provider.overloaded');
     expect(error.details).toMatchObject({ provider: 'deepgram', closeCode: 1011 });
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('releases everything on abort and close at every stage', async () => {
@@ -123,7 +124,7 @@ describe('deepgram', () => {
         stream.close();
       }
     }
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('does nothing when the call is already over', async () => {
@@ -144,11 +145,23 @@ describe('deepgram', () => {
     ['nobody there', { url: 'http://127.0.0.1:1' }, {}, 'provider.unavailable', undefined],
     ['429', {}, { refuse: { status: 429, retryAfterSeconds: 7 } }, 'provider.rate-limited', 7000],
     ['503', {}, { refuse: { status: 503 } }, 'provider.overloaded', undefined],
-    ['400', {}, { refuse: { status: 400, body: { err_code: 'X', err_msg: 'why' } } }, 'provider.bad-request', undefined],
+    [
+      '400',
+      {},
+      { refuse: { status: 400, body: { err_code: 'X', err_msg: 'why' } } },
+      'provider.bad-request',
+      undefined,
+    ],
     ['a redirect', {}, { refuse: { status: 302 } }, 'provider.protocol', undefined],
     ['a hang at connect', { connectTimeoutMs: 50 }, { hang: true }, 'provider.timeout-connect', undefined],
     ['a close at once', {}, { closeAfter: { messages: 0, code: 1011 } }, 'provider.overloaded', undefined],
-    ['undecodable audio', {}, { closeAfter: { messages: 0, code: 1008, reason: 'DATA-0000' } }, 'provider.bad-request', undefined],
+    [
+      'undecodable audio',
+      {},
+      { closeAfter: { messages: 0, code: 1008, reason: 'DATA-0000' } },
+      'provider.bad-request',
+      undefined,
+    ],
     ['a cut line', {}, { closeAfter: { messages: 0, code: 1006 } }, 'provider.closed', undefined],
     ['garbage', {}, { garbageAfter: 0 }, 'provider.protocol', undefined],
   ] as const)('reports %s once', async (_what, options, faults, code, retryAfterMs) => {
@@ -160,7 +173,7 @@ describe('deepgram', () => {
     expect(JSON.stringify([error.message, error.details])).not.toContain(emulator.settings.apiKey);
     stream.write(speech(500));
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('lives through a vendor that accepts and stays silent, until it is closed', async () => {
@@ -171,7 +184,7 @@ describe('deepgram', () => {
     await until('audio', () => emulator.audioBytes === 8000);
     expect(received.parts).toHaveLength(1);
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('fails rather than queue more than ten seconds of audio', async () => {
@@ -180,7 +193,7 @@ describe('deepgram', () => {
     for (let n = 0; n < 501; n++) stream.write(silence(20));
     expect(received.parts).toEqual([]);
     await received.failedWith('stream-failed', 'provider.overloaded');
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('breaks off mid-stream', async () => {
@@ -188,6 +201,6 @@ describe('deepgram', () => {
     const { received, stream } = open();
     stream.write(speech(5000));
     await received.failedWith('stream-failed', 'provider.overloaded');
-    await gone();
+    expect(await gone()).toBe(true);
   });
 });

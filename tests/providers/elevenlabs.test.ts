@@ -43,10 +43,14 @@ function heard(received: Received<TtsPart>, utteranceId: string): string {
 
 function spoken(received: Received<TtsPart>, utteranceId: string): string {
   const chunks = received.of('audio-chunk').filter((part) => part.utteranceId === utteranceId);
-  return chunks.flatMap((part) => part.spans ?? []).map(({ text }) => text).join('');
+  return chunks
+    .flatMap((part) => part.spans ?? [])
+    .map(({ text }) => text)
+    .join('');
 }
 
-const gone = () => until('all connections gone', () => emulator.connections === 0);
+/** No socket is left. */
+const gone = () => until('all connections gone', () => emulator.connections === 0).then(() => true);
 const messages = () => emulator.received.map(({ text }): unknown => JSON.parse(text));
 
 describe('elevenlabs', () => {
@@ -76,7 +80,7 @@ describe('elevenlabs', () => {
       { context_id: 'u1', close_context: true },
     ]);
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
     expect(emulator.received.at(-1)?.text).toBe('{"close_socket":true}');
     expect(new Set(emulator.received.map(({ connection }) => connection)).size).toBe(1);
   });
@@ -90,7 +94,7 @@ describe('elevenlabs', () => {
     expect(heard(received, 'a').trim()).toBe('Aligned or not.');
     expect(spoken(received, 'a').trim()).toBe(alignment === 'chars' ? 'Aligned or not.' : '');
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('finishes an utterance without words, and does not begin ended ones again', async () => {
@@ -108,7 +112,7 @@ describe('elevenlabs', () => {
     await sleep(50);
     expect(received.parts).toHaveLength(1);
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('drops what a cancelled utterance still says, and speaks the next one at once', async () => {
@@ -126,7 +130,7 @@ describe('elevenlabs', () => {
     expect(received.of('utterance-finished')).toEqual([{ type: 'utterance-finished', utteranceId: 'b' }]);
     expect(heard(received, 'b').trim()).toBe('Sorry.');
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('never has more than five contexts, cancelled ones included', async () => {
@@ -143,7 +147,7 @@ describe('elevenlabs', () => {
     expect(heard(received, 'u11').trim()).toBe('Something that takes a while.');
     expect(received.parts.filter((part) => part.type === 'stream-failed')).toEqual([]);
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('opens another socket when cancelled contexts do not end', async () => {
@@ -161,7 +165,7 @@ describe('elevenlabs', () => {
     await received.first('utterance-finished');
     expect(heard(received, 'a').trim()).toBe('Heard.');
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('keeps an idle socket and a waiting context alive', async () => {
@@ -179,7 +183,7 @@ describe('elevenlabs', () => {
     expect(messages()).toContainEqual({ text: '', context_id: 'u1' });
     expect(new Set(emulator.received.map(({ connection }) => connection)).size).toBe(1);
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it.each([
@@ -192,14 +196,14 @@ describe('elevenlabs', () => {
     stream.finish('a');
     await received.first('utterance-finished');
     emulator.disconnect(code, reason);
-    await gone();
+    expect(await gone()).toBe(true);
     await sleep(20);
     stream.speak('b', 'Two.');
     stream.finish('b');
     await received.first('utterance-finished', 2);
     expect(heard(received, 'b').trim()).toBe('Two.');
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it.each([
@@ -218,7 +222,7 @@ describe('elevenlabs', () => {
     emulator.disconnect(closeCode, reason);
     await received.failedWith('stream-failed', code);
     stream.speak('b', 'Anybody?');
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('releases everything on abort and close at every stage', async () => {
@@ -239,14 +243,20 @@ describe('elevenlabs', () => {
         stream.close();
       }
     }
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it.each([
     ['a wrong key', { apiKey: 'wrong' }, {}, 'provider.auth', undefined],
     ['nobody there', { url: 'http://127.0.0.1:1' }, {}, 'provider.unavailable', undefined],
     ['a base URL that is none', { url: 'elevenlabs' }, {}, 'config.invalid', undefined],
-    ['429', {}, { refuse: { status: 429, retryAfterSeconds: 2, body: { detail: { status: 'system_busy' } } } }, 'provider.rate-limited', 2000],
+    [
+      '429',
+      {},
+      { refuse: { status: 429, retryAfterSeconds: 2, body: { detail: { status: 'system_busy' } } } },
+      'provider.rate-limited',
+      2000,
+    ],
     ['500', {}, { refuse: { status: 500 } }, 'provider.overloaded', undefined],
     ['a hang at connect', { connectTimeoutMs: 50 }, { hang: true }, 'provider.timeout-connect', undefined],
     ['a close at once', {}, { closeAfter: { messages: 0, code: 1011 } }, 'provider.overloaded', undefined],
@@ -261,7 +271,7 @@ describe('elevenlabs', () => {
     expect(error.retryAfterMs).toBe(retryAfterMs);
     stream.speak('b', 'No.');
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('lives through a vendor that accepts and stays silent, until it is closed', async () => {
@@ -273,7 +283,7 @@ describe('elevenlabs', () => {
     await sleep(30);
     expect(received.parts).toEqual([]);
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 
   it('refuses more text than anybody could speak, of that utterance only', async () => {
@@ -283,6 +293,6 @@ describe('elevenlabs', () => {
     expect(received.parts).toEqual([]);
     await received.failedWith('utterance-failed', 'provider.overloaded');
     stream.close();
-    await gone();
+    expect(await gone()).toBe(true);
   });
 });

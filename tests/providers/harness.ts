@@ -1,5 +1,5 @@
 /** What the adapters' tests share: parts that were received, and waiting for conditions instead of for time. */
-import { expect } from 'vitest';
+import assert from 'node:assert/strict';
 import { systemClock } from '../../src/core/clock.ts';
 import { BvraiError } from '../../src/core/errors.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
@@ -31,8 +31,8 @@ export class Received<Part extends { readonly type: string }> {
   #closed = false;
 
   readonly sink: Sink<Part> = (part) => {
-    expect(this.opening, 'a part arrived synchronously').toBe(false);
-    expect(this.#closed, `a ${part.type} arrived after the end`).toBe(false);
+    assert(!this.opening, 'a part arrived synchronously');
+    assert(!this.#closed, `a ${part.type} arrived after the end`);
     this.parts.push(part);
     if (part.type === 'stream-failed' || part.type === 'generation-failed') this.#closed = true;
   };
@@ -56,7 +56,10 @@ export class Received<Part extends { readonly type: string }> {
   }
 
   async first<Type extends Part['type']>(type: Type, count = 1): Promise<Extract<Part, { readonly type: Type }>> {
-    await until(`${count} × ${type}, not ${JSON.stringify(this.parts.map((part) => part.type))}`, () => this.of(type).length >= count);
+    await until(
+      `${count} × ${type}, not ${JSON.stringify(this.parts.map((part) => part.type))}`,
+      () => this.of(type).length >= count,
+    );
     const part = this.of(type)[count - 1];
     if (part === undefined) throw new Error('unreachable');
     return part;
@@ -65,7 +68,7 @@ export class Received<Part extends { readonly type: string }> {
   /** The stream's one failure. */
   failure(): BvraiError {
     const errors = this.parts.flatMap((part) => ('error' in part ? [part.error] : []));
-    expect(errors).toHaveLength(1);
+    assert.equal(errors.length, 1);
     const [error] = errors;
     if (!(error instanceof BvraiError)) throw new Error('not a BvraiError');
     return error;
@@ -74,7 +77,7 @@ export class Received<Part extends { readonly type: string }> {
   async failedWith(type: Part['type'], code: ErrorCode): Promise<BvraiError> {
     await this.first(type);
     const error = this.failure();
-    expect(`${error.code}: ${error.message}`).toContain(code);
+    assert.equal(error.code, code, error.message);
     return error;
   }
 }

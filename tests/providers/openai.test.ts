@@ -40,8 +40,13 @@ function generate(request: LlmRequest = REQUEST): { received: Received<LlmPart>;
   return { received, stream };
 }
 
-const text = (received: Received<LlmPart>) => received.of('text-delta').map((part) => part.text).join('');
-const idle = () => until('no active request', () => emulator.activeRequests === 0);
+const text = (received: Received<LlmPart>) =>
+  received
+    .of('text-delta')
+    .map((part) => part.text)
+    .join('');
+/** No request is left. */
+const idle = () => until('no active request', () => emulator.activeRequests === 0).then(() => true);
 
 describe('openai', () => {
   it('streams a reply, its usage and its end, on one connection for all turns', async () => {
@@ -56,7 +61,7 @@ describe('openai', () => {
         { type: 'usage-reported', inputTokens: 4, outputTokens: 3 },
         { type: 'generation-finished', reason: 'stop' },
       ]);
-      await idle();
+      expect(await idle()).toBe(true);
       expect(emulator.connections).toBe(1);
     }
     expect(JSON.parse(emulator.received[0]?.text ?? '')).toEqual({
@@ -90,7 +95,7 @@ describe('openai', () => {
     await start({ reply: () => 'Fine.', faults: { stallAfter: 3 } });
     const { received } = generate();
     await received.first('generation-finished');
-    await idle();
+    expect(await idle()).toBe(true);
   });
 
   it('is off the wire soon after an abort, at every stage, without another part', async () => {
@@ -104,7 +109,7 @@ describe('openai', () => {
         else received.controller.abort();
       }
     }
-    await idle();
+    expect(await idle()).toBe(true);
   });
 
   it('dies on abort while the vendor hangs, before and after the headers', async () => {
@@ -115,7 +120,7 @@ describe('openai', () => {
       await sleep(30);
       received.expectNoMore();
       stream.abort();
-      await idle();
+      expect(await idle()).toBe(true);
       await until('the connection gone', () => emulator.connections === 0);
       await provider.close();
       await emulator.close();
@@ -140,12 +145,24 @@ describe('openai', () => {
     ['nobody there', { baseUrl: 'http://127.0.0.1:1/v1' }, {}, 'provider.unavailable', undefined],
     ['a wrong path', { baseUrl: 'BASE/v2' }, {}, 'provider.bad-request', undefined],
     ['429', {}, { refuse: { status: 429, retryAfterSeconds: 3 } }, 'provider.rate-limited', 3000],
-    ['429 for want of credit', {}, { refuse: { status: 429, body: { error: { code: 'insufficient_quota' } } } }, 'provider.auth', undefined],
+    [
+      '429 for want of credit',
+      {},
+      { refuse: { status: 429, body: { error: { code: 'insufficient_quota' } } } },
+      'provider.auth',
+      undefined,
+    ],
     ['500', {}, { refuse: { status: 500 } }, 'provider.overloaded', undefined],
     ['529', {}, { refuse: { status: 529 } }, 'provider.overloaded', undefined],
     ['400', {}, { refuse: { status: 400 } }, 'provider.bad-request', undefined],
     ['a redirect', {}, { refuse: { status: 307 } }, 'provider.protocol', undefined],
-    ['a cut line before the first token', {}, { closeAfter: { messages: 1, code: 1006 } }, 'provider.closed', undefined],
+    [
+      'a cut line before the first token',
+      {},
+      { closeAfter: { messages: 1, code: 1006 } },
+      'provider.closed',
+      undefined,
+    ],
     ['a cut line mid-stream', {}, { closeAfter: { messages: 3, code: 1006 } }, 'provider.closed', undefined],
     ['garbage', {}, { garbageAfter: 2 }, 'provider.protocol', undefined],
     ['a hang', { maxGenerationMs: 100 }, { hang: true }, 'provider.timeout-first', undefined],
@@ -158,14 +175,19 @@ describe('openai', () => {
       provider = createOpenAiLlm({ apiKey: emulator.settings.apiKey, baseUrl, connectTimeoutMs: 10_000 });
     } else {
       await provider.close();
-      provider = createOpenAiLlm({ apiKey: emulator.settings.apiKey, baseUrl: emulator.url, connectTimeoutMs: 10_000, ...own });
+      provider = createOpenAiLlm({
+        apiKey: emulator.settings.apiKey,
+        baseUrl: emulator.url,
+        connectTimeoutMs: 10_000,
+        ...own,
+      });
     }
     const { received, stream } = generate();
     const error = await received.failedWith('generation-failed', code);
     expect(error.retryAfterMs).toBe(retryAfterMs);
     expect(JSON.stringify([error.message, error.details])).not.toContain(emulator.settings.apiKey);
     stream.abort();
-    await idle();
+    expect(await idle()).toBe(true);
   });
 
   it('fails what runs and what comes after it is closed', async () => {

@@ -38,7 +38,11 @@ describe('statusError', () => {
   it('keeps what the vendor says about a key to itself', () => {
     const error = statusError('v', 401, undefined, { code: 'bad_key', message: 'Incorrect key sk-1234' });
     expect(JSON.stringify([error.message, error.details])).not.toContain('sk-1234');
-    expect(error).toMatchObject({ code: 'provider.auth', retryable: false, details: { vendorCode: 'bad_key', status: 401 } });
+    expect(error).toMatchObject({
+      code: 'provider.auth',
+      retryable: false,
+      details: { vendorCode: 'bad_key', status: 401 },
+    });
   });
 });
 

@@ -113,7 +113,11 @@ export class ProviderSocket {
 
   #dial(): WebSocket {
     const { url, headers } = this.#settings;
-    const socket = new WebSocket(url, { headers: { ...headers }, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
+    const socket = new WebSocket(url, {
+      headers: { ...headers },
+      perMessageDeflate: false,
+      maxPayload: MAX_MESSAGE_BYTES,
+    });
     socket.on('open', () => this.#onOpen());
     socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
     socket.on('unexpected-response', (_request, response) => this.#onRefused(response));
@@ -169,15 +173,22 @@ export class ProviderSocket {
     const code = codeOfClose?.(closeCode, reason) ?? codeOfCloseCode(closeCode);
     const said = reason === '' ? '' : `: ${reason.slice(0, 120)}`;
     const details = { provider, closeCode };
-    this.#end(new BvraiError(code, `${provider} closed the connection with code ${closeCode}${said}.`, { details }), closeCode);
+    this.#end(
+      new BvraiError(code, `${provider} closed the connection with code ${closeCode}${said}.`, { details }),
+      closeCode,
+    );
   }
 
   #onConnectDeadline(): void {
     const { provider, connectTimeoutMs } = this.#settings;
     this.#end(
-      new BvraiError('provider.timeout-connect', `${provider} did not accept the connection in ${connectTimeoutMs} ms.`, {
-        details: { provider, connectTimeoutMs },
-      }),
+      new BvraiError(
+        'provider.timeout-connect',
+        `${provider} did not accept the connection in ${connectTimeoutMs} ms.`,
+        {
+          details: { provider, connectTimeoutMs },
+        },
+      ),
     );
   }
 

@@ -89,14 +89,22 @@ describe('listenUrl', () => {
   });
 
   it('lets options change what is ours to choose, and nothing else', () => {
-    const options = { endpointing: 100, smart_format: null, tag: ['a', 'b'], encoding: 'linear16', callback: 'https://evil' };
+    const options = {
+      endpointing: 100,
+      smart_format: null,
+      tag: ['a', 'b'],
+      encoding: 'linear16',
+      callback: 'https://evil',
+    };
     const { searchParams } = listenUrl('http://127.0.0.1:9101/proxy/', { ...request, options });
     expect(searchParams.get('endpointing')).toBe('100');
     expect(searchParams.has('smart_format')).toBe(false);
     expect(searchParams.getAll('tag')).toEqual(['a', 'b']);
     expect(searchParams.get('encoding')).toBe('mulaw');
     expect(searchParams.has('callback')).toBe(false);
-    expect(listenUrl('http://127.0.0.1:9101/proxy/', request).href).toMatch(/^ws:\/\/127\.0\.0\.1:9101\/proxy\/v1\/listen\?/);
+    expect(listenUrl('http://127.0.0.1:9101/proxy/', request).href).toMatch(
+      /^ws:\/\/127\.0\.0\.1:9101\/proxy\/v1\/listen\?/,
+    );
   });
 
   it('spares models that do not know key terms', () => {

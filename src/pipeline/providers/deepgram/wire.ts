@@ -135,14 +135,12 @@ function parseResults(message: JsonObject): DeepgramMessage {
     if (best.transcript === '') return { type: 'ignored', name: 'Results' };
     return { type: 'part', part: { type: 'transcript-interim', text: best.transcript, confidence: best.confidence } };
   }
-  const words = best.words.map(
-    (each): TranscribedWord => ({
-      text: each.punctuated_word ?? each.word,
-      startMs: each.start * 1000,
-      endMs: each.end * 1000,
-      confidence: each.confidence,
-    }),
-  );
+  const words = best.words.map((each): TranscribedWord => ({
+    text: each.punctuated_word ?? each.word,
+    startMs: each.start * 1000,
+    endMs: each.end * 1000,
+    confidence: each.confidence,
+  }));
   const { transcript: text, confidence: sure } = best;
   const part: SttPart = { type: 'transcript-final', text, confidence: sure, words, speechFinal, fromFinalize };
   return { type: 'part', part };
@@ -152,9 +150,13 @@ function parseFailure(message: JsonObject): DeepgramMessage {
   const { description, message: vendorCode, variant } = failure.parse(message);
   // DATA-…: it could not decode our audio. NET-…: it lost or gave up on the connection.
   const code: ErrorCode = vendorCode.startsWith('DATA') ? 'provider.bad-request' : 'provider.overloaded';
-  const error = new BvraiError(code, `deepgram gave the stream up: ${(description || variant || vendorCode).slice(0, 200)}`, {
-    details: { provider: PROVIDER, vendorCode: vendorCode.slice(0, 40) },
-  });
+  const error = new BvraiError(
+    code,
+    `deepgram gave the stream up: ${(description || variant || vendorCode).slice(0, 200)}`,
+    {
+      details: { provider: PROVIDER, vendorCode: vendorCode.slice(0, 40) },
+    },
+  );
   return { type: 'failed', error };
 }
 

@@ -72,6 +72,8 @@ class ElevenLabsStream implements TtsStream {
   #socket: ProviderSocket | undefined;
   #keepAliveTimer: Timer | undefined;
   #slotTimer: Timer | undefined;
+  /** Set when there is nothing to dial: the failure is on its way. */
+  #failTimer: Timer | undefined;
   #keepAliveMs = MAX_KEEP_ALIVE_MS;
   #waitingLength = 0;
   #nextContext = 1;
@@ -166,12 +168,13 @@ class ElevenLabsStream implements TtsStream {
       );
     } catch (thrown) {
       const error = BvraiError.from(thrown, 'internal');
-      this.#slotTimer = clock.after(0, () => this.#fail(error));
+      this.#failTimer = clock.after(0, () => this.#fail(error));
     }
   }
 
   /** Moves everything on that can move: the only place that sends text. */
   #pump(): void {
+    if (this.#failTimer !== undefined) return;
     let starved = false;
     for (const utterance of this.#utterances.values()) {
       if (utterance.waiting.length > 0) {
@@ -229,8 +232,8 @@ class ElevenLabsStream implements TtsStream {
     const error = new BvraiError('provider.overloaded', 'elevenlabs has no free context for another utterance.', {
       details: { provider: PROVIDER, contexts: this.#contexts.size },
     });
-    for (const utterance of [...this.#utterances.values()]) {
-      if (utterance.contextId !== undefined || utterance.waiting.length === 0) continue;
+    const starved = Array.from(this.#utterances.values()).filter((each) => !each.contextId && each.waiting.length > 0);
+    for (const utterance of starved) {
       this.#settle(utterance, { type: 'utterance-failed', utteranceId: utterance.id, error });
     }
   }
@@ -346,6 +349,7 @@ class ElevenLabsStream implements TtsStream {
     this.#over = true;
     this.#keepAliveTimer?.cancel();
     this.#slotTimer?.cancel();
+    this.#failTimer?.cancel();
     this.#utterances.clear();
     this.#contexts.clear();
     this.#context.signal.removeEventListener('abort', this.#onAbort);

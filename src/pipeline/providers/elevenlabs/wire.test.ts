@@ -19,7 +19,8 @@ describe('parseMessage', () => {
   });
 
   it('reads the other spelling of times', () => {
-    const text = '{"audio":"","contextId":"t1","alignment":{"chars":["H"],"charsStartTimesMs":[5],"charsDurationsMs":[40]}}';
+    const text =
+      '{"audio":"","contextId":"t1","alignment":{"chars":["H"],"charsStartTimesMs":[5],"charsDurationsMs":[40]}}';
     expect(parseMessage(text)).toMatchObject({ spans: [{ text: 'H', startMs: 5, durationMs: 40 }] });
   });
 
@@ -89,7 +90,11 @@ describe('what is sent', () => {
   });
 
   it('dials with what the audio path needs', () => {
-    const request = { language: 'de-CH', voice: 'a/b', options: { output_format: 'mp3', apply_text_normalization: 'off' } };
+    const request = {
+      language: 'de-CH',
+      voice: 'a/b',
+      options: { output_format: 'mp3', apply_text_normalization: 'off' },
+    };
     const url = multiStreamUrl('https://api.elevenlabs.io', request);
     expect(url.href).toMatch(/^wss:\/\/api\.elevenlabs\.io\/v1\/text-to-speech\/a%2Fb\/multi-stream-input\?/);
     expect(Object.fromEntries(url.searchParams)).toEqual({
@@ -116,7 +121,9 @@ describe('refusals and closes', () => {
 
   it('takes a close for what its reason says', () => {
     expect(codeOfClose(1008, 'input_timeout_exceeded')).toBe('provider.closed');
-    expect(codeOfClose(1008, 'Have not received a new text input within the timeout of 20 seconds.')).toBe('provider.closed');
+    expect(codeOfClose(1008, 'Have not received a new text input within the timeout of 20 seconds.')).toBe(
+      'provider.closed',
+    );
     expect(codeOfClose(1008, 'quota_exceeded')).toBe('provider.auth');
     expect(codeOfClose(1008, '')).toBeUndefined();
     expect(codeOfClose(1011, '')).toBeUndefined();

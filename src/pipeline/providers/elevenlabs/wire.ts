@@ -79,7 +79,12 @@ export type ElevenLabsMessage =
     }
   | { readonly type: 'ignored' }
   /** Of one context when the vendor names it, else of the whole socket. `idle`: we were silent for too long. */
-  | { readonly type: 'failed'; readonly contextId: string | undefined; readonly idle: boolean; readonly error: BvraiError };
+  | {
+      readonly type: 'failed';
+      readonly contextId: string | undefined;
+      readonly idle: boolean;
+      readonly error: BvraiError;
+    };
 
 const contextId = z.string().optional().catch(undefined);
 const numbers = z.array(z.number().min(0));

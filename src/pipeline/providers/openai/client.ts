@@ -1,8 +1,9 @@
 /** The OpenAI SDK on connections of our own, and its errors in our codes. */
 import type * as Sdk from 'openai';
-import type { Agent } from 'undici';
+import type * as Undici from 'undici';
 import { BvraiError } from '../../../core/errors.ts';
 import { networkError, statusError } from '../http.ts';
+import type { HeaderReader } from '../http.ts';
 import { isJsonObject } from '../json.ts';
 import { PROVIDER, codeOfVendorError } from './wire.ts';
 import type { ChatBody } from './wire.ts';
@@ -35,7 +36,7 @@ export interface ChatClient {
 export async function loadChatClient(settings: ClientSettings): Promise<ChatClient> {
   const [sdk, undici] = await Promise.all([import('openai'), import('undici')]);
   const beyondMs = settings.maxGenerationMs + 60_000;
-  const agent: Agent = new undici.Agent({
+  const agent = new undici.Agent({
     keepAliveTimeout: KEEP_ALIVE_MS,
     connect: { timeout: settings.connectTimeoutMs },
     headersTimeout: beyondMs,
@@ -53,7 +54,7 @@ export async function loadChatClient(settings: ClientSettings): Promise<ChatClie
     maxRetries: 0,
     timeout: beyondMs,
     fetch: (url, init) =>
-      undici.fetch(String(url), {
+      undici.fetch(url instanceof Request ? url.url : url, {
         method: init?.method ?? 'GET',
         headers: Object.fromEntries(new Headers(init?.headers)),
         // The SDK sends JSON text only; uploads would need more than this.
@@ -65,14 +66,13 @@ export async function loadChatClient(settings: ClientSettings): Promise<ChatClie
       }),
   });
   return {
-    stream: (body, signal) =>
-      client.post<AsyncIterable<unknown>>('/chat/completions', { body, stream: true, signal }),
-    normalise: (thrown) => chatError(sdk, thrown),
+    stream: (body, signal) => client.post<AsyncIterable<unknown>>('/chat/completions', { body, stream: true, signal }),
+    normalise: (thrown) => chatError(sdk, undici, thrown),
     close: () => agent.destroy(),
   };
 }
 
-function chatError(sdk: typeof Sdk, thrown: unknown): BvraiError {
+function chatError(sdk: typeof Sdk, undici: typeof Undici, thrown: unknown): BvraiError {
   if (thrown instanceof BvraiError) return thrown;
   if (thrown instanceof sdk.APIConnectionTimeoutError) {
     // The SDK hides which wait ran out; all others are longer than our own deadline.
@@ -82,7 +82,11 @@ function chatError(sdk: typeof Sdk, thrown: unknown): BvraiError {
     });
   }
   if (thrown instanceof sdk.APIConnectionError) return networkError(PROVIDER, thrown);
-  if (thrown instanceof sdk.APIError) return vendorError(thrown);
+  if (thrown instanceof sdk.APIError) {
+    const headers: unknown = thrown.headers;
+    const header = (name: string) => (headers instanceof undici.Headers ? headers.get(name) : null) ?? undefined;
+    return vendorError(thrown.error, thrown.status, header);
+  }
   if (thrown instanceof SyntaxError || thrown instanceof sdk.OpenAIError) {
     return new BvraiError('provider.protocol', 'openai sent a stream that cannot be read.', {
       cause: thrown,
@@ -93,8 +97,7 @@ function chatError(sdk: typeof Sdk, thrown: unknown): BvraiError {
 }
 
 /** A refused request (with a status), or an error event in a running stream (without). */
-function vendorError(error: Sdk.APIError): BvraiError {
-  const body: unknown = error.error;
+function vendorError(body: unknown, status: unknown, header: HeaderReader): BvraiError {
   const text = (name: string): string | undefined => {
     const value = isJsonObject(body) ? body[name] : undefined;
     return typeof value === 'string' ? value : undefined;
@@ -102,9 +105,7 @@ function vendorError(error: Sdk.APIError): BvraiError {
   const type = text('type');
   const code = text('code');
   const said = codeOfVendorError(type, code);
-  const status: unknown = error.status;
   if (typeof status === 'number') {
-    const header = (name: string): string | undefined => error.headers?.get(name) ?? undefined;
     // A 429 for lack of credit will not go away by waiting.
     const is = status === 429 && said === 'provider.auth' ? said : undefined;
     return statusError(PROVIDER, status, header, { code: code ?? type, message: text('message'), is });

@@ -50,7 +50,9 @@ describe('chatBody', () => {
 
 describe('parseChunk', () => {
   it('reads role, text, finish and usage', () => {
-    expect(parseChunk({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] })).toEqual({});
+    expect(
+      parseChunk({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] }),
+    ).toEqual({});
     expect(parseChunk({ choices: [{ index: 0, delta: { content: 'Hi' } }] })).toEqual({ text: 'Hi' });
     expect(parseChunk({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })).toEqual({ finishReason: 'stop' });
     expect(parseChunk({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 5, total_tokens: 8 } })).toEqual({

@@ -1,0 +1,83 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { startElevenLabsEmulator } from './elevenlabs.ts';
+import { startOpenAiEmulator } from './openai.ts';
+
+const opened: { close(): Promise<void> }[] = [];
+
+afterEach(async () => {
+  for (const emulator of opened.splice(0)) await emulator.close();
+});
+
+async function own<Running extends { close(): Promise<void> }>(starting: Promise<Running>): Promise<Running> {
+  const running = await starting;
+  opened.push(running);
+  return running;
+}
+
+describe('the ElevenLabs emulator', () => {
+  /** Says the messages, and tells what came back until the socket closed. */
+  async function talk(query: string, messages: readonly unknown[]): Promise<{ answers: unknown[]; code: number }> {
+    const emulator = await own(startElevenLabsEmulator({ firstAudioMs: 1, speed: 1_000 }));
+    const url = `${emulator.url}/v1/text-to-speech/v/multi-stream-input?output_format=ulaw_8000&auto_mode=true${query}`;
+    const socket = new WebSocket(url, { headers: { 'xi-api-key': emulator.settings.apiKey } });
+    const answers: unknown[] = [];
+    socket.on('message', (data: Buffer) => answers.push(JSON.parse(data.toString('utf8'))));
+    socket.on('open', () => messages.forEach((message) => socket.send(JSON.stringify(message))));
+    const code = await new Promise<number>((resolve) => socket.on('close', resolve));
+    return { answers, code };
+  }
+
+  it('refuses a sixth context', async () => {
+    const begin = [1, 2, 3, 4, 5, 6].map((n) => ({ text: ' ', context_id: `c${n}` }));
+    const { answers, code } = await talk('', begin);
+    expect(code).toBe(1008);
+    expect(answers).toMatchObject([{ error: 'max_active_conversations', code: 1008 }]);
+  });
+
+  it('refuses voice settings for a context that a keep-alive has opened', async () => {
+    const settings = { text: ' ', context_id: 'c', voice_settings: { stability: 1 } };
+    expect(await talk('', [{ text: '', context_id: 'c' }, settings])).toMatchObject({ code: 1008 });
+  });
+
+  it('hangs up on a client that says nothing', async () => {
+    const { answers, code } = await talk('&inactivity_timeout=0.05', []);
+    expect(code).toBe(1008);
+    expect(answers).toMatchObject([{ error: 'input_timeout_exceeded' }]);
+  });
+
+  it('still sends what it had when a context is closed, then isFinal', async () => {
+    const { answers } = await talk('&inactivity_timeout=0.3', [
+      { text: 'Some words. ', context_id: 'c' },
+      { context_id: 'c', close_context: true },
+    ]);
+    expect(answers.at(-2)).toEqual({ isFinal: true, contextId: 'c' });
+    expect(answers[0]).toMatchObject({ contextId: 'c', alignment: { chars: ['S', 'o', 'm', 'e', ' '] } });
+  });
+});
+
+describe('the OpenAI emulator', () => {
+  it('refuses what the real one refuses', async () => {
+    const emulator = await own(startOpenAiEmulator());
+    const post = async (body: unknown, path = '/chat/completions', key = emulator.settings.apiKey) => {
+      const text = typeof body === 'string' ? body : JSON.stringify(body);
+      const headers = { authorization: `Bearer ${key}` };
+      return (await fetch(emulator.url + path, { method: 'POST', body: text, headers })).status;
+    };
+    const good = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
+    expect(await post(good)).toBe(200);
+    expect(await post(good, '/chat/completions', 'wrong')).toBe(401);
+    expect(await post(good, '/completions')).toBe(404);
+    const bad = [
+      'not json',
+      '[]',
+      { ...good, model: undefined },
+      { ...good, messages: [] },
+      { ...good, messages: [{ role: 'robot', content: 'x' }] },
+      { ...good, stream_options: { include_usage: true } },
+      { ...good, temperature: 3 },
+      { ...good, max_tokens: 0 },
+    ];
+    for (const body of bad) expect([body, await post(body)]).toEqual([body, 400]);
+  });
+});
