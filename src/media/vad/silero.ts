@@ -17,10 +17,11 @@ import { WindowQueue } from './windows.ts';
  */
 const GATHER_MS = 1;
 /**
- * Below this level a window is silence without inference. Nobody speaks at -65 dBFS, and Silero, which normalises
- * what it hears, rises to 0.6 in it (README.md).
+ * Below this level a window is silence without inference: a muted line or a filled gap, since the smallest step of
+ * μ-law is -72 dBFS. Silero heats up in digital silence and then takes the first hiss for speech; a gate any higher
+ * delays quiet callers (README.md).
  */
-const SILENCE_DB = -65;
+const SILENCE_DB = -90;
 
 export const SILERO_LAG: ModelLag = { onsetMs: 32, offsetMs: 64 };
 
