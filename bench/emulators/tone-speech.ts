@@ -28,8 +28,13 @@ const MIN_PAIR_SHARE = 0.8;
 const MIN_TONE_SHARE = 0.15;
 /** A character counts as heard when at least this much of its tone was. */
 const MIN_HEARD_MS = TONE_MS / 2;
-/** Two pieces of the same tone within this time that are not longer than one tone are one character, torn apart by a gap. */
+/** Two pieces of the same tone within this time that make up no more than one are one character, torn apart by silence. */
 const MAX_TEAR_MS = 500;
+/**
+ * Longest sum of such pieces: each measures up to 4 ms too long, since windows that reach a little beyond it count too.
+ * Half a tone and a whole one, a character cut off and the next, are longer.
+ */
+const MAX_TORN_MS = TONE_MS + 15;
 
 /** Cosine of one turn in WINDOW steps; bin k at sample n is COSINE[k * n mod WINDOW]. */
 const COSINE = Float64Array.from({ length: WINDOW }, (_, step) => Math.cos((2 * Math.PI * step) / WINDOW));
@@ -116,7 +121,7 @@ function mergeTorn(runs: readonly Run[]): Run[] {
   for (const run of runs) {
     const last = merged.at(-1);
     const torn =
-      last?.byte === run.byte && last.toneMs + run.toneMs <= TONE_MS + 5 && run.startMs - last.endMs <= MAX_TEAR_MS;
+      last?.byte === run.byte && last.toneMs + run.toneMs <= MAX_TORN_MS && run.startMs - last.endMs <= MAX_TEAR_MS;
     if (last !== undefined && torn) {
       last.toneMs += run.toneMs;
       last.endMs = run.endMs;
