@@ -22,6 +22,8 @@ export interface OpenAiEmulatorSettings {
   firstTokenMs: number;
   interTokenMs: number;
   faults: Faults;
+  /** Faults of some models only, instead of `faults`. */
+  modelFaults: Readonly<Record<string, Faults>>;
 }
 
 export interface OpenAiEmulator extends Emulator<OpenAiEmulatorSettings> {
@@ -46,6 +48,7 @@ const DEFAULTS: OpenAiEmulatorSettings = {
   firstTokenMs: 350,
   interTokenMs: 20,
   faults: {},
+  modelFaults: {},
 };
 
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -82,9 +85,10 @@ async function handle(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { hang, refuse } = settings.faults;
-  if (hang === true) return;
   const body = await readBody(request);
+  const faults = faultsFor(settings, body);
+  const { hang, refuse } = faults();
+  if (hang === true) return;
   if (body !== '') server.log(server.nextId(), body);
   const refusal = refuse ?? check(settings, request, body);
   if (refusal !== undefined) return sendRefusal(response, refusal);
@@ -92,8 +96,14 @@ async function handle(
   const chat = parseChat(body);
   if ('error' in chat) return sendRefusal(response, invalid(chat.error));
   const reply = replyTo(settings, chat.messages);
-  if (chat.stream) await streamReply(settings, response, chat, reply);
+  if (chat.stream) await streamReply(settings, faults, response, chat, reply);
   else sendJson(response, 200, wholeReply(chat, reply));
+}
+
+/** The faults of the model that a request asks for, as they are set at each moment. */
+function faultsFor(settings: OpenAiEmulatorSettings, body: string): () => Faults {
+  const name = /"model":"([^"]*)"/.exec(body)?.[1] ?? '';
+  return () => settings.modelFaults[name] ?? settings.faults;
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
@@ -237,6 +247,7 @@ function model(id: string): unknown {
 
 async function streamReply(
   settings: OpenAiEmulatorSettings,
+  faults: () => Faults,
   response: ServerResponse,
   chat: Chat,
   reply: Reply,
@@ -251,7 +262,7 @@ async function streamReply(
   });
   const choice = (delta: unknown, reason: string | null) =>
     chunk({ choices: [{ index: 0, delta, finish_reason: reason }], ...(chat.includeUsage ? { usage: null } : {}) });
-  const events = new EventSender(settings, response);
+  const events = new EventSender(faults, response);
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
   response.flushHeaders();
   await pause(settings.firstTokenMs, response);
@@ -267,17 +278,17 @@ async function streamReply(
 
 /** Server-sent events, with faults. */
 class EventSender {
-  readonly #settings: OpenAiEmulatorSettings;
+  readonly #faults: () => Faults;
   readonly #response: ServerResponse;
   #sent = 0;
 
-  constructor(settings: OpenAiEmulatorSettings, response: ServerResponse) {
-    this.#settings = settings;
+  constructor(faults: () => Faults, response: ServerResponse) {
+    this.#faults = faults;
     this.#response = response;
   }
 
   send(event: unknown): void {
-    const { closeAfter, garbageAfter } = this.#settings.faults;
+    const { closeAfter, garbageAfter } = this.#faults();
     if (this.#isStalled()) return;
     const garbled = garbageAfter !== undefined && this.#sent === garbageAfter;
     this.#response.write(`data: ${garbled ? GARBAGE : JSON.stringify(event)}\n\n`);
@@ -290,7 +301,7 @@ class EventSender {
   }
 
   #isStalled(): boolean {
-    const { stallAfter } = this.#settings.faults;
+    const { stallAfter } = this.#faults();
     return stallAfter !== undefined && this.#sent >= stallAfter;
   }
 }

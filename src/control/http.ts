@@ -1,6 +1,6 @@
 /** The HTTP side of the server: webhooks, call records, health and metrics, on one Fastify instance. */
 import formbody from '@fastify/formbody';
-import Fastify from 'fastify';
+import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { callRoutes } from './calls/routes.ts';
 import type { CallRecords } from './calls/records.ts';
@@ -27,7 +27,7 @@ const HEADERS_TIMEOUT_MS = 10_000;
 export async function buildHttp({ log, health, twilio, records }: HttpDependencies): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     http: { headersTimeout: HEADERS_TIMEOUT_MS },

@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { decodeToneSpeech, speakable } from '../../bench/emulators/tone-speech.ts';
+import { decodeToneSpeech } from '../../bench/emulators/tone-speech.ts';
 import { ringWebhook } from '../../bench/phone/connect.ts';
 import { Phone } from '../../bench/phone/phone.ts';
 import { startEmulatedCloud } from '../support/cloud.ts';
@@ -15,8 +15,8 @@ import { fixtureAudio } from '../support/speech-fixtures.ts';
 
 const GREETING = 'Hello.';
 const ANSWER = 'We open at nine.';
-const question = fixtureAudio('goforward.wav').mulaw();
-const heardBy = (phone: Phone): string => decodeToneSpeech(phone.heard()).text;
+const question = fixtureAudio('cards-001.wav').mulaw();
+const heardBy = (phone: Phone): string => decodeToneSpeech(phone.heard()).text.replace(/\s+/gu, ' ').trim();
 
 let cloud: EmulatedCloud;
 let server: TestServer;
@@ -70,7 +70,7 @@ describe('ten calls at once', () => {
     const dead = ring('ada-without-model');
     const healthy = await Promise.all(Array.from({ length: 8 }, () => ring()));
     const heard = await Promise.all(healthy.map(converse));
-    expect(heard).toEqual(Array.from({ length: 8 }, () => speakable(GREETING) + speakable(ANSWER)));
+    expect(heard).toEqual(Array.from({ length: 8 }, () => `${GREETING} ${ANSWER}`));
     for (const phone of healthy) {
       expect(phone.warnings).toEqual([]);
       expect((await server.call(phone.callSid)).end_reason).toBe('caller-hung-up');
@@ -79,8 +79,8 @@ describe('ten calls at once', () => {
     // The call with the dead model is not mute: after the deadline the embedded responder answers.
     const deadPhone = await dead;
     const deadHeard = await converse(deadPhone);
-    expect(deadHeard.startsWith(speakable(GREETING))).toBe(true);
-    expect(deadHeard.length).toBeGreaterThan(speakable(GREETING).length + 10);
+    expect(deadHeard.startsWith(GREETING)).toBe(true);
+    expect(deadHeard.length).toBeGreaterThan(GREETING.length + 10);
     const warned = server.log.filter(({ code, callSid }) => code === 'provider.timeout-first' && callSid === deadPhone.callSid);
     expect(warned).toHaveLength(1);
   }, 60_000);

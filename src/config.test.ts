@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { readConfig } from './config.ts';
+import { BvraiError } from './core/errors.ts';
+
+function faultOf(environment: Record<string, string>): string {
+  try {
+    readConfig(environment, '/project');
+  } catch (thrown) {
+    if (thrown instanceof BvraiError && thrown.code === 'config.invalid') return thrown.message;
+    throw thrown;
+  }
+  throw new Error('accepted');
+}
+
+describe('the configuration', () => {
+  it('needs nothing: local mode on this machine only, port 8080, the project’s agents', () => {
+    expect(readConfig({}, '/project')).toMatchObject({
+      host: '127.0.0.1',
+      port: 8080,
+      mediaPort: undefined,
+      twilio: undefined,
+      deepgram: undefined,
+      agentsDirectory: '/project/agents',
+    });
+  });
+
+  it('takes an empty variable for an absent one', () => {
+    expect(readConfig({ PORT: '', OPENAI_API_KEY: '' }, '/project')).toMatchObject({ port: 8080, openai: undefined });
+  });
+
+  it('listens on every address once calls can be verified', () => {
+    const environment = { TWILIO_AUTH_TOKEN: 'secret', PUBLIC_URL: 'https://voice.example.com/' };
+    expect(readConfig(environment, '/project')).toMatchObject({ host: '0.0.0.0', publicUrl: 'https://voice.example.com' });
+  });
+
+  it('takes a model server without a key', () => {
+    expect(readConfig({ OPENAI_BASE_URL: 'http://127.0.0.1:11434/v1' }, '/project').openai?.baseUrl).toBe('http://127.0.0.1:11434/v1');
+  });
+
+  it.each([
+    ['PORT', 'eighty', 'must be a port number', '8080'],
+    ['PORT', '99999', 'at most 65535', '8080'],
+    ['MEDIA_PORT', '-1', 'must be a port number', '8081'],
+    ['HOST', 'a b', 'must be a host name', '0.0.0.0'],
+    ['PUBLIC_URL', 'voice.example.com', 'must be an http(s) URL', 'https://voice.example.com'],
+    ['PUBLIC_URL', 'https://voice.example.com/path', 'without a path', 'https://voice.example.com'],
+    ['LOG_LEVEL', 'loud', 'must be one of', 'info'],
+    ['TWILIO_ACCOUNT_SID', 'AC1', '32 hex digits', 'AC0000'],
+    ['DEEPGRAM_BASE_URL', 'ftp://x', 'must be an http(s) URL', 'https://api.deepgram.com'],
+    ['OPENAI_BASE_URL', 'nowhere', 'must be an http(s) URL', 'https://api.openai.com/v1'],
+  ])('refuses %s=%s: names it, its fault and an example', (name, value, fault, example) => {
+    const message = faultOf({ [name]: value });
+    expect(message).toContain(`${name}=${JSON.stringify(value)}`);
+    expect(message).toContain(fault);
+    expect(message).toContain(`example: ${example}`);
+  });
+
+  it('names every variable at fault at once, and shows no secret', () => {
+    const message = faultOf({ PORT: 'x', DEEPGRAM_API_KEY: 'se cret', LOG_LEVEL: 'y' });
+    expect(message).toMatch(/PORT[\s\S]*LOG_LEVEL[\s\S]*DEEPGRAM_API_KEY/u);
+    expect(message).not.toContain('se cret');
+  });
+
+  it('refuses a token without the URL that Twilio signs for', () => {
+    expect(faultOf({ TWILIO_AUTH_TOKEN: 'secret' })).toContain('PUBLIC_URL is missing');
+  });
+});
