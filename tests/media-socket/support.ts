@@ -53,7 +53,7 @@ export class RecordedCall implements CallListener {
 
   /** The audio that was not silence, one byte value per frame. */
   get tones(): number[] {
-    return this.heard.map((frame) => frame[0] ?? 0xff).filter((value) => value !== 0xff);
+    return this.heard.map((audio) => audio[0] ?? 0xff).filter((value) => value !== 0xff);
   }
 
   onAudio(payload: Uint8Array): void {
