@@ -138,21 +138,24 @@ describe.each(['mulaw', 'alaw'] as const)('G.711 %s', (law) => {
   });
 
   const differences = { ffmpeg: { mulaw: 964, alaw: 964 }, sox: { mulaw: 510, alaw: 1020 } };
-  it.each(['ffmpeg', 'sox'] as const)('differs from %s only at the known interval edges, and by one interval', (tool) => {
-    const ours = encodeAll(spec.encode);
-    const theirs = expandRuns(encodeRuns[tool][law]);
-    // Rank of a code by the sample that it stands for; the two zeros of μ-law are neighbours.
-    const rank = new Map<number, number>();
-    for (const code of ours) if (!rank.has(code)) rank.set(code, rank.size);
-    let differing = 0;
-    for (let index = 0; index < ours.length; index++) {
-      if (ours[index] === theirs[index]) continue;
-      differing++;
-      const apart = (rank.get(ours[index] ?? -1) ?? Number.NaN) - (rank.get(theirs[index] ?? -1) ?? Number.NaN);
-      expect(Math.abs(apart)).toBe(1);
-    }
-    expect(differing).toBe(differences[tool][law]);
-  });
+  it.each(['ffmpeg', 'sox'] as const)(
+    'differs from %s only at the known interval edges, and by one interval',
+    (tool) => {
+      const ours = encodeAll(spec.encode);
+      const theirs = expandRuns(encodeRuns[tool][law]);
+      // Rank of a code by the sample that it stands for; the two zeros of μ-law are neighbours.
+      const rank = new Map<number, number>();
+      for (const code of ours) if (!rank.has(code)) rank.set(code, rank.size);
+      let differing = 0;
+      for (let index = 0; index < ours.length; index++) {
+        if (ours[index] === theirs[index]) continue;
+        differing++;
+        const apart = (rank.get(ours[index] ?? -1) ?? Number.NaN) - (rank.get(theirs[index] ?? -1) ?? Number.NaN);
+        expect(Math.abs(apart)).toBe(1);
+      }
+      expect(differing).toBe(differences[tool][law]);
+    },
+  );
 
   it('gives each code back after decoding and encoding, but for the negative zero of μ-law', () => {
     const roundTrip = new Uint8Array(256);
@@ -168,7 +171,9 @@ describe.each(['mulaw', 'alaw'] as const)('G.711 %s', (law) => {
     spec.encode(new Int16Array(2), out);
     expect(out[2]).toBe(0x11);
     expect(() => spec.encode(new Int16Array(4), out)).toThrow(expect.objectContaining({ code: 'internal' }));
-    expect(() => spec.decode(new Uint8Array(4), new Int16Array(3))).toThrow(expect.objectContaining({ code: 'internal' }));
+    expect(() => spec.decode(new Uint8Array(4), new Int16Array(3))).toThrow(
+      expect.objectContaining({ code: 'internal' }),
+    );
   });
 });
 

@@ -22,8 +22,8 @@ const SAMPLES_PER_MS = 48;
  * verified before it sees them.
  *
  * Fails with `audio.invalid` for bytes that are no Ogg or damaged, and with `wire.unsupported` for what is not mono or
- * stereo Opus, for several streams in one file, and for packets that continue on the next page (no encoder we know
- * writes those for audio; large cover art does it). A stream that merely stops is no failure: see `truncated`.
+ * stereo Opus, for several streams in one file, and for packets that continue on the next page (README.md says which
+ * encoders write those). A stream that merely stops is no failure: see `truncated`.
  */
 export class OggOpusDemuxer extends opus.OggDemuxer {
   readonly #check = new OggPageCheck();
@@ -53,7 +53,7 @@ export class OggOpusDemuxer extends opus.OggDemuxer {
 
   /**
    * Known at the end: how many samples at 48 kHz the stream is meant to play, without pre-skip and with the end trimmed
-   * (RFC 7845, section 4); undefined when it carried no audio.
+   * (RFC 7845, section 4); undefined when it carried no audio. Counted from position 0, where all but live captures start.
    */
   get playableSamples(): number | undefined {
     const end = this.#check.lastGranule;
@@ -67,6 +67,7 @@ export class OggOpusDemuxer extends opus.OggDemuxer {
       callback(BvraiError.from(thrown, 'audio.invalid'));
       return;
     }
+    // oxlint-disable-next-line no-underscore-dangle -- the name is Node's
     super._transform(chunk, encoding, (error) => {
       callback(error ? BvraiError.from(error, 'audio.invalid', 'Broken Ogg stream') : null);
     });

@@ -84,15 +84,17 @@ export class OggPageWriter {
     }
   }
 
-  /** Hands the open page to the sink, even if it is empty; `finalGranule` makes it the stream's last page. */
+  /** Hands the open page to the sink, even if it is empty; `finalGranule`, its position, makes it the stream's last page. */
   finishPage(finalGranule?: number): void {
     const headerBytes = FIXED_HEADER_BYTES + this.#segmentCount;
     const page = Buffer.alloc(headerBytes + this.#bodyBytes);
     const ends = finalGranule !== undefined;
+    // On a page without any packet none ends, so it has no position, not even as the last page.
+    const granule = ends && this.#segmentCount > 0 ? finalGranule : this.#granule;
     CAPTURE_PATTERN.copy(page);
     page[OFFSET_FLAGS] =
       (this.#continued ? FLAG_CONTINUED : 0) | (this.#sequence === 0 ? FLAG_BEGIN : 0) | (ends ? FLAG_END : 0);
-    page.writeBigInt64LE(BigInt(ends ? finalGranule : this.#granule), OFFSET_GRANULE);
+    page.writeBigInt64LE(BigInt(granule), OFFSET_GRANULE);
     page.writeUInt32LE(this.#serial, OFFSET_SERIAL);
     page.writeUInt32LE(this.#sequence, OFFSET_SEQUENCE);
     page[OFFSET_SEGMENTS] = this.#segmentCount;
@@ -187,7 +189,10 @@ export class OggPageCheck {
     const serial = header.readUInt32LE(OFFSET_SERIAL);
     this.#serial ??= serial;
     if (this.#ended || serial !== this.#serial) {
-      throw new BvraiError('wire.unsupported', 'More than one stream in an Ogg file, in parallel or in sequence, is not supported.');
+      throw new BvraiError(
+        'wire.unsupported',
+        'More than one stream in an Ogg file, in parallel or in sequence, is not supported.',
+      );
     }
     this.#bodyRemaining = segments.reduce((sum, length) => sum + length, 0);
     this.#crc = 0;

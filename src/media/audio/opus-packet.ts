@@ -132,9 +132,13 @@ export function readOpusHead(packet: Uint8Array): OpusHead {
   const mappingFamily = bytes.readUInt8(18);
   // The upper half of the version byte is the major version; minor versions are compatible.
   if (version > 15 || mappingFamily !== 0 || (channels !== 1 && channels !== 2)) {
-    throw new BvraiError('wire.unsupported', 'Only mono and stereo Opus (mapping family 0, major version 0) is supported.', {
-      details: { version, mappingFamily, channels },
-    });
+    throw new BvraiError(
+      'wire.unsupported',
+      'Only mono and stereo Opus (mapping family 0, major version 0) is supported.',
+      {
+        details: { version, mappingFamily, channels },
+      },
+    );
   }
   return {
     channels,

@@ -58,7 +58,10 @@ export class OpusStreamDecoder {
     // Checked here first: the library writes each packet that it refuses to the console.
     const samples = opusPacketSamples(packet);
     if (packet.length > MAX_PACKET_BYTES) {
-      throw new BvraiError('audio.invalid', `An Opus packet has ${packet.length} bytes, more than ${MAX_PACKET_BYTES}.`);
+      throw new BvraiError(
+        'audio.invalid',
+        `An Opus packet has ${packet.length} bytes, more than ${MAX_PACKET_BYTES}.`,
+      );
     }
     const skipped = Math.min(this.#toSkip, samples);
     if (out.length < samples - skipped) {
@@ -68,7 +71,10 @@ export class OpusStreamDecoder {
     const decoded = channelData[0];
     const failure = errors[0]?.message;
     if (failure !== undefined || decoded === undefined || samplesDecoded !== samples) {
-      throw new BvraiError('audio.invalid', `Invalid Opus packet: ${failure ?? `${samplesDecoded} of ${samples} samples`}.`);
+      throw new BvraiError(
+        'audio.invalid',
+        `Invalid Opus packet: ${failure ?? `${samplesDecoded} of ${samples} samples`}.`,
+      );
     }
     this.#toSkip -= skipped;
     for (let index = skipped; index < samples; index++) {

@@ -130,21 +130,24 @@ describe('a resampler', () => {
     );
   });
 
-  it.each(ALL_PAIRS)('from %i to %i Hz holds back exactly its delay until it is flushed, then starts anew', (from, to) => {
-    const resampler = new Resampler(from, to);
-    const input = tone(440, from).subarray(0, from / 50 + 1);
-    const run = (): number[] => {
-      const out = new Int16Array(resampler.outputLength(input.length));
-      resampler.process(input, out);
-      const tail = new Int16Array(resampler.flushLength());
-      resampler.flush(tail);
-      return [...out, ...tail];
-    };
-    const first = run();
-    expect(first.length).toBe(Math.ceil(Number(((input.length / from + resampler.delayMs / 1000) * to).toFixed(6))));
-    expect(run()).toEqual(first);
-    expect(resampler.flushLength()).toBe(0);
-  });
+  it.each(ALL_PAIRS)(
+    'from %i to %i Hz holds back exactly its delay until it is flushed, then starts anew',
+    (from, to) => {
+      const resampler = new Resampler(from, to);
+      const input = tone(440, from).subarray(0, from / 50 + 1);
+      const run = (): number[] => {
+        const out = new Int16Array(resampler.outputLength(input.length));
+        resampler.process(input, out);
+        const tail = new Int16Array(resampler.flushLength());
+        resampler.flush(tail);
+        return [...out, ...tail];
+      };
+      const first = run();
+      expect(first.length).toBe(Math.ceil(Number(((input.length / from + resampler.delayMs / 1000) * to).toFixed(6))));
+      expect(run()).toEqual(first);
+      expect(resampler.flushLength()).toBe(0);
+    },
+  );
 
   it('passes samples through unchanged when the rates are equal', () => {
     const input = tone(997, 16000);
