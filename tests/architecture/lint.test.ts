@@ -92,6 +92,16 @@ const plants: readonly Plant[] = [
     file: 'src/core/p16.ts',
     code: `${kinds}export function f(x: Kind) {\n  switch (x.kind) {\n    case 'a':\n      return 1;\n  }\n  return 2;\n}\n`,
   },
+  {
+    rule: 'typescript(switch-exhaustiveness-check)',
+    file: 'src/pipeline/session/p16.ts',
+    code: `${kinds}export function f(x: Kind) {\n  switch (x.kind) {\n    case 'a':\n      return 1;\n    default:\n      return 2;\n  }\n}\n`,
+  },
+  {
+    rule: 'vitest(no-focused-tests)',
+    file: 'src/core/p16.test.ts',
+    code: "import { test } from 'vitest';\ntest.only('x', () => {});\n",
+  },
   { rule: 'eslint(eqeqeq)', file: 'src/core/p17.ts', code: 'export const f = (x: unknown) => x == 1;\n' },
   { rule: 'eslint(no-console)', file: 'src/core/p18.ts', code: "console.log('x');\n" },
   { rule: 'eslint(no-empty)', file: 'src/core/p19.ts', code: 'try {\n  JSON.parse("");\n} catch {}\n' },
