@@ -80,7 +80,13 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
   const tokens = new StreamTokens<StreamClaims>({ clock: systemClock });
   const parts = { config, log, agents, calls, records, metrics, tokens };
   const state = { enginesReady: false, draining: false };
-  const listeners = await listen(parts, state);
+  const closeEngines = async (): Promise<void> => {
+    await Promise.all([embedded.close(), vad.close(), openai?.close()]);
+  };
+  const listeners = await listen(parts, state).catch(async (thrown: unknown) => {
+    await closeEngines();
+    throw thrown;
+  });
   const warming = embedded.warm().then(
     () => (state.enginesReady = true),
     (thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'),
@@ -95,7 +101,7 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     await calls.drain(graceMs);
     await listeners.close();
     await warming;
-    await Promise.all([embedded.close(), vad.close(), openai?.close()]);
+    await closeEngines();
     log.info({}, 'stopped');
   };
   return {
@@ -136,7 +142,10 @@ async function listen(parts: Parts, state: { readonly enginesReady: boolean; rea
     },
   });
   const shared = ownPort ? undefined : attachWsListener(http.server, mediaOptions);
-  const port = await listenHttp(http, config);
+  const port = await listenHttp(http, config).catch(async (thrown: unknown) => {
+    await ownPort?.close();
+    throw thrown;
+  });
   log.info({ implementation: (ownPort ?? shared)?.implementation, port: mediaPort ?? port, path: MEDIA_PATH }, 'media sockets');
   return {
     port,

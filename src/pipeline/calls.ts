@@ -130,18 +130,10 @@ export class LiveCalls {
 
 /** What operators see. What was said is for debugging only. */
 function logEvent(log: Log, event: CallEvent): void {
-  switch (event.type) {
-    case 'turn-failed':
-      return log.warn({ turn: event.turn, stage: event.stage, code: event.code }, 'turn failed');
-    case 'turn-traced':
-      return log.info({ turn: event.turn, stages: event.stages }, 'turn answered');
-    case 'barge-in':
-      return log.info({}, 'caller interrupted the agent');
-    case 'call-started':
-      return log.info({}, 'call started');
-    case 'call-ended':
-      return log.info({ reason: event.reason, at_ms: event.at_ms }, 'call ended');
-    default:
-      return log.debug({ event }, event.type);
-  }
+  const { type, at_ms } = event;
+  if (type === 'turn-failed') log.warn({ at_ms, turn: event.turn, stage: event.stage, code: event.code }, 'turn failed');
+  else if (type === 'turn-traced') log.info({ at_ms, turn: event.turn, stages: event.stages }, 'turn answered');
+  else if (type === 'call-ended') log.info({ at_ms, reason: event.reason }, 'call ended');
+  else if (type === 'call-started' || type === 'barge-in') log.info({ at_ms }, type);
+  else log.debug({ event }, type);
 }

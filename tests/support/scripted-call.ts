@@ -22,9 +22,6 @@ import type {
 } from '../../src/pipeline/providers/spec.ts';
 import { CallSession } from '../../src/pipeline/session/session.ts';
 
-/** Agent fields as in an agent file. */
-export type AgentFields = Partial<Parameters<(typeof agentSchema)['parse']>[0] & object>;
-
 /** What a scripted model does with a request: text pieces and when they come, and how it ends. */
 export interface ScriptedReply {
   readonly pieces: readonly string[];

@@ -49,17 +49,13 @@ export class Metrics {
   }
 
   callEvent(event: CallEvent): void {
-    switch (event.type) {
-      case 'barge-in':
-        return this.#bargeIns.inc();
-      case 'turn-failed':
-        return this.#failures.inc({ stage: event.stage, code: event.code });
-      case 'call-ended':
-        return this.#ended.inc({ reason: event.reason });
-      case 'turn-traced':
-        for (const [stage, afterMs] of Object.entries(event.stages)) {
-          if (stage !== 'speech_ended_at_ms') this.#stages.observe({ stage: stage.replace(/_ms$/u, '') }, afterMs / 1000);
-        }
+    if (event.type === 'barge-in') this.#bargeIns.inc();
+    else if (event.type === 'turn-failed') this.#failures.inc({ stage: event.stage, code: event.code });
+    else if (event.type === 'call-ended') this.#ended.inc({ reason: event.reason });
+    else if (event.type === 'turn-traced') {
+      for (const [stage, afterMs] of Object.entries(event.stages)) {
+        if (stage !== 'speech_ended_at_ms') this.#stages.observe({ stage: stage.replace(/_ms$/u, '') }, afterMs / 1000);
+      }
     }
   }
 

@@ -41,8 +41,8 @@ export function nextWakeMs(state: CallState, nowMs: number): number | undefined 
   if (phase.type === 'ended') return undefined;
   const wakes = [state.startedAtMs + state.agent.maxDurationMs];
   if (phase.type === 'listening') {
-    const end = judgeTurnEnd(state.turn, state.agent.turnTaking, nowMs);
-    if (end.type === 'wait') wakes.push(end.untilMs);
+    const judged = judgeTurnEnd(state.turn, state.agent.turnTaking, nowMs);
+    if (judged.type === 'wait') wakes.push(judged.untilMs);
   } else if (phase.type === 'thinking') {
     wakes.push(phase.reply.deadlineAtMs);
   }

@@ -3,6 +3,11 @@ import type { CallerTurn } from '../state.ts';
 
 /** How long after the caller's pause the recogniser may take to answer for it. */
 const TRANSCRIPT_DEADLINE_MS = 1_500;
+/**
+ * The same, when finals have come and no interim is open: the recogniser may have nothing more to say, and does not promise to
+ * say so (Deepgram: Finalize is not always answered).
+ */
+const FINALISED_DEADLINE_MS = 700;
 /** Speech that left no words is asked about only if it was longer than a cough. */
 const WORTH_ASKING_MS = 500;
 
@@ -36,14 +41,21 @@ export function judgeTurnEnd(turn: CallerTurn, settings: EndpointingSettings, no
     case 'silent': {
       // The recogniser heard words where the detector heard nothing: the words count.
       if (text === '' || turn.transcriptAtMs === undefined) return { type: 'open' };
-      const untilMs = turn.transcriptAtMs + (turn.settled ? settings.endOfTurnSilenceMs : TRANSCRIPT_DEADLINE_MS);
+      const untilMs = turn.transcriptAtMs + waitMs(turn, settings);
       return nowMs >= untilMs ? { type: 'confirmed', text } : { type: 'wait', untilMs };
     }
     case 'paused': {
-      const untilMs = voice.endedAtMs + (turn.settled ? settings.endOfTurnSilenceMs : TRANSCRIPT_DEADLINE_MS);
+      const untilMs = voice.endedAtMs + waitMs(turn, settings);
       if (nowMs < untilMs) return { type: 'wait', untilMs };
       if (text !== '') return { type: 'confirmed', text };
       return { type: 'no-words', ask: voice.endedAtMs - voice.startedAtMs >= WORTH_ASKING_MS };
     }
   }
+}
+
+/** How long after the last speech the turn is over, given what the recogniser has said of it. */
+function waitMs(turn: CallerTurn, settings: EndpointingSettings): number {
+  if (turn.settled) return settings.endOfTurnSilenceMs;
+  const finalised = turn.finals.length > 0 && turn.interim === '';
+  return Math.max(settings.endOfTurnSilenceMs, finalised ? FINALISED_DEADLINE_MS : TRANSCRIPT_DEADLINE_MS);
 }
