@@ -114,7 +114,10 @@ export class JobPool<Job, Result> {
       seat.current = pending;
       const { clock, jobDeadlineMs, name } = this.#options;
       seat.deadline = clock.after(jobDeadlineMs, () => {
-        this.#loseSeat(seat, new BvraiError('engine.failed', `The ${name} did not finish a job within ${jobDeadlineMs} ms.`));
+        this.#loseSeat(
+          seat,
+          new BvraiError('engine.failed', `The ${name} did not finish a job within ${jobDeadlineMs} ms.`),
+        );
       });
       const message: JobMessage<Job> = { jobId: pending.jobId, job: pending.job };
       seat.worker.postMessage(message);

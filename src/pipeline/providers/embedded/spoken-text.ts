@@ -31,7 +31,11 @@ export function toSpokenAscii(text: string): string {
 
 /** The pause that belongs after a clause, before the next clause of the same utterance. */
 export function pauseAfterMs(text: string): number {
-  const end = text.trimEnd().replace(/["')\]]+$/, '').at(-1) ?? '';
+  const end =
+    text
+      .trimEnd()
+      .replace(/["')\]]+$/, '')
+      .at(-1) ?? '';
   if ('.?!…'.includes(end) && end !== '') return 250;
   if (',;:–—-'.includes(end) && end !== '') return 120;
   return 30;

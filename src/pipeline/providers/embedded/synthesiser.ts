@@ -96,7 +96,10 @@ class SynthesiserStream implements TtsStream {
     this.#cache = cache;
     this.#voice = request.voice ?? DEFAULT_VOICE;
     if (!VOICES.some((voice) => voice === this.#voice)) {
-      context.log.warn({ voice: this.#voice, known: VOICES }, `embedded voice unknown: ${DEFAULT_VOICE} speaks instead`);
+      context.log.warn(
+        { voice: this.#voice, known: VOICES },
+        `embedded voice unknown: ${DEFAULT_VOICE} speaks instead`,
+      );
       this.#voice = DEFAULT_VOICE;
     }
     if (context.signal.aborted) this.#closed = true;

