@@ -28,6 +28,7 @@ import { Metrics } from './pipeline/metrics/metrics.ts';
 import { createDeepgramStt } from './pipeline/providers/deepgram/stt.ts';
 import { createElevenLabsTts } from './pipeline/providers/elevenlabs/tts.ts';
 import { createEmbeddedEngines } from './pipeline/providers/embedded/index.ts';
+import type { EmbeddedEngines } from './pipeline/providers/embedded/index.ts';
 import { createOpenAiLlm } from './pipeline/providers/openai/llm.ts';
 
 /** A running server. */
@@ -87,11 +88,11 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     await closeEngines();
     throw thrown;
   });
-  const warming = embedded.warm().then(
+  const warming = warmUp(embedded, agents).then(
     () => (state.enginesReady = true),
     (thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'),
   );
-  log.info({ port: listeners.port, mediaPort: listeners.mediaPort, host: config.host, agents: agents.ids }, 'listening');
+  log.info({ port: listeners.port, mediaPort: listeners.mediaPort, host: config.host, agents: agents.all.map(({ id }) => id) }, 'listening');
   if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
 
   let closing: Promise<void> | undefined;
@@ -112,6 +113,12 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     },
     close: (graceMs) => (closing ??= close(graceMs)),
   };
+}
+
+/** Loads the embedded engines and teaches them the agents' questions, so that no call waits for that. */
+async function warmUp(embedded: EmbeddedEngines, agents: AgentStore): Promise<void> {
+  await embedded.warm();
+  for (const { questionsAndAnswers } of agents.all) await embedded.prepare(questionsAndAnswers);
 }
 
 interface Listeners {

@@ -8,7 +8,7 @@ import { agentSchema, toAgentConfig } from './schema.ts';
 
 /** Finds the agent that takes a call. */
 export interface AgentStore {
-  readonly ids: readonly string[];
+  readonly all: readonly AgentConfig[];
   byId(id: string): AgentConfig | undefined;
   /** The agent of a called number, or the one that answers for all others. */
   byNumber(number: string): AgentConfig | undefined;
@@ -31,7 +31,7 @@ export async function loadAgents(directory: string): Promise<AgentStore> {
     }
   }
   return {
-    ids: [...byId.keys()],
+    all: [...byId.values()],
     byId: (id) => byId.get(id),
     byNumber: (number) => byNumber.get(number) ?? byNumber.get('*'),
   };

@@ -1,0 +1,53 @@
+/** A server's beginning and end: what it refuses to start with, and how it takes its leave of callers. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { decodeToneSpeech } from '../../bench/emulators/tone-speech.ts';
+import { CallRefused, Phone } from '../../bench/phone/phone.ts';
+import { startEmulatedCloud } from '../support/cloud.ts';
+import { expectNoLeaks, openHandles } from '../support/leaks.ts';
+import { startTestServer } from '../support/server.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** Runs the server's command to its end. */
+async function runMain(environment: Record<string, string>): Promise<{ code: unknown; complaint: string }> {
+  const child = spawn(process.execPath, ['--import', 'tsx', main], { env: { PATH: process.env['PATH'], ...environment } });
+  const [complaint, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+  return { code, complaint };
+}
+
+describe('a server that cannot start', () => {
+  it.each([
+    ['a wrong variable', { PORT: 'eighty' }, ['PORT="eighty"', 'example: 8080']],
+    ['no agents', { PORT: '0', AGENTS_DIR: '/nowhere' }, ['/nowhere', 'AGENTS_DIR']],
+    ['an address that is not its own', { PORT: '0', HOST: '203.0.113.1' }, ['203.0.113.1', 'HOST, PORT', 'example']],
+  ])('exits with the reason: %s', async (_what, environment, words) => {
+    const { code, complaint } = await runMain(environment);
+    expect(code).toBe(1);
+    for (const word of words) expect(complaint).toContain(word);
+    expect(complaint).not.toContain('    at ');
+  });
+});
+
+describe('a server that is told to stop', () => {
+  it('lets the call go on, then takes its leave of it, refuses new ones meanwhile, and leaves nothing open', async () => {
+    const before = openHandles();
+    const cloud = await startEmulatedCloud({ elevenlabs: { firstAudioMs: 20 } });
+    const agents = { ada: { name: 'Ada', first_message: 'Hello.' } };
+    const server = await startTestServer({ agents, environment: { ...cloud.environment, MEDIA_PORT: '0' } });
+    const phone = await Phone.ring({ serverUrl: server.url, agent: 'ada' });
+    await phone.waitForAgent({ silenceMs: 300 });
+    const closing = server.server.close(500);
+    await expect(Phone.ring({ serverUrl: server.url, agent: 'ada' })).rejects.toBeInstanceOf(CallRefused);
+    await phone.ended;
+    await closing;
+    expect(decodeToneSpeech(phone.heard()).text).toContain("I'm sorry, I have to hang up now.");
+    expect(server.log.find(({ msg }) => msg === 'call ended')).toMatchObject({ reason: 'server-shutdown', callSid: phone.callSid });
+    await server.close();
+    await cloud.close();
+    await expectNoLeaks(before);
+  }, 30_000);
+});
