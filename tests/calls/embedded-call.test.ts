@@ -1,5 +1,4 @@
 /** A conversation on the embedded engines: no key, no network. What the ear received is understood by a recogniser of its own. */
-import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Phone } from '../../bench/phone/phone.ts';
 import { systemClock } from '../../src/core/clock.ts';
