@@ -33,6 +33,8 @@ export interface CallPort {
   sendMark(name: string): void;
   /** Empties the far side's playback buffer; it echoes every pending mark. */
   sendClear(): void;
+  /** The far side takes our audio more slowly than real time: hold it back until this is false again. */
+  isCongested(): boolean;
   /** Ends the call from our side; `onEnd('local')` follows. */
   hangUp(): void;
 }

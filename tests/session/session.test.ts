@@ -210,6 +210,19 @@ describe('when something fails', () => {
   });
 });
 
+describe('a far side that does not read', () => {
+  it('gets nothing until it does, and then all of the reply, once', () => {
+    const call = new ScriptedCall({ agent: withGreeting });
+    call.congested = true;
+    call.advance(2_000);
+    expect(call.sentMs()).toBe(0);
+    call.congested = false;
+    call.advance(greetingMs);
+    expect(call.sentMs()).toBe(GREETING.length * MS_PER_CHARACTER);
+    expect(call.of('agent-said')).toMatchObject([{ heard_text: GREETING, interrupted: false }]);
+  });
+});
+
 describe('the end', () => {
   it('may come at any moment, has one reason, and leaves no timer and no stream', () => {
     for (let hangUpAtMs = 0; hangUpAtMs < 8_600; hangUpAtMs += 37) {

@@ -51,6 +51,8 @@ export class ScriptedCall {
   /** Everything put on the wire: `media` with its length, `mark`, `clear`, `hang-up`, at which time. */
   readonly wire: { readonly type: string; readonly atMs: number; readonly ms: number }[] = [];
   readonly session: CallSession;
+  /** The far side does not read. */
+  congested = false;
   released = false;
   openStreams = 0;
   readonly #script: CallScript;
@@ -150,6 +152,7 @@ export class ScriptedCall {
         this.#clears++;
         this.#farEndsAtMs = this.clock.nowMs();
       },
+      isCongested: () => this.congested,
       hangUp: () => {
         put('hang-up');
         this.session.onEnd('local');

@@ -20,7 +20,7 @@ export interface StreamLimits {
   readonly maxStallBurstMs: number;
   /** Long-term rate of inbound audio, as a multiple of real time. */
   readonly maxRate: number;
-  /** Outbound bytes that wait in this process: more, for `backpressureWithinMs`, ends the call (fault 14) … */
+  /** Outbound bytes that wait in this process: with more the call is congested, and for `backpressureWithinMs` it ends (fault 14) … */
   readonly maxBufferedBytes: number;
   readonly backpressureWithinMs: number;
   /** … and more than this ends it at once. */
@@ -38,7 +38,8 @@ export const DEFAULT_STREAM_LIMITS: StreamLimits = {
   burstMs: 5000,
   maxStallBurstMs: 15_000,
   maxRate: 1.2,
-  maxBufferedBytes: 256 * 1024,
-  backpressureWithinMs: 1000,
+  // A second and a half of audio as JSON. Longer than any lead, so that only a peer that does not read gets here.
+  maxBufferedBytes: 16 * 1024,
+  backpressureWithinMs: 5000,
   hardMaxBufferedBytes: 2 * 1024 * 1024,
 };

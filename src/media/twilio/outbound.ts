@@ -29,6 +29,11 @@ export class Outbound {
     this.#onStuck = onStuck;
   }
 
+  /** Too much waits already: what is sent now would reach the caller late. */
+  get congested(): boolean {
+    return this.#socket.bufferedBytes() > this.#limits.maxBufferedBytes;
+  }
+
   send(text: string, audioMs: number): void {
     this.#socket.sendText(text);
     this.stats.framesOut++;

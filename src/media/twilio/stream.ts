@@ -272,6 +272,7 @@ class TwilioStream implements MediaSocketHandler {
       sendClear: () => {
         if (!this.#outcome) this.#outbound.send(writer.clear(), 0);
       },
+      isCongested: () => this.#outbound.congested,
       hangUp: () => this.#end('local', CLOSE.normal, 'hang-up', 'later'),
     };
   }

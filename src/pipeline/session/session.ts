@@ -42,6 +42,8 @@ export interface SessionDependencies {
 
 /** A reply may have no more than this many tokens: a model that never stops is stopped. */
 const MAX_REPLY_TOKENS = 400;
+/** How soon a congested wire is tried again; audio waits in the ledger meanwhile, where a barge-in can still drop it. */
+const CONGESTION_RETRY_MS = 20;
 /** Events that one step causes are few; more than this means that the machine and the driver feed each other in circles. */
 const MAX_EVENTS_PER_DISPATCH = 10_000;
 
@@ -227,6 +229,10 @@ export class CallSession implements CallListener {
     this.#pollTimer = undefined;
     if (this.#released) return;
     const nowMs = this.#clock.nowMs();
+    if (this.#playout.pendingMs > 0 && this.#port.isCongested()) {
+      this.#pollTimer = this.#clock.after(CONGESTION_RETRY_MS, () => this.#pollPlayout());
+      return;
+    }
     let audible: number | undefined;
     for (const output of this.#playout.poll(nowMs)) {
       if (output.type === 'mark') this.#port.sendMark(output.name);
