@@ -30,11 +30,16 @@ describe('the configuration', () => {
 
   it('listens on every address once calls can be verified', () => {
     const environment = { TWILIO_AUTH_TOKEN: 'secret', PUBLIC_URL: 'https://voice.example.com/' };
-    expect(readConfig(environment, '/project')).toMatchObject({ host: '0.0.0.0', publicUrl: 'https://voice.example.com' });
+    expect(readConfig(environment, '/project')).toMatchObject({
+      host: '0.0.0.0',
+      publicUrl: 'https://voice.example.com',
+    });
   });
 
   it('takes a model server without a key', () => {
-    expect(readConfig({ OPENAI_BASE_URL: 'http://127.0.0.1:11434/v1' }, '/project').openai?.baseUrl).toBe('http://127.0.0.1:11434/v1');
+    expect(readConfig({ OPENAI_BASE_URL: 'http://127.0.0.1:11434/v1' }, '/project').openai?.baseUrl).toBe(
+      'http://127.0.0.1:11434/v1',
+    );
   });
 
   it.each([

@@ -35,7 +35,10 @@ const port = (example: string) =>
 const httpUrl = (example: string) =>
   z
     .string()
-    .refine((value) => URL.canParse(value) && /^https?:$/u.test(new URL(value).protocol), `must be an http(s) URL; example: ${example}`)
+    .refine(
+      (value) => URL.canParse(value) && /^https?:$/u.test(new URL(value).protocol),
+      `must be an http(s) URL; example: ${example}`,
+    )
     .transform((value) => value.replace(/\/+$/u, ''));
 
 const secret = z.string().regex(/^\S+$/u, 'must not contain white space; example: the value as the vendor shows it');
@@ -43,11 +46,17 @@ const secret = z.string().regex(/^\S+$/u, 'must not contain white space; example
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
 const schema = z.object({
-  HOST: z.string().regex(/^[\w.:-]+$/u, 'must be a host name or an address; example: 0.0.0.0').optional(),
+  HOST: z
+    .string()
+    .regex(/^[\w.:-]+$/u, 'must be a host name or an address; example: 0.0.0.0')
+    .optional(),
   PORT: port('8080').default(8080),
   MEDIA_PORT: port('8081').optional(),
   PUBLIC_URL: httpUrl('https://voice.example.com')
-    .refine((value) => new URL(value).pathname === '/', 'must be an origin without a path; example: https://voice.example.com')
+    .refine(
+      (value) => new URL(value).pathname === '/',
+      'must be an origin without a path; example: https://voice.example.com',
+    )
     .optional(),
   LOG_LEVEL: z.enum(LEVELS, `must be one of ${LEVELS.join(', ')}; example: info`).default('info'),
   AGENTS_DIR: z.string().optional(),
@@ -71,10 +80,16 @@ const SECRET = /_KEY$|_TOKEN$/u;
  * Reads the environment; an empty variable counts as absent.
  * Throws `config.invalid`, whose message has a line for each variable at fault: its name, the fault, an example.
  */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>, projectDirectory: string): Config {
-  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''));
+export function readConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+  projectDirectory: string,
+): Config {
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  );
   const parsed = schema.safeParse(given);
-  if (!parsed.success) throw invalid(parsed.error.issues.map((issue) => faultLine(String(issue.path[0]), issue.message, given)));
+  if (!parsed.success)
+    throw invalid(parsed.error.issues.map((issue) => faultLine(String(issue.path[0]), issue.message, given)));
   const env = parsed.data;
   if (env.TWILIO_AUTH_TOKEN !== undefined && env.PUBLIC_URL === undefined) {
     throw invalid([
@@ -91,7 +106,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     logLevel: env.LOG_LEVEL,
     agentsDirectory: env.AGENTS_DIR ?? `${projectDirectory}/agents`,
     twilio:
-      env.TWILIO_AUTH_TOKEN === undefined ? undefined : { authToken: env.TWILIO_AUTH_TOKEN, accountSid: env.TWILIO_ACCOUNT_SID },
+      env.TWILIO_AUTH_TOKEN === undefined
+        ? undefined
+        : { authToken: env.TWILIO_AUTH_TOKEN, accountSid: env.TWILIO_ACCOUNT_SID },
     deepgram: provider(env.DEEPGRAM_API_KEY, env.DEEPGRAM_BASE_URL),
     // A model server of one's own (Ollama, llama.cpp) has a base URL and needs no key.
     openai: provider(
@@ -112,5 +129,8 @@ function faultLine(name: string, fault: string, given: Readonly<Record<string, s
 }
 
 function invalid(lines: readonly string[]): BvraiError {
-  return new BvraiError('config.invalid', `The configuration is wrong:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+  return new BvraiError(
+    'config.invalid',
+    `The configuration is wrong:\n${lines.map((line) => `  ${line}`).join('\n')}`,
+  );
 }

@@ -16,7 +16,13 @@ import type { ExpectedCall } from './control/twilio/routes.ts';
 import { systemClock } from './core/clock.ts';
 import { BvraiError } from './core/errors.ts';
 import { listenMedia } from './media/socket/listen-media.ts';
-import type { MediaListenerOptions, MediaSocket, MediaSocketHandler, UpgradeRequest, UpgradeVerdict } from './media/socket/socket.ts';
+import type {
+  MediaListenerOptions,
+  MediaSocket,
+  MediaSocketHandler,
+  UpgradeRequest,
+  UpgradeVerdict,
+} from './media/socket/socket.ts';
 import { attachWsListener } from './media/socket/ws-listener.ts';
 import { upgradeSignatureCheck } from './media/twilio/signature.ts';
 import { serveTwilioStream } from './media/twilio/stream.ts';
@@ -68,7 +74,10 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
   const records = new CallRecords();
   const metrics = new Metrics();
   const providers: Providers = {
-    stt: new Map([['embedded', embedded.stt], ...(config.deepgram ? [['deepgram', createDeepgramStt(config.deepgram)] as const] : [])]),
+    stt: new Map([
+      ['embedded', embedded.stt],
+      ...(config.deepgram ? [['deepgram', createDeepgramStt(config.deepgram)] as const] : []),
+    ]),
     llm: new Map([['embedded', embedded.llm], ...(openai ? [['openai', openai] as const] : [])]),
     tts: new Map([
       ['embedded', embedded.tts],
@@ -92,7 +101,10 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     () => (state.enginesReady = true),
     (thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'),
   );
-  log.info({ port: listeners.port, mediaPort: listeners.mediaPort, host: config.host, agents: agents.all.map(({ id }) => id) }, 'listening');
+  log.info(
+    { port: listeners.port, mediaPort: listeners.mediaPort, host: config.host, agents: agents.all.map(({ id }) => id) },
+    'listening',
+  );
   if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
 
   let closing: Promise<void> | undefined;
@@ -127,11 +139,16 @@ interface Listeners {
   close(): Promise<void>;
 }
 
-async function listen(parts: Parts, state: { readonly enginesReady: boolean; readonly draining: boolean }): Promise<Listeners> {
+async function listen(
+  parts: Parts,
+  state: { readonly enginesReady: boolean; readonly draining: boolean },
+): Promise<Listeners> {
   const { config, log, metrics } = parts;
   const mediaOptions = mediaListenerOptions(parts);
   const ownPort =
-    config.mediaPort === undefined ? undefined : await listenMedia({ ...mediaOptions, host: config.host, port: config.mediaPort });
+    config.mediaPort === undefined
+      ? undefined
+      : await listenMedia({ ...mediaOptions, host: config.host, port: config.mediaPort });
   const mediaPort = ownPort?.port;
   const http = await buildHttp({
     log,
@@ -153,7 +170,10 @@ async function listen(parts: Parts, state: { readonly enginesReady: boolean; rea
     await ownPort?.close();
     throw thrown;
   });
-  log.info({ implementation: (ownPort ?? shared)?.implementation, port: mediaPort ?? port, path: MEDIA_PATH }, 'media sockets');
+  log.info(
+    { implementation: (ownPort ?? shared)?.implementation, port: mediaPort ?? port, path: MEDIA_PATH },
+    'media sockets',
+  );
   return {
     port,
     mediaPort,
@@ -168,7 +188,11 @@ async function listenHttp(http: FastifyInstance, config: Config): Promise<number
   try {
     await http.listen({ host: config.host, port: config.port });
   } catch (thrown) {
-    throw BvraiError.from(thrown, 'config.invalid', `Cannot listen on ${config.host}:${config.port} (HOST, PORT; example: PORT=8080)`);
+    throw BvraiError.from(
+      thrown,
+      'config.invalid',
+      `Cannot listen on ${config.host}:${config.port} (HOST, PORT; example: PORT=8080)`,
+    );
   }
   const address = http.server.address();
   return typeof address === 'object' && address ? address.port : config.port;
@@ -203,7 +227,9 @@ function mediaListenerOptions(parts: Parts): MediaListenerOptions {
 }
 
 function onlyLocal({ remoteAddress, headers }: UpgradeRequest): UpgradeVerdict {
-  return isLocalPeer({ remoteAddress, hasHeader: (name) => headers.has(name) }) ? { ok: true } : { ok: false, status: 403, reason: LOCAL_MODE_REFUSAL };
+  return isLocalPeer({ remoteAddress, hasHeader: (name) => headers.has(name) })
+    ? { ok: true }
+    : { ok: false, status: 403, reason: LOCAL_MODE_REFUSAL };
 }
 
 /** One media socket: its token says which call and which agent it belongs to. */
@@ -225,7 +251,15 @@ function serveCall({ agents, calls, records, metrics, tokens, log }: Parts, sock
       const agent = claims && agents.byId(claims.agentId);
       if (!claims || !agent) throw new BvraiError('agent.unknown', 'The agent of this call is gone.');
       const { callSid, direction, from, to } = claims;
-      records.begin({ id: callSid, agentId: agent.id, agentVersion: agent.version, direction, from, to, startedAt: new Date() });
+      records.begin({
+        id: callSid,
+        agentId: agent.id,
+        agentVersion: agent.version,
+        direction,
+        from,
+        to,
+        startedAt: new Date(),
+      });
       return calls.start(port, agent, log.child({ callSid, agent: agent.id }));
     },
     onStats: (stats) => metrics.mediaFaults(stats.faults),

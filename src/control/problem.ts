@@ -7,7 +7,14 @@ export function sendProblem(reply: FastifyReply, status: number, code: string, d
   return reply
     .status(status)
     .type('application/problem+json')
-    .send({ type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, code, detail, request_id: reply.request.id });
+    .send({
+      type: 'about:blank',
+      title: STATUS_CODES[status] ?? 'Error',
+      status,
+      code,
+      detail,
+      request_id: reply.request.id,
+    });
 }
 
 /** Unknown routes and anything thrown become problems; faults of ours are logged and show nothing of themselves. */
@@ -19,6 +26,11 @@ export function installProblemHandlers(app: FastifyInstance): void {
     const status = error.statusCode ?? 500;
     if (status < 500) return sendProblem(reply, status, error.code ?? 'bad-request', error.message);
     request.log.error({ err: error }, 'request failed');
-    return sendProblem(reply, 500, 'internal', 'Something went wrong on our side; the log has it under this request_id.');
+    return sendProblem(
+      reply,
+      500,
+      'internal',
+      'Something went wrong on our side; the log has it under this request_id.',
+    );
   });
 }

@@ -11,7 +11,11 @@ describe('the virtual clock', () => {
     set('second', 10);
     set('at once', -5);
     clock.advance(20);
-    expect(fired).toEqual([['at once', 1_000], ['first', 1_010], ['second', 1_010]]);
+    expect(fired).toEqual([
+      ['at once', 1_000],
+      ['first', 1_010],
+      ['second', 1_010],
+    ]);
     expect([clock.nowMs(), clock.pendingTimers]).toEqual([1_020, 1]);
   });
 

@@ -67,7 +67,11 @@ export class VirtualClock implements Clock {
   #earliest(): VirtualTimer | undefined {
     let earliest: VirtualTimer | undefined;
     for (const timer of this.#timers) {
-      if (!earliest || timer.dueMs < earliest.dueMs || (timer.dueMs === earliest.dueMs && timer.order < earliest.order)) {
+      if (
+        !earliest ||
+        timer.dueMs < earliest.dueMs ||
+        (timer.dueMs === earliest.dueMs && timer.order < earliest.order)
+      ) {
         earliest = timer;
       }
     }

@@ -122,7 +122,10 @@ export class Playout {
   /** Makes `generation` the reply that audio is accepted for. The previous one must have been retired by `end` or `clear`. */
   begin(generation: number): void {
     if (this.#generation) {
-      throw new BvraiError('internal', `Playout still holds generation ${this.#generation.id}; cannot begin ${generation}.`);
+      throw new BvraiError(
+        'internal',
+        `Playout still holds generation ${this.#generation.id}; cannot begin ${generation}.`,
+      );
     }
     this.#generation = { id: generation, runs: [], pushedBytes: 0, startsAtByte: this.#sentBytes, finished: false };
   }
@@ -165,7 +168,8 @@ export class Playout {
       outputs.push({ type: 'media', generation: generation.id, payload });
       if (this.#sentBytes - this.#lastMarkAtByte >= this.#markEveryBytes) outputs.push(this.#mark());
     }
-    if (generation.finished && this.#pendingBytes === 0 && this.#sentBytes > this.#lastMarkAtByte) outputs.push(this.#mark());
+    if (generation.finished && this.#pendingBytes === 0 && this.#sentBytes > this.#lastMarkAtByte)
+      outputs.push(this.#mark());
     return outputs;
   }
 

@@ -131,7 +131,8 @@ export class LiveCalls {
 /** What operators see. What was said is for debugging only. */
 function logEvent(log: Log, event: CallEvent): void {
   const { type, at_ms } = event;
-  if (type === 'turn-failed') log.warn({ at_ms, turn: event.turn, stage: event.stage, code: event.code }, 'turn failed');
+  if (type === 'turn-failed')
+    log.warn({ at_ms, turn: event.turn, stage: event.stage, code: event.code }, 'turn failed');
   else if (type === 'turn-traced') log.info({ at_ms, turn: event.turn, stages: event.stages }, 'turn answered');
   else if (type === 'call-ended') log.info({ at_ms, reason: event.reason }, 'call ended');
   else if (type === 'call-started' || type === 'barge-in') log.info({ at_ms }, type);

@@ -52,6 +52,11 @@ export type CallEventBody =
       readonly interrupted: boolean;
     }
   | { readonly type: 'turn-traced'; readonly turn: number; readonly stages: TurnStages }
-  | { readonly type: 'turn-failed'; readonly turn: number; readonly stage: 'stt' | 'llm' | 'tts'; readonly code: string }
+  | {
+      readonly type: 'turn-failed';
+      readonly turn: number;
+      readonly stage: 'stt' | 'llm' | 'tts';
+      readonly code: string;
+    }
   | { readonly type: 'dtmf'; readonly digit: string }
   | { readonly type: 'call-ended'; readonly reason: CallEndReason };

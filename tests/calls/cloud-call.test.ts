@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { decodeToneSpeech } from '../../bench/emulators/tone-speech.ts';
 import { Phone } from '../../bench/phone/phone.ts';
+import type { RingOptions } from '../../bench/phone/phone.ts';
 import { startEmulatedCloud } from '../support/cloud.ts';
 import type { EmulatedCloud } from '../support/cloud.ts';
 import { startTestServer } from '../support/server.ts';
@@ -32,7 +33,10 @@ beforeAll(async () => {
     },
     elevenlabs: { firstAudioMs: 50 },
   });
-  server = await startTestServer({ agents: { ada: { name: 'Ada', first_message: GREETING } }, environment: cloud.environment });
+  server = await startTestServer({
+    agents: { ada: { name: 'Ada', first_message: GREETING } },
+    environment: cloud.environment,
+  });
 });
 
 afterAll(async () => {
@@ -41,8 +45,8 @@ afterAll(async () => {
 });
 
 const phones: Phone[] = [];
-const ring = async (): Promise<Phone> => {
-  const phone = await Phone.ring({ serverUrl: server.url, agent: 'ada' });
+const ring = async (options: Partial<RingOptions> = {}): Promise<Phone> => {
+  const phone = await Phone.ring({ serverUrl: server.url, agent: 'ada', ...options });
   phones.push(phone);
   return phone;
 };
@@ -67,7 +71,8 @@ describe('a call through the emulated cloud', () => {
     await phone.sayNothing(2_000);
     const bargeIn = await phone.say(human('cards-001.wav'));
     await phone.waitForAgent({ silenceMs: 300 });
-    const clearedAtMs = phone.events.find((event) => event.type === 'clear' && event.atMs > beforeStoryMs)?.atMs ?? Number.NaN;
+    const clearedAtMs =
+      phone.events.find((event) => event.type === 'clear' && event.atMs > beforeStoryMs)?.atMs ?? Number.NaN;
     const storyHeard = heardBy(phone, beforeStoryMs, clearedAtMs);
     expect(storyHeard.length).toBeGreaterThan(10);
     expect(STORY.startsWith(storyHeard)).toBe(true);
@@ -98,12 +103,27 @@ describe('a call through the emulated cloud', () => {
     expect(phone.warnings).toEqual([]);
   });
 
+  it('goes on with a far side that echoes no marks and sends nothing in silence', async () => {
+    const phone = await ring({ echoMarks: false, sendSilence: false });
+    await phone.waitForAgent({ silenceMs: 300 });
+    await phone.say(human('cards-001.wav'));
+    await phone.waitForAgent({ silenceMs: 300 });
+    expect(heardBy(phone)).toBe(`${GREETING} ${HOURS}`);
+    await phone.hangUp();
+    const { messages } = await server.call(phone.callSid);
+    expect(messages.map(({ heard_text }) => heard_text)).toEqual([GREETING, 'When do you open?', HOURS]);
+  });
+
   it('leaves no provider socket open once the caller has hung up', async () => {
     const phone = await ring();
     await phone.waitUntilAgentSpeaks();
     await phone.say(human('cards-001.wav'));
     await phone.hangUp();
     await expect.poll(() => server.server.activeCalls, { timeout: 5_000 }).toBe(0);
-    await expect.poll(() => [cloud.deepgram.connections, cloud.elevenlabs.connections, cloud.openai.activeRequests], { timeout: 5_000 }).toEqual([0, 0, 0]);
+    await expect
+      .poll(() => [cloud.deepgram.connections, cloud.elevenlabs.connections, cloud.openai.activeRequests], {
+        timeout: 5_000,
+      })
+      .toEqual([0, 0, 0]);
   });
 });

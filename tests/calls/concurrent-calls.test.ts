@@ -55,11 +55,24 @@ async function sendGarbage(): Promise<number> {
   await new Promise((resolve) => socket.once('open', resolve));
   const streamSid = `MZ${'0'.repeat(32)}`;
   const mediaFormat = { encoding: 'audio/x-mulaw', sampleRate: 8000, channels: 1 };
-  const start = { accountSid: `AC${'0'.repeat(32)}`, streamSid, callSid, tracks: ['inbound'], mediaFormat, customParameters };
+  const start = {
+    accountSid: `AC${'0'.repeat(32)}`,
+    streamSid,
+    callSid,
+    tracks: ['inbound'],
+    mediaFormat,
+    customParameters,
+  };
   socket.send(JSON.stringify({ event: 'start', sequenceNumber: '1', streamSid, start }));
   for (let index = 0; index < 40; index++) {
     socket.send(index % 2 === 0 ? 'this is not JSON' : Buffer.from([0, 1, 2, 255]));
-    socket.send(JSON.stringify({ event: 'media', streamSid, media: { track: 'inbound', chunk: '1', timestamp: '0', payload: '!!!' } }));
+    socket.send(
+      JSON.stringify({
+        event: 'media',
+        streamSid,
+        media: { track: 'inbound', chunk: '1', timestamp: '0', payload: '!!!' },
+      }),
+    );
   }
   return closed;
 }
@@ -81,7 +94,9 @@ describe('ten calls at once', () => {
     const deadHeard = await converse(deadPhone);
     expect(deadHeard.startsWith(GREETING)).toBe(true);
     expect(deadHeard.length).toBeGreaterThan(GREETING.length + 10);
-    const warned = server.log.filter(({ code, callSid }) => code === 'provider.timeout-first' && callSid === deadPhone.callSid);
+    const warned = server.log.filter(
+      ({ code, callSid }) => code === 'provider.timeout-first' && callSid === deadPhone.callSid,
+    );
     expect(warned).toHaveLength(1);
   }, 60_000);
 });

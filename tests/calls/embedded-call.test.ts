@@ -14,7 +14,8 @@ import { readWav } from '../support/wav.ts';
 
 const GREETING = 'Harbour hotel, good morning.';
 const FORWARD = 'Moving forward by ten meters.';
-const HOURS = 'The desk is open from seven in the morning until eleven at night, on every day of the week, also in the winter.';
+const HOURS =
+  'The desk is open from seven in the morning until eleven at night, on every day of the week, also in the winter.';
 const PARKING = 'Parking is free for our guests.';
 const GOODBYE = 'Thank you for calling.';
 
@@ -31,7 +32,8 @@ const AGENT = {
 
 /** A recorded human, and the demo's rendered caller. */
 const human = fixtureAudio('goforward.wav').mulaw();
-const rendered = (name: string): Uint8Array => readWav(new URL(`../../bench/demo/questions/${name}.wav`, import.meta.url)).mulaw();
+const rendered = (name: string): Uint8Array =>
+  readWav(new URL(`../../bench/demo/questions/${name}.wav`, import.meta.url)).mulaw();
 
 const ear = createEmbeddedEngines({ log: silentLog, clock: systemClock });
 let server: TestServer;

@@ -14,7 +14,9 @@ const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** Runs the server's command to its end. */
 async function runMain(environment: Record<string, string>): Promise<{ code: unknown; complaint: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', main], { env: { PATH: process.env['PATH'], ...environment } });
+  const child = spawn(process.execPath, ['--import', 'tsx', main], {
+    env: { PATH: process.env['PATH'], ...environment },
+  });
   const [complaint, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   return { code, complaint };
 }
@@ -45,7 +47,10 @@ describe('a server that is told to stop', () => {
     await phone.ended;
     await closing;
     expect(decodeToneSpeech(phone.heard()).text).toContain("I'm sorry, I have to hang up now.");
-    expect(server.log.find(({ msg }) => msg === 'call ended')).toMatchObject({ reason: 'server-shutdown', callSid: phone.callSid });
+    expect(server.log.find(({ msg }) => msg === 'call ended')).toMatchObject({
+      reason: 'server-shutdown',
+      callSid: phone.callSid,
+    });
     await server.close();
     await cloud.close();
     await expectNoLeaks(before);

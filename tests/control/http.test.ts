@@ -21,7 +21,9 @@ describe('in local mode', () => {
     const response = await post(`${server.url}/twilio/voice`, CALL);
     expect(response.headers.get('content-type')).toContain('text/xml');
     const twiml = await response.text();
-    expect(twiml).toMatch(/<Connect><Stream url="ws:\/\/127\.0\.0\.1:\d+\/media"><Parameter name="token" value="[\w-]{43}"\/><\/Stream><\/Connect>/u);
+    expect(twiml).toMatch(
+      /<Connect><Stream url="ws:\/\/127\.0\.0\.1:\d+\/media"><Parameter name="token" value="[\w-]{43}"\/><\/Stream><\/Connect>/u,
+    );
     expect(await (await post(`${server.url}/twilio/voice`, CALL)).text()).not.toBe(twiml);
   });
 
@@ -31,26 +33,38 @@ describe('in local mode', () => {
   });
 
   it('lets the caller on this machine choose the agent', async () => {
-    expect(await (await post(`${server.url}/twilio/voice?agent=ada`, { ...CALL, To: '+15550999' })).text()).toContain('<Connect>');
+    expect(await (await post(`${server.url}/twilio/voice?agent=ada`, { ...CALL, To: '+15550999' })).text()).toContain(
+      '<Connect>',
+    );
     expect(await (await post(`${server.url}/twilio/voice?agent=nobody`, CALL)).text()).toContain('not in service');
   });
 
   it.each(['x-forwarded-for', 'forwarded', 'cf-connecting-ip'])('refuses what a tunnel brings (%s)', async (header) => {
     const response = await post(`${server.url}/twilio/voice`, CALL, { [header]: '203.0.113.7' });
     expect(response.status).toBe(403);
-    expect(await response.json()).toMatchObject({ code: 'forbidden', detail: expect.stringContaining('TWILIO_AUTH_TOKEN') });
+    expect(await response.json()).toMatchObject({
+      code: 'forbidden',
+      detail: expect.stringContaining('TWILIO_AUTH_TOKEN'),
+    });
     expect((await fetch(`${server.url}/api/v1/calls`, { headers: { [header]: '203.0.113.7' } })).status).toBe(403);
   });
 
   it('answers bad input with a problem document', async () => {
     const bad = await post(`${server.url}/twilio/voice`, { ...CALL, CallSid: "CA' OR 1=1" });
-    expect([bad.status, bad.headers.get('content-type')]).toEqual([400, expect.stringContaining('application/problem+json')]);
+    expect([bad.status, bad.headers.get('content-type')]).toEqual([
+      400,
+      expect.stringContaining('application/problem+json'),
+    ]);
     expect(await bad.json()).toMatchObject({ code: 'bad-request', detail: expect.stringContaining('CallSid') });
     expect((await fetch(`${server.url}/api/v1/calls/none`)).status).toBe(404);
     expect((await fetch(`${server.url}/api/v1/calls?limit=0`)).status).toBe(400);
     expect((await fetch(`${server.url}/nowhere`)).status).toBe(404);
     expect((await post(`${server.url}/twilio/voice`, { ...CALL, Note: 'x'.repeat(100_000) })).status).toBe(413);
-    const json = await fetch(`${server.url}/twilio/voice`, { method: 'POST', body: '{"CallSid":', headers: { 'content-type': 'application/json' } });
+    const json = await fetch(`${server.url}/twilio/voice`, {
+      method: 'POST',
+      body: '{"CallSid":',
+      headers: { 'content-type': 'application/json' },
+    });
     expect(json.status).toBe(400);
   });
 
@@ -88,7 +102,10 @@ describe('with a Twilio token', () => {
   it.each([
     ['no signature', {}],
     ['a forged one', { 'x-twilio-signature': 'L/OH5YylLD5NRKLltdqwSvS0BnU=' }],
-    ['one for other parameters', { 'x-twilio-signature': twilioSignature('auth-token', `${publicUrl}/twilio/voice`, { ...CALL, To: '+1' }) }],
+    [
+      'one for other parameters',
+      { 'x-twilio-signature': twilioSignature('auth-token', `${publicUrl}/twilio/voice`, { ...CALL, To: '+1' }) },
+    ],
   ])('refuses %s', async (_what, headers) => {
     const response = await post(`${server.url}/twilio/voice`, CALL, headers);
     expect(response.status).toBe(403);
@@ -114,6 +131,8 @@ describe('agent files', () => {
 
   it('may not share a number', async () => {
     const agent = { name: 'A', phone_numbers: ['+15550100'] };
-    await expect(startTestServer({ agents: { a: agent, b: agent } })).rejects.toThrow('b.json: number +15550100 already belongs to agent a');
+    await expect(startTestServer({ agents: { a: agent, b: agent } })).rejects.toThrow(
+      'b.json: number +15550100 already belongs to agent a',
+    );
   });
 });

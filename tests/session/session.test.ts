@@ -19,7 +19,11 @@ describe('a call', () => {
       { role: 'assistant', content: GREETING },
       { role: 'user', content: 'When do you open?' },
     ]);
-    expect(call.of('agent-said').at(-1)).toMatchObject({ kind: 'reply', heard_text: 'We open at nine.', interrupted: false });
+    expect(call.of('agent-said').at(-1)).toMatchObject({
+      kind: 'reply',
+      heard_text: 'We open at nine.',
+      interrupted: false,
+    });
     call.say('And on Sundays?');
     call.advance(1_000);
     expect(told(call)).toEqual([
@@ -103,7 +107,8 @@ describe('a call', () => {
 });
 
 describe('a barge-in', () => {
-  const LONG = 'We are open from nine to five on every day of the week, except on public holidays and the first of May.';
+  const LONG =
+    'We are open from nine to five on every day of the week, except on public holidays and the first of May.';
   const interrupted = (script: { echoMarks?: boolean } = {}) => {
     const call = new ScriptedCall({ ...script, reply: () => ({ pieces: [LONG] }) });
     call.say('When are you open?');
@@ -113,23 +118,26 @@ describe('a barge-in', () => {
     return { call, atMs };
   };
 
-  it.each([{ echoMarks: true }, { echoMarks: false }])('stops the agent and cuts the history to what was heard ($echoMarks)', (script) => {
-    const { call, atMs } = interrupted(script);
-    const cleared = call.wire.find(({ type }) => type === 'clear');
-    expect(cleared?.atMs).toBeLessThanOrEqual(atMs + 120 + 64);
-    call.advance(1_000);
-    const [said] = call.of('agent-said');
-    expect(said).toMatchObject({ interrupted: true, text: LONG });
-    expect(LONG.startsWith(said?.heard_text ?? '?')).toBe(true);
-    // Speech is modelled as 60 ms a character: what was heard is known to a word.
-    const heardCharacters = (said?.heard_ms ?? 0) / MS_PER_CHARACTER;
-    expect(Math.abs((said?.heard_text.length ?? 0) - heardCharacters)).toBeLessThanOrEqual(10);
-    expect(told(call)).toEqual([
-      { role: 'user', content: 'When are you open?' },
-      { role: 'assistant', content: said?.heard_text },
-      { role: 'user', content: 'Stop.' },
-    ]);
-  });
+  it.each([{ echoMarks: true }, { echoMarks: false }])(
+    'stops the agent and cuts the history to what was heard ($echoMarks)',
+    (script) => {
+      const { call, atMs } = interrupted(script);
+      const cleared = call.wire.find(({ type }) => type === 'clear');
+      expect(cleared?.atMs).toBeLessThanOrEqual(atMs + 120 + 64);
+      call.advance(1_000);
+      const [said] = call.of('agent-said');
+      expect(said).toMatchObject({ interrupted: true, text: LONG });
+      expect(LONG.startsWith(said?.heard_text ?? '?')).toBe(true);
+      // Speech is modelled as 60 ms a character: what was heard is known to a word.
+      const heardCharacters = (said?.heard_ms ?? 0) / MS_PER_CHARACTER;
+      expect(Math.abs((said?.heard_text.length ?? 0) - heardCharacters)).toBeLessThanOrEqual(10);
+      expect(told(call)).toEqual([
+        { role: 'user', content: 'When are you open?' },
+        { role: 'assistant', content: said?.heard_text },
+        { role: 'user', content: 'Stop.' },
+      ]);
+    },
+  );
 
   it('lets no audio of the cut reply onto the wire after the clear', () => {
     const { call } = interrupted();
@@ -152,7 +160,9 @@ describe('a barge-in', () => {
 describe('when something fails', () => {
   it('apologises when the model fails before it said anything, and answers the next turn', () => {
     let turn = 0;
-    const call = new ScriptedCall({ reply: () => ({ pieces: turn++ === 0 ? [] : ['Yes.'], end: turn === 1 ? 'fail' : 'finish' }) });
+    const call = new ScriptedCall({
+      reply: () => ({ pieces: turn++ === 0 ? [] : ['Yes.'], end: turn === 1 ? 'fail' : 'finish' }),
+    });
     call.say('Hello?');
     call.advance(8_000);
     expect(call.of('turn-failed')).toMatchObject([{ stage: 'llm', code: 'provider.overloaded' }]);
@@ -160,10 +170,12 @@ describe('when something fails', () => {
     call.say('Are you there?');
     call.advance(3_000);
     expect(call.of('agent-said').at(-1)).toMatchObject({ kind: 'reply', heard_text: 'Yes.' });
-    expect(call.requests.at(-1)?.messages.filter(({ role }) => role === 'user').map(({ content }) => content)).toEqual([
-      'Hello?',
-      'Are you there?',
-    ]);
+    expect(
+      call.requests
+        .at(-1)
+        ?.messages.filter(({ role }) => role === 'user')
+        .map(({ content }) => content),
+    ).toEqual(['Hello?', 'Are you there?']);
   });
 
   it('finishes what the model had said when it fails midway', () => {
@@ -175,7 +187,10 @@ describe('when something fails', () => {
   });
 
   it('apologises at the turn deadline when the model stays silent', () => {
-    const call = new ScriptedCall({ agent: { turn_taking: { turn_deadline_ms: 3_000 } }, reply: () => ({ pieces: [], end: 'hang' }) });
+    const call = new ScriptedCall({
+      agent: { turn_taking: { turn_deadline_ms: 3_000 } },
+      reply: () => ({ pieces: [], end: 'hang' }),
+    });
     call.say('Hello?');
     call.advance(9_000);
     expect(call.of('turn-failed')).toMatchObject([{ stage: 'llm', code: 'turn-deadline' }]);
@@ -243,7 +258,12 @@ describe('the end', () => {
   });
 
   it('cancels every timer of its own', () => {
-    const call = new ScriptedCall({ agent: withGreeting, echoMarks: false, finalAfterMs: undefined, audioAfterMs: undefined });
+    const call = new ScriptedCall({
+      agent: withGreeting,
+      echoMarks: false,
+      finalAfterMs: undefined,
+      audioAfterMs: undefined,
+    });
     call.say('When do you open?');
     call.session.onEnd('socket-closed');
     expect(call.clock.pendingTimers).toBe(0);

@@ -100,7 +100,13 @@ export class ScriptedCall {
     }
     const endedAtMs = this.#writtenMs;
     this.advance(200);
-    this.#vad?.onEvent({ type: 'speech-ended', startedAtMs, speechMs: durationMs, atMs: endedAtMs, detectedAtMs: this.#writtenMs });
+    this.#vad?.onEvent({
+      type: 'speech-ended',
+      startedAtMs,
+      speechMs: durationMs,
+      atMs: endedAtMs,
+      detectedAtMs: this.#writtenMs,
+    });
     const { finalAfterMs = 100 } = this.#script;
     if (!('finalAfterMs' in this.#script) || this.#script.finalAfterMs !== undefined) {
       this.clock.after(finalAfterMs, () => this.final(text));
@@ -123,7 +129,9 @@ export class ScriptedCall {
 
   /** Audio put on the wire from `fromMs` on, in ms. */
   sentMs(fromMs = 0): number {
-    return this.wire.filter(({ type, atMs }) => type === 'media' && atMs >= fromMs).reduce((sum, { ms }) => sum + ms, 0);
+    return this.wire
+      .filter(({ type, atMs }) => type === 'media' && atMs >= fromMs)
+      .reduce((sum, { ms }) => sum + ms, 0);
   }
 
   #voice(type: 'speech-started', startedAtMs: number, afterMs: number): void {
@@ -200,7 +208,8 @@ export class ScriptedCall {
       this.clock.after(firstMs + index * betweenMs, () => sink({ type: 'text-delta', text })),
     );
     const endMs = firstMs + pieces.length * betweenMs;
-    if (end === 'finish') timers.push(this.clock.after(endMs, () => sink({ type: 'generation-finished', reason: 'stop' })));
+    if (end === 'finish')
+      timers.push(this.clock.after(endMs, () => sink({ type: 'generation-finished', reason: 'stop' })));
     if (end === 'fail') {
       const error = new BvraiError('provider.overloaded', 'scripted');
       timers.push(this.clock.after(endMs, () => sink({ type: 'generation-failed', error })));

@@ -42,10 +42,14 @@ const READY_TIMEOUT_MS = 30_000;
 /** Starts a server; whoever starts it closes it. */
 export async function startTestServer({ agents, environment, ready = true }: TestServerOptions): Promise<TestServer> {
   const directory = await mkdtemp(join(tmpdir(), 'bvrai-agents-'));
-  for (const [id, agent] of Object.entries(agents)) await writeFile(join(directory, `${id}.json`), JSON.stringify(agent));
+  for (const [id, agent] of Object.entries(agents))
+    await writeFile(join(directory, `${id}.json`), JSON.stringify(agent));
   const config = readConfig({ PORT: '0', AGENTS_DIR: directory, LOG_LEVEL: 'debug', ...environment }, directory);
   const log: ServerLogLine[] = [];
-  const logger = pino({ level: config.logLevel, base: null }, { write: (line) => log.push(logLine.parse(JSON.parse(line))) });
+  const logger = pino(
+    { level: config.logLevel, base: null },
+    { write: (line) => log.push(logLine.parse(JSON.parse(line))) },
+  );
   const server = await startServer(config, logger);
   const url = `http://127.0.0.1:${server.port}`;
   if (ready) await waitUntilReady(url);

@@ -36,7 +36,12 @@ export const agentSchema = z.strictObject({
   tts: route(['elevenlabs', 'embedded']),
   turn_taking: turnTaking.prefault({}),
   questions_and_answers: z
-    .array(z.strictObject({ questions: z.array(z.string().min(1).max(300)).min(1).max(20), answer: z.string().min(1).max(2_000) }))
+    .array(
+      z.strictObject({
+        questions: z.array(z.string().min(1).max(300)).min(1).max(20),
+        answer: z.string().min(1).max(2_000),
+      }),
+    )
     .max(200)
     .default([]),
   end_call_phrases: z.array(z.string().min(1).max(100)).max(50).default(['goodbye', 'bye bye', 'thank you goodbye']),

@@ -26,7 +26,8 @@ export async function loadAgents(directory: string): Promise<AgentStore> {
     byId.set(agent.id, agent);
     for (const number of numbers) {
       const holder = byNumber.get(number);
-      if (holder) throw new BvraiError('agent.invalid', `${file}: number ${number} already belongs to agent ${holder.id}`);
+      if (holder)
+        throw new BvraiError('agent.invalid', `${file}: number ${number} already belongs to agent ${holder.id}`);
       byNumber.set(number, agent);
     }
   }
@@ -44,12 +45,16 @@ async function listFiles(directory: string): Promise<string[]> {
   } catch (thrown) {
     throw BvraiError.from(thrown, 'agent.invalid', `The agents' directory ${directory} (AGENTS_DIR) cannot be read`);
   }
-  throw new BvraiError('agent.invalid', `No agent in ${directory} (AGENTS_DIR): it needs at least one file such as front-desk.json.`);
+  throw new BvraiError(
+    'agent.invalid',
+    `No agent in ${directory} (AGENTS_DIR): it needs at least one file such as front-desk.json.`,
+  );
 }
 
 async function readAgent(directory: string, file: string): Promise<{ agent: AgentConfig; numbers: readonly string[] }> {
   const parsed = agentSchema.safeParse(await readJson(join(directory, file), file));
-  if (!parsed.success) throw new BvraiError('agent.invalid', `${file} is not a valid agent:\n${z.prettifyError(parsed.error)}`);
+  if (!parsed.success)
+    throw new BvraiError('agent.invalid', `${file} is not a valid agent:\n${z.prettifyError(parsed.error)}`);
   return { agent: toAgentConfig(basename(file, '.json'), parsed.data), numbers: parsed.data.phone_numbers };
 }
 

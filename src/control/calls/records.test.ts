@@ -3,7 +3,15 @@ import type { CallEvent } from '../../pipeline/ports.ts';
 import { CallRecords } from './records.ts';
 
 const at = new Date('2026-11-22T10:00:00Z');
-const facts = (id: string) => ({ id, agentId: 'ada', agentVersion: 1, direction: 'inbound' as const, from: '+1', to: '+2', startedAt: at });
+const facts = (id: string) => ({
+  id,
+  agentId: 'ada',
+  agentVersion: 1,
+  direction: 'inbound' as const,
+  from: '+1',
+  to: '+2',
+  startedAt: at,
+});
 
 describe('call records', () => {
   it('turn events into what was said and heard, and how long it took', () => {
@@ -14,7 +22,15 @@ describe('call records', () => {
       { at_ms: 0, type: 'call-started' },
       { at_ms: 1_000, type: 'caller-said', turn: 1, text: 'Hi' },
       { at_ms: 1_350, type: 'turn-traced', turn: 1, stages },
-      { at_ms: 2_000, type: 'agent-said', kind: 'reply', text: 'Hello there.', heard_text: 'Hello', heard_ms: 300, interrupted: true },
+      {
+        at_ms: 2_000,
+        type: 'agent-said',
+        kind: 'reply',
+        text: 'Hello there.',
+        heard_text: 'Hello',
+        heard_ms: 300,
+        interrupted: true,
+      },
     ];
     for (const event of events) records.append('CA1', event);
     expect(records.get('CA1')).toMatchObject({
@@ -28,7 +44,11 @@ describe('call records', () => {
       events,
     });
     records.append('CA1', { at_ms: 3_000, type: 'call-ended', reason: 'internal-error' });
-    expect(records.get('CA1')).toMatchObject({ status: 'failed', end_reason: 'internal-error', ended_at: at.toISOString() });
+    expect(records.get('CA1')).toMatchObject({
+      status: 'failed',
+      end_reason: 'internal-error',
+      ended_at: at.toISOString(),
+    });
   });
 
   it('tell a follower what has been and what comes, until it leaves', () => {

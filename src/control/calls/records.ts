@@ -141,6 +141,8 @@ function messages({ events }: Entry): CallMessage[] {
 
 function turns({ events }: Entry): CallTurn[] {
   return events.flatMap((event): CallTurn[] =>
-    event.type === 'turn-traced' ? [{ voice_to_voice_ms: event.stages.first_audio_ms ?? null, stages: event.stages }] : [],
+    event.type === 'turn-traced'
+      ? [{ voice_to_voice_ms: event.stages.first_audio_ms ?? null, stages: event.stages }]
+      : [],
   );
 }

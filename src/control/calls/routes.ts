@@ -12,11 +12,19 @@ const callParams = z.object({ id: z.string().max(100) });
 /** Followers of one call's events at the same time, over all calls. */
 const MAX_FOLLOWERS = 100;
 
-export function callRoutes(app: FastifyInstance, { records, localMode }: { records: CallRecords; localMode: boolean }): void {
+export function callRoutes(
+  app: FastifyInstance,
+  { records, localMode }: { records: CallRecords; localMode: boolean },
+): void {
   let followers = 0;
   app.addHook('onRequest', async (request, reply) => {
     if (localMode && isLocalPeer(peerOf(request))) return undefined;
-    return sendProblem(reply, 403, 'forbidden', 'Call records are only shown to this machine, in local mode, until accounts exist.');
+    return sendProblem(
+      reply,
+      403,
+      'forbidden',
+      'Call records are only shown to this machine, in local mode, until accounts exist.',
+    );
   });
 
   app.get('/api/v1/calls', async (request, reply) => {
@@ -32,7 +40,8 @@ export function callRoutes(app: FastifyInstance, { records, localMode }: { recor
 
   app.get('/api/v1/calls/:id/events', (request, reply) => {
     const { id } = callParams.parse(request.params);
-    if (followers >= MAX_FOLLOWERS) return sendProblem(reply, 429, 'too-many-followers', 'Too many followers at once; try again later.');
+    if (followers >= MAX_FOLLOWERS)
+      return sendProblem(reply, 429, 'too-many-followers', 'Too many followers at once; try again later.');
     const write = (event: CallEvent): void => {
       reply.raw.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
       if (event.type === 'call-ended') reply.raw.end();

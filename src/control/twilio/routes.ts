@@ -64,7 +64,10 @@ export function twilioRoutes(app: FastifyInstance, deps: TwilioDependencies): vo
   for (const path of ['/twilio/status', '/twilio/stream']) {
     app.post(path, async (request, reply) => {
       const { CallSid, CallStatus, StreamEvent, StreamError } = formFields.catch({}).parse(request.body);
-      request.log.info({ callSid: CallSid, status: CallStatus, event: StreamEvent, error: StreamError }, 'twilio reports');
+      request.log.info(
+        { callSid: CallSid, status: CallStatus, event: StreamEvent, error: StreamError },
+        'twilio reports',
+      );
       return reply.status(204).send();
     });
   }

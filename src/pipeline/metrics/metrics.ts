@@ -10,11 +10,14 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #active = new Gauge({ name: 'bvrai_calls_active', help: 'Calls in progress', registers: [this.#registry] });
   readonly #ended = this.#counter('bvrai_calls_total', 'Calls ended, by reason', ['reason']);
-  readonly #refused = this.#counter('bvrai_streams_refused_total', 'Media streams refused at their start, by reason', ['reason']);
-  readonly #failures = this.#counter('bvrai_turn_failures_total', 'Turns that a stage failed, by stage and error code', [
-    'stage',
-    'code',
+  readonly #refused = this.#counter('bvrai_streams_refused_total', 'Media streams refused at their start, by reason', [
+    'reason',
   ]);
+  readonly #failures = this.#counter(
+    'bvrai_turn_failures_total',
+    'Turns that a stage failed, by stage and error code',
+    ['stage', 'code'],
+  );
   readonly #bargeIns = this.#counter('bvrai_barge_ins_total', 'Times a caller interrupted the agent', []);
   readonly #wireFaults = this.#counter('bvrai_media_faults_total', 'Faults on the media wire, by kind', ['kind']);
   readonly #stages = new Histogram({

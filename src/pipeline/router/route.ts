@@ -33,7 +33,8 @@ export function resolveRoute<Provider extends { readonly name: string }>(
   for (const entry of entries) {
     const provider = configured.get(entry.provider);
     if (provider) candidates.push({ provider, entry });
-    else log.warn({ stage, provider: entry.provider }, 'provider is not configured (no API key): left out of the route');
+    else
+      log.warn({ stage, provider: entry.provider }, 'provider is not configured (no API key): left out of the route');
   }
   if (!candidates.some(({ provider }) => provider === last)) {
     candidates.push({ provider: last, entry: { provider: last.name } });
@@ -44,7 +45,9 @@ export function resolveRoute<Provider extends { readonly name: string }>(
 /** The error for a provider that kept a caller waiting too long. */
 export function deadlineError(kind: 'first' | 'gap', provider: string, limitMs: number): BvraiError {
   const what = kind === 'first' ? 'gave nothing' : 'stopped midway and gave nothing more';
-  return new BvraiError(`provider.timeout-${kind}`, `${provider} ${what} within ${limitMs} ms`, { details: { provider, limitMs } });
+  return new BvraiError(`provider.timeout-${kind}`, `${provider} ${what} within ${limitMs} ms`, {
+    details: { provider, limitMs },
+  });
 }
 
 /** A restartable timer that is either set or not. */

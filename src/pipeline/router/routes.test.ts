@@ -152,7 +152,11 @@ describe('a route of voices', () => {
   };
 
   it.each([
-    ['fails the utterance', (sink: Sink<TtsPart>) => sink({ type: 'utterance-failed', utteranceId: '1', error: failed }), 0],
+    [
+      'fails the utterance',
+      (sink: Sink<TtsPart>) => sink({ type: 'utterance-failed', utteranceId: '1', error: failed }),
+      0,
+    ],
     ['dies', (sink: Sink<TtsPart>) => sink({ type: 'stream-failed', error: failed }), 0],
     ['gives no audio in time', () => {}, 1_000],
   ])('says all of an utterance with the next voice when the first %s', (_what, fault, waitMs) => {
@@ -231,7 +235,14 @@ function scriptedStt(name: string) {
 }
 
 describe('a route of recognisers', () => {
-  const final: SttPart = { type: 'transcript-final', text: 'hi', confidence: 1, words: [], speechFinal: false, fromFinalize: true };
+  const final: SttPart = {
+    type: 'transcript-final',
+    text: 'hi',
+    confidence: 1,
+    words: [],
+    speechFinal: false,
+    fromFinalize: true,
+  };
   const setUp = () => {
     const { clock, context } = call();
     const first = scriptedStt('first');

@@ -42,7 +42,11 @@ export function failure(state: CallState, stage: 'stt' | 'llm' | 'tts', code: st
 }
 
 function startVoice(turn: CallerTurn, startedAtMs: number): CallerTurn['voice'] {
-  return { type: 'speaking', startedAtMs: turn.voice.type === 'speaking' ? turn.voice.startedAtMs : startedAtMs, speechMs: 0 };
+  return {
+    type: 'speaking',
+    startedAtMs: turn.voice.type === 'speaking' ? turn.voice.startedAtMs : startedAtMs,
+    speechMs: 0,
+  };
 }
 
 function continueVoice(voice: CallerTurn['voice'], speechMs: number): CallerTurn['voice'] {

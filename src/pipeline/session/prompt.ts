@@ -8,7 +8,11 @@ const ON_THE_PHONE =
   'Where one of your earlier answers breaks off, the caller interrupted and heard only that much.';
 
 /** The messages for a reply to `callerText`: the history as heard, so that the model never refers to words nobody heard. */
-export function buildMessages(agent: AgentConfig, history: readonly HistoryMessage[], callerText: string): LlmMessage[] {
+export function buildMessages(
+  agent: AgentConfig,
+  history: readonly HistoryMessage[],
+  callerText: string,
+): LlmMessage[] {
   const messages: LlmMessage[] = [{ role: 'system', content: systemMessage(agent) }];
   for (const message of history) {
     if (message.role === 'caller') messages.push({ role: 'user', content: message.text });

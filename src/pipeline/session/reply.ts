@@ -50,7 +50,13 @@ export function sayGoodbye(state: CallState, text: string, nowMs: number, action
     afterwards: { type: 'hang-up', reason: 'agent-hung-up' },
     trace: beginTrace(state, turn, nowMs),
   };
-  return sayFixed({ ...state, turn: EMPTY_TURN, turnNumber: turn }, goodbye, state.agent.goodbyeMessage, nowMs, actions);
+  return sayFixed(
+    { ...state, turn: EMPTY_TURN, turnNumber: turn },
+    goodbye,
+    state.agent.goodbyeMessage,
+    nowMs,
+    actions,
+  );
 }
 
 /** Says a fixed phrase instead of whatever was going on; with `hangUpReason` the call ends once it was heard. */
@@ -75,7 +81,13 @@ export function sayInstead(
 }
 
 /** More text from the model. */
-export function addText(state: CallState, generation: number, text: string, nowMs: number, actions: Action[]): CallState {
+export function addText(
+  state: CallState,
+  generation: number,
+  text: string,
+  nowMs: number,
+  actions: Action[],
+): CallState {
   const reply = current(state, generation);
   if (!reply || reply.textFinished || text === '') return state;
   const pushed = pushText(reply.chunker, text);
@@ -99,7 +111,13 @@ export function finishText(state: CallState, generation: number, nowMs: number, 
 }
 
 /** The model failed. What it said so far is finished; if that was nothing, the agent apologises. */
-export function modelFailed(state: CallState, generation: number, code: string, nowMs: number, actions: Action[]): CallState {
+export function modelFailed(
+  state: CallState,
+  generation: number,
+  code: string,
+  nowMs: number,
+  actions: Action[],
+): CallState {
   const reply = current(state, generation);
   if (!reply || reply.textFinished) return state;
   if (reply.clauses.length === 0) return apologise(state, 'llm', code, nowMs, actions);
@@ -173,7 +191,12 @@ export function cutCurrent(state: CallState, actions: Action[]): CallState {
 }
 
 /** Writes into the history what the caller said, and what they had heard of the reply when it was cut. */
-export function recordCut(state: CallState, generation: number, heard: Heard | undefined, actions: Action[]): CallState {
+export function recordCut(
+  state: CallState,
+  generation: number,
+  heard: Heard | undefined,
+  actions: Action[],
+): CallState {
   const { cut } = state;
   if (cut?.generation !== generation) return state;
   const recorded = recordCaller({ ...state, cut: undefined }, cut, actions);
@@ -217,13 +240,7 @@ function speakClauses(
 }
 
 /** A reply that cannot be made: the caller's words stay in the history, and the agent says that something went wrong. */
-function apologise(
-  state: CallState,
-  stage: 'llm' | 'tts',
-  code: string,
-  nowMs: number,
-  actions: Action[],
-): CallState {
+function apologise(state: CallState, stage: 'llm' | 'tts', code: string, nowMs: number, actions: Action[]): CallState {
   actions.push({ type: 'emit', event: failure(state, stage, code) });
   return sayInstead(state, 'apology', fixedPhrases(state.agent.language).trouble, nowMs, actions);
 }
@@ -294,7 +311,8 @@ function beginTrace(state: CallState, turn: number, nowMs: number): TurnTrace {
 /** The turn's stamps as durations since the caller's true end of speech (or, unheard by the detector, the transcript). */
 function stages(state: CallState, trace: TurnTrace): TurnStages {
   const originMs = trace.speechEndedAtMs ?? trace.transcriptAtMs ?? state.startedAtMs;
-  const since = (atMs: number | undefined) => (atMs === undefined ? undefined : Math.round((atMs - originMs) * 10) / 10);
+  const since = (atMs: number | undefined) =>
+    atMs === undefined ? undefined : Math.round((atMs - originMs) * 10) / 10;
   const all = {
     speech_end_detected_ms: since(trace.speechEndDetectedAtMs),
     transcript_ms: since(trace.transcriptAtMs),

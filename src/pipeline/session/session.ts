@@ -206,7 +206,10 @@ export class CallSession implements CallListener {
         // Audio of a reply that has been cut is refused here: nothing of it reaches the wire after the clear.
         if (this.#playout.generation !== generation) return;
         if (!this.#playout.push(generation, part.audio, part.spans)) {
-          this.#log.warn({ generation, pending_ms: this.#playout.pendingMs }, 'reply too long for the playout ledger, cut');
+          this.#log.warn(
+            { generation, pending_ms: this.#playout.pendingMs },
+            'reply too long for the playout ledger, cut',
+          );
           this.#tts?.cancel(part.utteranceId);
           this.#playout.finish(generation);
         }
@@ -268,7 +271,8 @@ export class CallSession implements CallListener {
       for (let count = 0; ; count++) {
         const next = this.#queue.shift();
         if (!next) break;
-        if (count > MAX_EVENTS_PER_DISPATCH) throw new BvraiError('internal', 'The call machine feeds itself in circles.');
+        if (count > MAX_EVENTS_PER_DISPATCH)
+          throw new BvraiError('internal', 'The call machine feeds itself in circles.');
         this.#runStep(next);
       }
       this.#scheduleWake();
@@ -336,7 +340,8 @@ export class CallSession implements CallListener {
     this.#wakeTimer = undefined;
     const nowMs = this.#clock.nowMs();
     const wakeMs = nextWakeMs(this.#state, nowMs);
-    if (wakeMs !== undefined) this.#wakeTimer = this.#clock.after(wakeMs - nowMs, () => this.#dispatch({ type: 'tick' }));
+    if (wakeMs !== undefined)
+      this.#wakeTimer = this.#clock.after(wakeMs - nowMs, () => this.#dispatch({ type: 'tick' }));
   }
 
   /** A fault of ours ends this call, with a reason, and no other. */

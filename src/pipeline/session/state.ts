@@ -18,7 +18,12 @@ export interface CallerTurn {
   readonly voice:
     | { readonly type: 'silent' }
     | { readonly type: 'speaking'; readonly startedAtMs: number; readonly speechMs: number }
-    | { readonly type: 'paused'; readonly startedAtMs: number; readonly endedAtMs: number; readonly detectedAtMs: number };
+    | {
+        readonly type: 'paused';
+        readonly startedAtMs: number;
+        readonly endedAtMs: number;
+        readonly detectedAtMs: number;
+      };
   /** Text that the recogniser will not change any more. */
   readonly finals: readonly string[];
   readonly interim: string;

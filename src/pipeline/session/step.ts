@@ -59,7 +59,8 @@ function afterEnd(state: CallState, event: SessionEvent, actions: Action[]): Cal
 }
 
 function closeRecord(state: CallState, actions: Action[]): CallState {
-  if (state.phase.type === 'ended') actions.push({ type: 'emit', event: { type: 'call-ended', reason: state.phase.reason } });
+  if (state.phase.type === 'ended')
+    actions.push({ type: 'emit', event: { type: 'call-ended', reason: state.phase.reason } });
   return state;
 }
 
@@ -76,7 +77,14 @@ function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: A
       return caller.hear(state, event, nowMs, actions);
     case 'stt-failed':
       actions.push({ type: 'emit', event: caller.failure(state, 'stt', event.code) });
-      return replies.sayInstead(state, 'goodbye', fixedPhrases(state.agent.language).cannotHear, nowMs, actions, 'internal-error');
+      return replies.sayInstead(
+        state,
+        'goodbye',
+        fixedPhrases(state.agent.language).cannotHear,
+        nowMs,
+        actions,
+        'internal-error',
+      );
     case 'llm-text':
       return replies.addText(state, event.generation, event.text, nowMs, actions);
     case 'llm-finished':
@@ -96,7 +104,14 @@ function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: A
       return state;
     case 'leave':
       if (isLeaving(state)) return state;
-      return replies.sayInstead(state, 'goodbye', fixedPhrases(state.agent.language).leaving, nowMs, actions, 'server-shutdown');
+      return replies.sayInstead(
+        state,
+        'goodbye',
+        fixedPhrases(state.agent.language).leaving,
+        nowMs,
+        actions,
+        'server-shutdown',
+      );
     case 'call-lost':
       return end(state, event.reason, actions);
     case 'tick':
@@ -109,13 +124,21 @@ function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: A
 function settle(state: CallState, nowMs: number, actions: Action[]): CallState {
   if (state.phase.type === 'ended') return state;
   if (nowMs >= state.startedAtMs + state.agent.maxDurationMs && !isLeaving(state)) {
-    return replies.sayInstead(state, 'goodbye', fixedPhrases(state.agent.language).timeIsUp, nowMs, actions, 'max-duration');
+    return replies.sayInstead(
+      state,
+      'goodbye',
+      fixedPhrases(state.agent.language).timeIsUp,
+      nowMs,
+      actions,
+      'max-duration',
+    );
   }
   switch (state.phase.type) {
     case 'listening':
       return settleListening(state, nowMs, actions);
     case 'thinking': {
-      if (nowMs >= state.phase.reply.deadlineAtMs) return replies.missedDeadline(state, state.phase.reply, nowMs, actions);
+      if (nowMs >= state.phase.reply.deadlineAtMs)
+        return replies.missedDeadline(state, state.phase.reply, nowMs, actions);
       // The caller goes on talking before anything was audible: the turn was not over, so the reply is withdrawn.
       return callerTakesFloor(state) ? replies.withdraw(state, actions) : state;
     }
