@@ -17,9 +17,9 @@ const ANSWER_TIMEOUT_MS = 8000;
 /** The whole conversation; a demo that hangs must still end. */
 const CALL_TIMEOUT_MS = 60_000;
 /** The caller waits this long after the agent's last word before going on. */
-const PAUSE_MS = 450;
+const PAUSE_MS = 250;
 /** How much of an answer is heard before the caller interrupts it. */
-const BARGE_IN_AFTER_MS = 1000;
+const BARGE_IN_AFTER_MS = 900;
 
 /** The nearest folder upwards with a package.json: the same from the source and from `dist/`. */
 function findProjectRoot(): string {
@@ -141,7 +141,8 @@ async function demo(): Promise<readonly string[]> {
   await mkdir(join(root, 'out', 'demo'), { recursive: true });
   console.log('Starting the server on its embedded engines: no key, no phone, no cloud …');
   const server = await startServer({
-    entry: join(root, 'dist', 'src', 'main.js'),
+    // Beside this file in the same build.
+    entry: fileURLToPath(new URL('../../src/main.js', import.meta.url)),
     cwd: root,
     logFile: join(root, 'out', 'demo', 'server.log'),
     readyTimeoutMs: READY_TIMEOUT_MS,
