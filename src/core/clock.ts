@@ -17,7 +17,8 @@ export interface Clock {
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
   after(delayMs, callback) {
-    const handle = setTimeout(callback, Math.max(0, delayMs));
+    // setTimeout drops the fraction, and would fire early.
+    const handle = setTimeout(callback, Math.ceil(Math.max(0, delayMs)));
     return { cancel: () => clearTimeout(handle) };
   },
 };

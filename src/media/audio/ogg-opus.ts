@@ -67,7 +67,6 @@ export class OggOpusDemuxer extends opus.OggDemuxer {
       callback(BvraiError.from(thrown, 'audio.invalid'));
       return;
     }
-    // oxlint-disable-next-line no-underscore-dangle -- the name is Node's
     super._transform(chunk, encoding, (error) => {
       callback(error ? BvraiError.from(error, 'audio.invalid', 'Broken Ogg stream') : null);
     });

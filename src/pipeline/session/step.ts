@@ -35,20 +35,22 @@ export function step(state: CallState, event: SessionEvent, nowMs: number): Step
   return { state: settled, actions };
 }
 
-/** The earliest moment at which `tick` would have a consequence; undefined: only an event can. */
+/**
+ * The earliest moment at which `tick` would have a consequence, perhaps already past; undefined: only an event can. It may be
+ * asked later than the last step was made: what has fallen due in between is due now, not forgotten.
+ */
 export function nextWakeMs(state: CallState, nowMs: number): number | undefined {
   const { phase } = state;
   if (phase.type === 'ended') return undefined;
-  const wakes = [state.startedAtMs + state.agent.maxDurationMs];
+  const wakes: number[] = [];
+  if (!isLeaving(state)) wakes.push(state.startedAtMs + state.agent.maxDurationMs);
+  if (phase.type === 'thinking') wakes.push(phase.reply.deadlineAtMs);
   if (phase.type === 'listening') {
     const judged = judgeTurnEnd(state.turn, state.agent.turnTaking, nowMs);
     if (judged.type === 'wait') wakes.push(judged.untilMs);
-  } else if (phase.type === 'thinking') {
-    wakes.push(phase.reply.deadlineAtMs);
+    else if (judged.type !== 'open') wakes.push(nowMs);
   }
-  // Past its maximum duration a call is saying goodbye: only what follows that moment still needs waking for.
-  const pending = wakes.filter((wakeMs) => wakeMs > nowMs);
-  return pending.length > 0 ? Math.min(...pending) : undefined;
+  return wakes.length > 0 ? Math.min(...wakes) : undefined;
 }
 
 /** After the end only the report of what was heard last still counts: the call's record closes with it. */
