@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { agentSchema, toAgentConfig } from '../../control/agents/schema.ts';
-import type { Action, CallState, SessionEvent } from './state.ts';
-import { newCall } from './state.ts';
-import { nextWakeMs, step } from './step.ts';
+import { agentSchema, toAgentConfig } from '../../src/control/agents/schema.ts';
+import type { Action, CallState, SessionEvent } from '../../src/pipeline/session/state.ts';
+import { newCall } from '../../src/pipeline/session/state.ts';
+import { nextWakeMs, step } from '../../src/pipeline/session/step.ts';
 
 const agent = toAgentConfig(
   'ada',
