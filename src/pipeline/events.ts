@@ -5,6 +5,7 @@ export type CallEndReason =
   | 'caller-hung-up'
   | 'agent-hung-up'
   | 'max-duration'
+  | 'caller-silent'
   | 'connection-lost'
   | 'connection-idle'
   | 'protocol-violation'
@@ -12,7 +13,7 @@ export type CallEndReason =
   | 'internal-error';
 
 /** What the agent was saying. */
-export type SpeechKind = 'greeting' | 'reply' | 'apology' | 'goodbye';
+export type SpeechKind = 'greeting' | 'reply' | 'filler' | 'apology' | 'reminder' | 'warning' | 'goodbye';
 
 /** Stages of one turn in ms after the caller's true end of speech; absent: the stage was not reached. */
 export interface TurnStages {
@@ -42,7 +43,21 @@ export type CallEventBody =
   | { readonly type: 'first-token'; readonly turn: number }
   | { readonly type: 'first-audio'; readonly turn: number }
   | { readonly type: 'agent-clause'; readonly kind: SpeechKind; readonly text: string }
+  /** A reply was begun on what the caller had said so far. */
+  | { readonly type: 'speculation-started'; readonly text: string }
+  /** The caller had indeed said just that: the reply was released. `lead_ms`: how long before it was begun. */
+  | { readonly type: 'speculation-hit'; readonly lead_ms: number }
+  | { readonly type: 'speculation-missed'; readonly wasted_tokens: number }
+  /** The caller made a sound while the agent spoke: the agent is silenced until it is known what was said. */
+  | { readonly type: 'interruption-suspected' }
+  /** It was nothing, or only a "go on". */
+  | { readonly type: 'false-interruption'; readonly cause: 'nothing-recognised' | 'backchannel'; readonly text: string }
+  /** The agent goes on; `repeated_ms` of what had been heard is said again, to begin at a word. */
+  | { readonly type: 'resumed'; readonly repeated_ms: number }
+  /** The caller took the floor. */
   | { readonly type: 'barge-in' }
+  | { readonly type: 'tool-called'; readonly name: string }
+  | { readonly type: 'tool-finished'; readonly name: string; readonly result: string }
   | {
       readonly type: 'agent-said';
       readonly kind: SpeechKind;

@@ -15,12 +15,47 @@ export interface RouteEntry {
 export interface TurnTakingSettings {
   /** Whether the caller can talk over the first message. */
   readonly interruptibleFirstMessage: boolean;
-  /** Caller speech of at least this length, while the agent is audible, interrupts it. */
+  /** Voiced caller audio of at least this length, while the agent is audible, silences it until it is known what was said. */
   readonly bargeInMs: number;
-  /** Silence after the caller's speech that ends a turn. */
+  /** The caller must have said this many words, backchannels not counted, to take the floor. */
+  readonly bargeInMinWords: number;
+  /** The agent goes on when nothing was recognised for this long after it was silenced. */
+  readonly falseAlarmMs: number;
+  /** After this many false alarms in a row a barge-in needs three times `bargeInMs`, for `coolDownMs`; 0: never. */
+  readonly coolDownAfter: number;
+  readonly coolDownMs: number;
+  /** Words by which a listener says "go on"; undefined: the language's own list. */
+  readonly backchannels: readonly string[] | undefined;
+  /** Texts (legal ones, say) that are always spoken to their end. */
+  readonly neverInterrupt: readonly string[];
+  /** Wait after a complete sentence or a plain yes or no. */
   readonly endOfTurnSilenceMs: number;
+  /** Wait after what is clearly not finished ("my number is", "and um"). */
+  readonly incompleteSilenceMs: number;
+  /** Wait while the caller dictates a number, an address or a spelled name. */
+  readonly dictationSilenceMs: number;
+  /** The caller waits this long for a reply, and hears a filler. */
+  readonly fillerAfterMs: number;
   /** A turn without a reply for this long gets a spoken apology and a logged reason. */
   readonly turnDeadlineMs: number;
+  readonly speculation: SpeculationSettings;
+}
+
+/** Beginning a reply before it is certain that the caller is done. */
+export interface SpeculationSettings {
+  readonly enabled: boolean;
+  /** Replies begun on a guess, per turn. */
+  readonly maxTries: number;
+  /** Tokens that a call may spend on guesses that were wrong; then it guesses no more. */
+  readonly wastedTokenBudget: number;
+}
+
+/** What the agent does when nobody says anything. */
+export interface SilenceSettings {
+  readonly reminderAfterMs: number;
+  readonly reminderMessage: string;
+  /** Reminders before the agent takes its leave; 0: it never hangs up for silence. */
+  readonly maxReminders: number;
 }
 
 /** An agent as the pipeline runs it. Immutable during a call. */
@@ -41,7 +76,10 @@ export interface AgentConfig {
   readonly endCallPhrases: readonly string[];
   /** Said before the agent hangs up. */
   readonly goodbyeMessage: string;
+  readonly silence: SilenceSettings;
   readonly maxDurationMs: number;
+  /** How long before `maxDurationMs` the caller is told; 0: not. */
+  readonly durationWarningMs: number;
 }
 
 export type { CallEndReason, CallEvent, CallEventBody, TurnStages } from './events.ts';

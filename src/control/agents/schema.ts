@@ -1,6 +1,6 @@
 /** The agent as JSON: every field validated, with its default, in one place. */
 import { z } from 'zod';
-import type { AgentConfig } from '../../pipeline/ports.ts';
+import type { AgentConfig, TurnTakingSettings } from '../../pipeline/ports.ts';
 
 const routeEntry = z.strictObject({
   provider: z.string().min(1),
@@ -18,8 +18,30 @@ const route = (providers: readonly string[]) =>
 const turnTaking = z.strictObject({
   interruptible_first_message: z.boolean().default(true),
   barge_in_ms: z.int().min(32).max(5_000).default(120),
-  end_of_turn_silence_ms: z.int().min(100).max(5_000).default(400),
+  barge_in_min_words: z.int().min(1).max(20).default(1),
+  false_alarm_ms: z.int().min(200).max(5_000).default(900),
+  cool_down_after: z.int().min(0).max(20).default(2),
+  cool_down_ms: z.int().min(0).max(120_000).default(10_000),
+  backchannels: z.array(z.string().min(1).max(50)).max(100).optional(),
+  never_interrupt: z.array(z.string().min(1).max(2_000)).max(20).default([]),
+  end_of_turn_silence_ms: z.int().min(100).max(5_000).default(200),
+  incomplete_silence_ms: z.int().min(100).max(10_000).default(1_200),
+  dictation_silence_ms: z.int().min(100).max(10_000).default(1_800),
+  filler_after_ms: z.int().min(500).max(30_000).default(3_000),
   turn_deadline_ms: z.int().min(1_000).max(30_000).default(6_000),
+  speculation: z
+    .strictObject({
+      enabled: z.boolean().default(true),
+      max_tries: z.int().min(1).max(5).default(2),
+      wasted_token_budget: z.int().min(0).max(1_000_000).default(2_000),
+    })
+    .prefault({}),
+});
+
+const silence = z.strictObject({
+  reminder_after_ms: z.int().min(1_000).max(600_000).default(10_000),
+  reminder_message: z.string().min(1).max(500).default('Are you still there?'),
+  max_reminders: z.int().min(0).max(10).default(2),
 });
 
 /** An agent file: the agent shape of the HTTP API, and questions and answers for the embedded responder. */
@@ -46,7 +68,10 @@ export const agentSchema = z.strictObject({
     .default([]),
   end_call_phrases: z.array(z.string().min(1).max(100)).max(50).default(['goodbye', 'bye bye', 'thank you goodbye']),
   goodbye_message: z.string().min(1).max(500).default('Thank you for calling. Goodbye.'),
+  silence: silence.prefault({}),
   max_duration_s: z.int().min(10).max(14_400).default(3_600),
+  /** How long before the end of the maximum duration the caller is told. */
+  duration_warning_s: z.int().min(0).max(600).default(30),
   /** Numbers whose calls this agent answers, in E.164; `*` answers for every number that no agent has. */
   phone_numbers: z
     .array(z.string().regex(/^(\*|\+[1-9]\d{4,14})$/u, 'must be E.164 such as +15550100, or *'))
@@ -68,15 +93,39 @@ export function toAgentConfig(id: string, file: AgentFile): AgentConfig {
     stt: file.stt,
     llm: file.llm,
     tts: file.tts,
-    turnTaking: {
-      interruptibleFirstMessage: file.turn_taking.interruptible_first_message,
-      bargeInMs: file.turn_taking.barge_in_ms,
-      endOfTurnSilenceMs: file.turn_taking.end_of_turn_silence_ms,
-      turnDeadlineMs: file.turn_taking.turn_deadline_ms,
-    },
+    turnTaking: toTurnTaking(file.turn_taking),
     questionsAndAnswers: file.questions_and_answers,
     endCallPhrases: file.end_call_phrases,
     goodbyeMessage: file.goodbye_message,
+    silence: {
+      reminderAfterMs: file.silence.reminder_after_ms,
+      reminderMessage: file.silence.reminder_message,
+      maxReminders: file.silence.max_reminders,
+    },
     maxDurationMs: file.max_duration_s * 1_000,
+    durationWarningMs: file.duration_warning_s * 1_000,
+  };
+}
+
+function toTurnTaking(file: AgentFile['turn_taking']): TurnTakingSettings {
+  return {
+    interruptibleFirstMessage: file.interruptible_first_message,
+    bargeInMs: file.barge_in_ms,
+    bargeInMinWords: file.barge_in_min_words,
+    falseAlarmMs: file.false_alarm_ms,
+    coolDownAfter: file.cool_down_after,
+    coolDownMs: file.cool_down_ms,
+    backchannels: file.backchannels,
+    neverInterrupt: file.never_interrupt,
+    endOfTurnSilenceMs: file.end_of_turn_silence_ms,
+    incompleteSilenceMs: file.incomplete_silence_ms,
+    dictationSilenceMs: file.dictation_silence_ms,
+    fillerAfterMs: file.filler_after_ms,
+    turnDeadlineMs: file.turn_deadline_ms,
+    speculation: {
+      enabled: file.speculation.enabled,
+      maxTries: file.speculation.max_tries,
+      wastedTokenBudget: file.speculation.wasted_token_budget,
+    },
   };
 }

@@ -66,6 +66,13 @@ export type SttPart =
     }
   /** No new words for a while, by word times (Deepgram's UtteranceEnd). */
   | { readonly type: 'utterance-ended' }
+  /**
+   * For recognisers that decide themselves when a turn is over (Deepgram Flux: EagerEndOfTurn, TurnResumed, EndOfTurn). Where
+   * these come, the local wait does not stack on them. `text` is the whole turn's, and replaces what came before.
+   */
+  | { readonly type: 'turn-end-likely'; readonly text: string }
+  | { readonly type: 'turn-resumed' }
+  | { readonly type: 'turn-ended'; readonly text: string; readonly confidence: number }
   /** The stream is dead; nothing follows. */
   | { readonly type: 'stream-failed'; readonly error: BvraiError };
 
@@ -88,9 +95,24 @@ export interface SttProvider {
 
 // --- Text generation -------------------------------------------------------------------------------------------
 
-export interface LlmMessage {
-  readonly role: 'system' | 'user' | 'assistant';
-  readonly content: string;
+/** A model's wish to have a tool run. `arguments` is JSON text as the model wrote it, unchecked. */
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  readonly arguments: string;
+}
+
+/** Each tool call of an assistant's message is followed by the `tool` message with its result. */
+export type LlmMessage =
+  | { readonly role: 'system' | 'user'; readonly content: string }
+  | { readonly role: 'assistant'; readonly content: string; readonly toolCalls?: readonly ToolCall[] | undefined }
+  | { readonly role: 'tool'; readonly toolCallId: string; readonly content: string };
+
+/** A tool that the model may call; `parameters` is a JSON schema. */
+export interface LlmTool {
+  readonly name: string;
+  readonly description: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
 }
 
 /** A question callers ask, in some of the ways they ask it, and the agent's answer. */
@@ -104,6 +126,7 @@ export interface LlmRequest {
   readonly messages: readonly LlmMessage[];
   /** The agent's prepared answers: the embedded responder speaks only these. Cloud models find them in the system message. */
   readonly questionsAndAnswers: readonly QuestionAndAnswer[];
+  readonly tools?: readonly LlmTool[] | undefined;
   readonly maxOutputTokens: number;
   readonly temperature?: number | undefined;
   readonly options?: Readonly<Record<string, unknown>> | undefined;
@@ -111,6 +134,8 @@ export interface LlmRequest {
 
 export type LlmPart =
   | { readonly type: 'text-delta'; readonly text: string }
+  /** Whole: its arguments have all come. Before `generation-finished`. */
+  | { readonly type: 'tool-called'; readonly call: ToolCall }
   | { readonly type: 'usage-reported'; readonly inputTokens: number; readonly outputTokens: number }
   /** The last part of a generation that went well. */
   | { readonly type: 'generation-finished'; readonly reason: 'stop' | 'length' | 'content-filter' | 'tool-calls' }
@@ -160,10 +185,16 @@ export type TtsPart =
   /** The stream is dead, and every unfinished utterance with it; nothing follows. */
   | { readonly type: 'stream-failed'; readonly error: BvraiError };
 
+/** How a piece of text is to be spoken. */
+export interface SpeakOptions {
+  /** The same text is spoken in many calls (a greeting, a fixed phrase): its audio is worth keeping. */
+  readonly fixed?: boolean | undefined;
+}
+
 /** One per call. An utterance is one reply of the agent: several pieces of text, spoken in order. */
 export interface TtsStream {
   /** Adds a clause of text (already speakable) to an utterance; the first piece begins it. */
-  speak(utteranceId: string, text: string): void;
+  speak(utteranceId: string, text: string, options?: SpeakOptions): void;
   /** No more text comes for this utterance: `utterance-finished` follows its last audio. */
   finish(utteranceId: string): void;
   /** Drops the utterance: none of its parts arrive from now on. */

@@ -31,6 +31,11 @@ export interface CallerTurn {
   readonly settled: boolean;
   /** When the newest transcript arrived. */
   readonly transcriptAtMs: number | undefined;
+  /**
+   * What a recogniser that decides turns itself (Flux) says of this one; `none`: the recogniser leaves that to us.
+   * `open`: such a recogniser, and the caller is not done. `likely`: probably done. `ended`: done.
+   */
+  readonly modelTurn: 'none' | 'open' | 'likely' | 'ended';
 }
 
 /** Something the agent is about to say or is saying. */
@@ -139,6 +144,7 @@ export const EMPTY_TURN: CallerTurn = {
   interim: '',
   settled: false,
   transcriptAtMs: undefined,
+  modelTurn: 'none',
 };
 
 export function newCall(agent: AgentConfig, nowMs: number): CallState {
