@@ -163,6 +163,45 @@ describe('what was heard', () => {
     expect(playout.heard(4_000)?.heardMs).toBe(4_000);
   });
 
+  it('stands still while held, and goes on from the start of the word in which hearing stopped', () => {
+    const playout = new Playout({ leadMs: 400 });
+    speak(playout, 1);
+    for (let nowMs = 0; nowMs <= 600; nowMs += 20) playout.poll(nowMs);
+    playout.hold(620);
+    expect(playout.poll(640)).toEqual([]);
+    expect(playout.nextPollMs(640)).toBeUndefined();
+    expect(playout.isAudible(640)).toBe(false);
+    expect(playout.heard(1_500)).toMatchObject({ heardMs: 620, heardCharacters: 6, complete: false });
+    expect(playout.resume()).toEqual({ repeatedMs: 120 });
+    expect(mediaMs(playout.poll(1_500))).toBe(400);
+    // What had been heard stays heard while the repeated part is played.
+    expect(playout.heard(1_550)?.heardMs).toBe(620);
+    expect(playout.heard(1_700)?.heardMs).toBe(700);
+    for (let nowMs = 1_500; nowMs <= 2_100; nowMs += 20) playout.poll(nowMs);
+    expect(playout.heard(2_100)).toMatchObject({ heardMs: 1_000, heardCharacters: 11, complete: true });
+  });
+
+  it('goes on from the sample itself when the text is not aligned', () => {
+    const playout = new Playout({ leadMs: 400 });
+    playout.begin(1);
+    playout.push(1, audioOf(1_000));
+    playout.poll(0);
+    playout.hold(130);
+    expect(playout.resume()).toEqual({ repeatedMs: 0 });
+    expect(playout.pendingMs).toBe(870);
+  });
+
+  it('sends nothing of a reply that begins held, until it is resumed', () => {
+    const playout = new Playout({ leadMs: 400 });
+    playout.begin(1, true);
+    playout.push(1, audioOf(300));
+    playout.finish(1);
+    expect(playout.poll(0)).toEqual([]);
+    expect(playout.heard(5_000)).toMatchObject({ heardMs: 0, complete: false });
+    playout.resume();
+    expect(mediaMs(playout.poll(5_000))).toBe(300);
+  });
+
   it('agrees with a simulated far side, however audio arrives, polls are late and marks are delayed', () => {
     fc.assert(
       fc.property(

@@ -24,7 +24,7 @@ export interface PlayoutOptions {
   readonly leadMs?: number;
   /** A mark follows at most this much audio. */
   readonly markEveryMs?: number;
-  /** Audio that may wait here unsent; more is refused. */
+  /** Audio of one reply; more is refused. */
   readonly capacityMs?: number;
   /** How far heard may run ahead of the last mark while marks come back. */
   readonly unprovenMs?: number;
@@ -47,11 +47,6 @@ export interface Heard {
   readonly complete: boolean;
 }
 
-interface Chunk {
-  readonly audio: Uint8Array;
-  sentBytes: number;
-}
-
 /** A run of text in a generation's audio, in bytes from the generation's start. */
 interface TextRun {
   readonly startByte: number;
@@ -59,14 +54,23 @@ interface TextRun {
   readonly characters: number;
 }
 
-/** The one reply that is being played. */
+/** The one reply that is being played. All of its audio is kept until it is retired, so that it can be resumed. */
 interface Generation {
   readonly id: number;
   readonly runs: TextRun[];
+  readonly chunks: Uint8Array[];
   pushedBytes: number;
-  /** Stream position (bytes sent since the call began) of the generation's first byte. */
-  readonly startsAtByte: number;
+  /** Where the next byte to send is: its chunk, its place in that chunk, and its place in the generation. */
+  chunkIndex: number;
+  chunkOffset: number;
+  nextByte: number;
+  /** The place in the generation, and in the stream, at which sending last began. */
+  fromByte: number;
+  fromStreamByte: number;
+  /** What was surely heard before sending last began. */
+  heardBytes: number;
   finished: boolean;
+  held: boolean;
 }
 
 interface PendingMark {
@@ -88,8 +92,6 @@ export class Playout {
   readonly #unprovenBytes: number;
   readonly #markOverdueMs: number;
 
-  readonly #chunks: Chunk[] = [];
-  #pendingBytes = 0;
   #generation: Generation | undefined;
   #sentBytes = 0;
   #lastMarkAtByte = 0;
@@ -114,20 +116,38 @@ export class Playout {
     return this.#generation?.id;
   }
 
-  /** Audio accepted but not yet sent. */
+  /** Audio of the current reply accepted but not yet sent. */
   get pendingMs(): number {
     return this.#pendingBytes / BYTES_PER_MS;
   }
 
-  /** Makes `generation` the reply that audio is accepted for. The previous one must have been retired by `end` or `clear`. */
-  begin(generation: number): void {
+  get #pendingBytes(): number {
+    return this.#generation ? this.#generation.pushedBytes - this.#generation.nextByte : 0;
+  }
+
+  /**
+   * Makes `generation` the reply that audio is accepted for; `held`: nothing of it is sent before `resume`. The previous one
+   * must have been retired by `end` or `clear`.
+   */
+  begin(generation: number, held = false): void {
     if (this.#generation) {
-      throw new BvraiError(
-        'internal',
-        `Playout still holds generation ${this.#generation.id}; cannot begin ${generation}.`,
-      );
+      const { id } = this.#generation;
+      throw new BvraiError('internal', `Playout still holds generation ${id}; cannot begin ${generation}.`);
     }
-    this.#generation = { id: generation, runs: [], pushedBytes: 0, startsAtByte: this.#sentBytes, finished: false };
+    this.#generation = {
+      id: generation,
+      runs: [],
+      chunks: [],
+      pushedBytes: 0,
+      chunkIndex: 0,
+      chunkOffset: 0,
+      nextByte: 0,
+      fromByte: 0,
+      fromStreamByte: this.#sentBytes,
+      heardBytes: 0,
+      finished: false,
+      held,
+    };
   }
 
   /**
@@ -137,15 +157,14 @@ export class Playout {
   push(generation: number, audio: Uint8Array, spans: readonly AudioSpan[] = []): boolean {
     const current = this.#generation;
     if (current?.id !== generation || current.finished) return false;
-    if (this.#pendingBytes + audio.length > this.#capacityBytes) return false;
+    if (current.pushedBytes + audio.length > this.#capacityBytes) return false;
     for (const span of spans) {
       const startByte = current.pushedBytes + Math.round(span.startMs * BYTES_PER_MS);
       const endByte = startByte + Math.max(1, Math.round(span.durationMs * BYTES_PER_MS));
       current.runs.push({ startByte, endByte, characters: countCharacters(span.text) });
     }
-    if (audio.length > 0) this.#chunks.push({ audio, sentBytes: 0 });
+    if (audio.length > 0) current.chunks.push(audio);
     current.pushedBytes += audio.length;
-    this.#pendingBytes += audio.length;
     return true;
   }
 
@@ -158,11 +177,11 @@ export class Playout {
   poll(nowMs: number): PlayoutOutput[] {
     const outputs: PlayoutOutput[] = [];
     const generation = this.#generation;
-    if (!generation) return outputs;
+    if (!generation || generation.held) return outputs;
     while (this.#pendingBytes > 0 && this.#leadAt(nowMs) + FRAME_MS <= this.#leadMs) {
       // A last part shorter than a frame waits for its successor, unless none comes: the wire carries whole frames.
       if (this.#pendingBytes < FRAME_BYTES && !generation.finished) break;
-      const payload = this.#takeFrame();
+      const payload = takeFrame(generation);
       this.#bufferEndsAtMs = Math.max(this.#bufferEndsAtMs, nowMs) + payload.length / BYTES_PER_MS;
       this.#sentBytes += payload.length;
       outputs.push({ type: 'media', generation: generation.id, payload });
@@ -176,7 +195,7 @@ export class Playout {
   /** When `poll` has something to do again, or when the last audio will have been heard; undefined: nothing to wait for. */
   nextPollMs(nowMs: number): number | undefined {
     const generation = this.#generation;
-    if (!generation) return undefined;
+    if (!generation || generation.held) return undefined;
     if (this.#pendingBytes >= FRAME_BYTES || (generation.finished && this.#pendingBytes > 0)) {
       return Math.max(nowMs, this.#bufferEndsAtMs - this.#leadMs + FRAME_MS);
     }
@@ -203,20 +222,50 @@ export class Playout {
   heard(nowMs: number): Heard | undefined {
     const generation = this.#generation;
     if (!generation) return undefined;
-    const sentBytes = this.#sentBytes - generation.startsAtByte;
-    const heardBytes = Math.min(sentBytes, Math.max(0, this.#heardStreamByte(nowMs) - generation.startsAtByte));
+    const heardBytes = this.#heardBytes(generation, nowMs);
+    const sentBytes = Math.max(heardBytes, generation.nextByte);
     return {
       generation: generation.id,
       heardMs: heardBytes / BYTES_PER_MS,
       sentMs: sentBytes / BYTES_PER_MS,
       heardCharacters: heardCharactersAt(generation.runs, heardBytes),
-      complete: generation.finished && this.#pendingBytes === 0 && heardBytes >= sentBytes,
+      complete:
+        generation.finished && !generation.held && this.#pendingBytes === 0 && heardBytes >= generation.pushedBytes,
     };
   }
 
   /** Whether the caller is hearing the agent, or will without a `clear`. */
   isAudible(nowMs: number): boolean {
-    return this.#pendingBytes > 0 || this.#bufferEndsAtMs > nowMs;
+    if (this.#bufferEndsAtMs > nowMs) return true;
+    return this.#pendingBytes > 0 && this.#generation?.held === false;
+  }
+
+  /**
+   * Stops sending, and forgets what the far buffer holds: the caller of this also puts a `clear` on the wire. What was heard
+   * stands still until `resume` or `clear`.
+   */
+  hold(nowMs: number): void {
+    const generation = this.#generation;
+    if (!generation || generation.held) return;
+    generation.heardBytes = this.#heardBytes(generation, nowMs);
+    generation.held = true;
+    this.#forgetFarBuffer(nowMs);
+  }
+
+  /**
+   * Goes on with a held reply, from the start of the word (or clause, as finely as its text is aligned) in which hearing
+   * stopped. Returns how much audio is heard again.
+   */
+  resume(): { readonly repeatedMs: number } {
+    const generation = this.#generation;
+    if (!generation?.held) return { repeatedMs: 0 };
+    const { heardBytes, runs } = generation;
+    const cutRun = runs.find(({ startByte, endByte }) => startByte < heardBytes && heardBytes < endByte);
+    moveTo(generation, cutRun?.startByte ?? heardBytes);
+    generation.fromByte = generation.nextByte;
+    generation.fromStreamByte = this.#sentBytes;
+    generation.held = false;
+    return { repeatedMs: (heardBytes - generation.nextByte) / BYTES_PER_MS };
   }
 
   /** Retires the current generation, which the caller has heard in full. */
@@ -233,14 +282,23 @@ export class Playout {
   clear(nowMs: number): Heard | undefined {
     const heard = this.heard(nowMs);
     this.#generation = undefined;
-    this.#chunks.length = 0;
-    this.#pendingBytes = 0;
+    this.#forgetFarBuffer(nowMs);
+    return heard;
+  }
+
+  #forgetFarBuffer(nowMs: number): void {
     this.#marks.length = 0;
     this.#lastMarkAtByte = this.#sentBytes;
     this.#provenByte = this.#sentBytes;
     this.#provenAtMs = nowMs;
     this.#bufferEndsAtMs = Math.min(this.#bufferEndsAtMs, nowMs);
-    return heard;
+  }
+
+  /** In bytes from the generation's start. Never less than was heard before it was held. */
+  #heardBytes(generation: Generation, nowMs: number): number {
+    if (generation.held) return generation.heardBytes;
+    const sinceBytes = Math.max(0, this.#heardStreamByte(nowMs) - generation.fromStreamByte);
+    return Math.max(generation.heardBytes, Math.min(generation.nextByte, generation.fromByte + sinceBytes));
   }
 
   #leadAt(nowMs: number): number {
@@ -264,29 +322,47 @@ export class Playout {
     this.#lastMarkAtByte = this.#sentBytes;
     return { type: 'mark', name };
   }
+}
 
-  /** Up to one frame of the oldest audio; a view where it lies within one chunk, a copy where it crosses chunks. */
-  #takeFrame(): Uint8Array {
-    const wanted = Math.min(FRAME_BYTES, this.#pendingBytes);
-    const first = this.#chunks[0];
-    this.#pendingBytes -= wanted;
-    if (first && first.audio.length - first.sentBytes >= wanted) return this.#advance(first, wanted);
-    const frame = new Uint8Array(wanted);
-    let filled = 0;
-    for (let chunk = this.#chunks[0]; chunk && filled < wanted; chunk = this.#chunks[0]) {
-      const part = this.#advance(chunk, Math.min(wanted - filled, chunk.audio.length - chunk.sentBytes));
-      frame.set(part, filled);
-      filled += part.length;
-    }
-    return frame;
+/** Up to one frame of the next audio; a view where it lies within one chunk, a copy where it crosses chunks. */
+function takeFrame(generation: Generation): Uint8Array {
+  const wanted = Math.min(FRAME_BYTES, generation.pushedBytes - generation.nextByte);
+  const first = generation.chunks[generation.chunkIndex];
+  if (first && first.length - generation.chunkOffset >= wanted) return takePart(generation, first, wanted);
+  const frame = new Uint8Array(wanted);
+  let filled = 0;
+  while (filled < wanted) {
+    const chunk = generation.chunks[generation.chunkIndex];
+    if (!chunk) break;
+    const part = takePart(generation, chunk, Math.min(wanted - filled, chunk.length - generation.chunkOffset));
+    frame.set(part, filled);
+    filled += part.length;
   }
+  return frame;
+}
 
-  #advance(chunk: Chunk, bytes: number): Uint8Array {
-    const part = chunk.audio.subarray(chunk.sentBytes, chunk.sentBytes + bytes);
-    chunk.sentBytes += bytes;
-    if (chunk.sentBytes === chunk.audio.length) this.#chunks.shift();
-    return part;
+function takePart(generation: Generation, chunk: Uint8Array, bytes: number): Uint8Array {
+  const part = chunk.subarray(generation.chunkOffset, generation.chunkOffset + bytes);
+  generation.chunkOffset += bytes;
+  generation.nextByte += bytes;
+  if (generation.chunkOffset === chunk.length) {
+    generation.chunkIndex++;
+    generation.chunkOffset = 0;
   }
+  return part;
+}
+
+/** Makes `byte` of the generation the next one to be sent. */
+function moveTo(generation: Generation, byte: number): void {
+  let startByte = 0;
+  generation.chunkIndex = 0;
+  for (const chunk of generation.chunks) {
+    if (startByte + chunk.length > byte) break;
+    startByte += chunk.length;
+    generation.chunkIndex++;
+  }
+  generation.chunkOffset = byte - startByte;
+  generation.nextByte = byte;
 }
 
 /** Non-whitespace characters of the runs that lie before `heardBytes`; a run cut by it counts in proportion. */

@@ -1,7 +1,7 @@
 /** Many calls at once: what goes wrong in one of them stays there, and nothing stays behind when they are over. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { decodeToneSpeech } from '../../bench/emulators/tone-speech.ts';
 import { ringWebhook } from '../../bench/phone/connect.ts';
@@ -20,8 +20,10 @@ const heardBy = (phone: Phone): string => decodeToneSpeech(phone.heard()).text.r
 
 let cloud: EmulatedCloud;
 let server: TestServer;
+/** What was open before there was a server. */
+const before = openHandles();
 
-beforeAll(async () => {
+beforeEach(async () => {
   cloud = await startEmulatedCloud({
     deepgram: { transcripts: ['When do you open?'], finalDelayMs: 50 },
     openai: { firstTokenMs: 50, interTokenMs: 5, reply: [{ reply: ANSWER }], modelFaults: { dead: { hang: true } } },
@@ -32,10 +34,11 @@ beforeAll(async () => {
   server = await startTestServer({ agents, environment: cloud.environment });
 });
 
-afterAll(async () => {
+const closeAll = async (): Promise<void> => {
   await server?.close();
   await cloud?.close();
-});
+};
+afterEach(closeAll);
 
 const ring = (agent = 'ada'): Promise<Phone> => Phone.ring({ serverUrl: server.url, agent });
 
@@ -126,14 +129,16 @@ describe('a hundred calls', () => {
       await expect.poll(() => server.server.activeCalls, { timeout: 5_000 }).toBe(0);
     };
     await batch(0);
-    await expect.poll(() => cloud.deepgram.connections + cloud.elevenlabs.connections, { timeout: 5_000 }).toBe(0);
-    const handles = openHandles();
     const heapsMb: number[] = [];
     for (let from = 20; from < 120; from += 20) {
       await batch(from);
+      const providerSockets = (): number => cloud.deepgram.connections + cloud.elevenlabs.connections;
+      await expect.poll(providerSockets, { timeout: 5_000 }).toBe(0);
+      expect(cloud.openai.activeRequests).toBe(0);
       heapsMb.push(heapAfterGc() / 1e6);
     }
-    await expectNoLeaks(handles);
+    await closeAll();
+    await expectNoLeaks(before);
     console.info(`heap after each 20 of 100 calls, MB: ${heapsMb.map((mb) => mb.toFixed(1)).join(' ')}`);
     // The records of ended calls are kept on purpose (bounded); a leaked call would keep its audio too, a megabyte each.
     const growthMb = (heapsMb.at(-1) ?? 0) - (heapsMb[0] ?? 0);

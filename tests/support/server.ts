@@ -60,7 +60,7 @@ export async function startTestServer({ agents, environment, ready = true }: Tes
     call: async (callSid) => callRecord.parse(await (await fetch(`${url}/api/v1/calls/${callSid}`)).json()),
     async close() {
       await server.close(0);
-      await rm(directory, { recursive: true });
+      await rm(directory, { recursive: true, force: true });
     },
   };
 }
