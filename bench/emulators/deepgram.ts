@@ -1,4 +1,6 @@
 /** Deepgram's v1 live API on loopback: hears when somebody speaks, and says that they said what the script says. */
+import { ScriptReader } from './script.ts';
+import type { Script, Stretch, Word } from './script.ts';
 import { SpeechDetector } from './speech-detector.ts';
 import type { DetectorFrame } from './speech-detector.ts';
 import { VendorServer } from './server.ts';
@@ -7,11 +9,14 @@ import type { Emulator, Faults, Refusal, VendorSocket } from './server.ts';
 export interface DeepgramEmulatorSettings {
   port: number;
   apiKey: string;
-  /** What the n-th stretch of speech of a connection says; the last one repeats. */
-  transcripts: readonly string[];
+  /** What the stretches of speech of a connection say. */
+  transcripts: Script;
   /** From the arrival of the last voiced audio to its final, unless endpointing takes longer. */
   finalDelayMs: number;
-  /** Speech between two interims, and how long each takes to come out. */
+  /**
+   * Speech between two interims, and how long each takes to come out. Besides, every pause brings one with all that was
+   * said, this long after the last sound: the real one goes on transcribing while silence flows.
+   */
   interimEveryMs: number;
   interimDelayMs: number;
   /** Silence between two empty finals, as the real one sends them. */
@@ -50,8 +55,8 @@ const DEFAULTS: DeepgramEmulatorSettings = {
   faults: {},
 };
 
-/** Pace at which interims reveal the words of a transcript. */
-const WORD_MS = 300;
+/** Silence that makes a pause: shorter ones are within words. */
+const PAUSE_MS = 60;
 
 export async function startDeepgramEmulator(given: Partial<DeepgramEmulatorSettings> = {}): Promise<DeepgramEmulator> {
   const settings = { ...DEFAULTS, ...given };
@@ -61,7 +66,7 @@ export async function startDeepgramEmulator(given: Partial<DeepgramEmulatorSetti
   server.onSocket(
     () => settings.faults,
     (request, url) => check(settings, request.headers.authorization, url),
-    (socket, url) => new LiveStream(settings, socket, url.searchParams, (bytes) => (audioBytes += bytes)),
+    (socket, url) => new LiveStream(settings, socket, url, (bytes) => (audioBytes += bytes)),
   );
   return {
     url: `http://127.0.0.1:${server.port}`,
@@ -74,6 +79,7 @@ export async function startDeepgramEmulator(given: Partial<DeepgramEmulatorSetti
       return audioBytes;
     },
     received: server.received,
+    watch: (listener) => server.watch(listener),
     disconnect: (code, reason) => server.disconnect(code, reason),
     close: () => server.close(),
   };
@@ -96,18 +102,19 @@ function check(settings: DeepgramEmulatorSettings, authorization: string | undef
   return query.getAll('keyterm').length > 100 ? refuse(400, 'Bad Request', 'Too many keyterms.') : undefined;
 }
 
-/** A stretch of speech; times in milliseconds of audio. */
+/** Speech that no final covers yet; times in milliseconds of audio. */
 interface Segment {
-  readonly text: string;
-  readonly startMs: number;
-  lastVoicedMs: number;
+  readonly stretch: Stretch;
   nextInterimMs: number;
+  /** The interim of this pause is on its way. */
+  pauseTold: boolean;
 }
 
 class LiveStream {
   readonly #settings: DeepgramEmulatorSettings;
   readonly #socket: VendorSocket;
   readonly #detector: SpeechDetector;
+  readonly #script: ScriptReader;
   readonly #interims: boolean;
   readonly #vadEvents: boolean;
   /** Infinity: switched off. */
@@ -116,7 +123,6 @@ class LiveStream {
   readonly #onAudioBytes: (bytes: number) => void;
   #cancelTimeout = (): void => {};
   #segment: Segment | undefined;
-  #segments = 0;
   #audioMs = 0;
   /** End of what the last final covered. */
   #finalisedMs = 0;
@@ -126,13 +132,15 @@ class LiveStream {
   constructor(
     settings: DeepgramEmulatorSettings,
     socket: VendorSocket,
-    query: URLSearchParams,
+    url: URL,
     onAudioBytes: (bytes: number) => void,
   ) {
     this.#settings = settings;
     this.#socket = socket;
     this.#onAudioBytes = onAudioBytes;
     this.#detector = new SpeechDetector(settings.speechThreshold);
+    this.#script = new ScriptReader(() => settings.transcripts, url.pathname + url.search);
+    const query = url.searchParams;
     this.#interims = query.get('interim_results') === 'true';
     this.#vadEvents = query.get('vad_events') === 'true';
     const endpointing = query.get('endpointing');
@@ -176,19 +184,32 @@ class LiveStream {
     if (frame.onsetMs !== undefined) this.#beginSegment(frame.onsetMs);
     const segment = this.#segment;
     if (segment === undefined) return this.#onSilence();
-    if (frame.voiced) segment.lastVoicedMs = frame.audioMs;
-    if (frame.audioMs - segment.lastVoicedMs >= this.#endpointingMs) return this.#endSegment(segment, false);
-    if (frame.audioMs < segment.nextInterimMs) return;
-    segment.nextInterimMs += this.#settings.interimEveryMs;
-    if (this.#interims) this.#sayInterim(segment);
+    const { stretch } = segment;
+    if (frame.voiced) {
+      stretch.lastVoicedMs = frame.audioMs;
+      segment.pauseTold = false;
+    }
+    const quietMs = frame.audioMs - stretch.lastVoicedMs;
+    if (quietMs >= this.#endpointingMs) return this.#endSegment(segment, false);
+    if (quietMs >= PAUSE_MS && !segment.pauseTold) return this.#tellPause(segment);
+    // In the first moments of a silence nobody knows yet whether it is a pause.
+    if (frame.audioMs < segment.nextInterimMs || (!frame.voiced && !segment.pauseTold)) return;
+    this.#sayInterim(segment, this.#settings.interimDelayMs);
   }
 
   #beginSegment(onsetMs: number): void {
-    const { transcripts, interimEveryMs, interimDelayMs } = this.#settings;
-    const text = transcripts[Math.min(this.#segments++, transcripts.length - 1)] ?? '';
-    this.#segment = { text, startMs: onsetMs, lastVoicedMs: this.#audioMs, nextInterimMs: onsetMs + interimEveryMs };
+    const { interimEveryMs, interimDelayMs } = this.#settings;
+    const stretch = this.#script.begin(onsetMs);
+    stretch.lastVoicedMs = this.#audioMs;
+    this.#segment = { stretch, nextInterimMs: onsetMs + interimEveryMs, pauseTold: false };
     if (!this.#vadEvents) return;
     this.#socket.sendLater(interimDelayMs, { type: 'SpeechStarted', channel: [0], timestamp: onsetMs / 1000 });
+  }
+
+  #tellPause(segment: Segment): void {
+    segment.pauseTold = true;
+    const sinceVoicedMs = performance.now() - this.#lastVoicedAtMs;
+    this.#sayInterim(segment, Math.max(0, this.#settings.interimDelayMs - sinceVoicedMs));
   }
 
   #onSilence(): void {
@@ -201,17 +222,18 @@ class LiveStream {
     if (this.#audioMs - this.#finalisedMs >= emptyFinalEveryMs) this.#sayFinal([], {});
   }
 
-  #sayInterim(segment: Segment): void {
-    const words = wordsOf(segment.text, segment.startMs, segment.lastVoicedMs);
-    const heard = words.slice(0, Math.floor((this.#audioMs - segment.startMs) / WORD_MS));
-    const message = results(heard, this.#finalisedMs, this.#audioMs, {});
-    this.#socket.sendLater(this.#settings.interimDelayMs, message);
+  #sayInterim(segment: Segment, delayMs: number): void {
+    segment.nextInterimMs = this.#audioMs + this.#settings.interimEveryMs;
+    if (!this.#interims) return;
+    const words = segment.stretch.interimWords(this.#audioMs, segment.pauseTold);
+    this.#socket.sendLater(delayMs, results(words, this.#finalisedMs, this.#audioMs, {}));
   }
 
   #endSegment(segment: Segment, fromFinalize: boolean): void {
     this.#segment = undefined;
-    const words = wordsOf(segment.text, segment.startMs, segment.lastVoicedMs);
-    if (words.length > 0) this.#lastWordEndMs = segment.lastVoicedMs;
+    this.#script.end(segment.stretch);
+    const words = segment.stretch.finalWords();
+    if (words.length > 0) this.#lastWordEndMs = segment.stretch.lastVoicedMs;
     const sinceVoicedMs = performance.now() - this.#lastVoicedAtMs;
     this.#sayFinal(words, { speechFinal: true, fromFinalize }, this.#settings.finalDelayMs - sinceVoicedMs);
   }
@@ -235,27 +257,6 @@ class LiveStream {
     this.#socket.sendLater(0, metadata);
     this.#socket.after(this.#settings.finalDelayMs, () => this.#socket.close(1000));
   }
-}
-
-interface Word {
-  readonly word: string;
-  readonly start: number;
-  readonly end: number;
-  readonly confidence: number;
-  readonly punctuated_word: string;
-}
-
-/** The text's words spread over the time in which they were said, each by its length. */
-function wordsOf(text: string, startMs: number, endMs: number): Word[] {
-  const words = text.split(/\s+/).filter((word) => word !== '');
-  const letters = words.reduce((sum, word) => sum + word.length, 0);
-  let atMs = startMs;
-  return words.map((word) => {
-    const start = atMs / 1000;
-    atMs += ((endMs - startMs) * word.length) / letters;
-    const plain = word.toLowerCase().replaceAll(/[^\p{L}\p{N}'-]/gu, '');
-    return { word: plain, start, end: atMs / 1000, confidence: 0.99, punctuated_word: word };
-  });
 }
 
 interface Flags {

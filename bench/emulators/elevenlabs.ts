@@ -62,6 +62,7 @@ export async function startElevenLabsEmulator(
       return server.connections;
     },
     received: server.received,
+    watch: (listener) => server.watch(listener),
     disconnect: (code, reason) => server.disconnect(code, reason),
     close: () => server.close(),
   };

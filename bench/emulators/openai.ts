@@ -74,6 +74,7 @@ export async function startOpenAiEmulator(given: Partial<OpenAiEmulatorSettings>
       return activeRequests;
     },
     received: server.received,
+    watch: (listener) => server.watch(listener),
     disconnect: (code, reason) => server.disconnect(code, reason),
     close: () => server.close(),
   };
@@ -89,15 +90,19 @@ async function handle(
   const faults = faultsFor(settings, body);
   const { hang, refuse } = faults();
   if (hang === true) return;
-  if (body !== '') server.log(server.nextId(), body);
+  const id = server.nextId();
+  const url = request.url ?? '/';
+  if (body !== '') server.log(id, url, body);
   const refusal = refuse ?? check(settings, request, body);
   if (refusal !== undefined) return sendRefusal(response, refusal);
   if (request.url === '/v1/models') return sendJson(response, 200, { object: 'list', data: [model('gpt-4o-mini')] });
   const chat = parseChat(body);
   if ('error' in chat) return sendRefusal(response, invalid(chat.error));
   const reply = replyTo(settings, chat.messages);
-  if (chat.stream) await streamReply(settings, faults, response, chat, reply);
-  else sendJson(response, 200, wholeReply(chat, reply));
+  if (chat.stream) {
+    const events = new EventSender(faults, response, (event) => server.logSent(id, url, event));
+    await streamReply(settings, events, response, chat, reply);
+  } else sendJson(response, 200, wholeReply(chat, reply));
 }
 
 /** The faults of the model that a request asks for, as they are set at each moment. */
@@ -247,7 +252,7 @@ function model(id: string): unknown {
 
 async function streamReply(
   settings: OpenAiEmulatorSettings,
-  faults: () => Faults,
+  events: EventSender,
   response: ServerResponse,
   chat: Chat,
   reply: Reply,
@@ -262,7 +267,6 @@ async function streamReply(
   });
   const choice = (delta: unknown, reason: string | null) =>
     chunk({ choices: [{ index: 0, delta, finish_reason: reason }], ...(chat.includeUsage ? { usage: null } : {}) });
-  const events = new EventSender(faults, response);
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
   response.flushHeaders();
   await pause(settings.firstTokenMs, response);
@@ -280,11 +284,13 @@ async function streamReply(
 class EventSender {
   readonly #faults: () => Faults;
   readonly #response: ServerResponse;
+  readonly #onSent: (event: unknown) => void;
   #sent = 0;
 
-  constructor(faults: () => Faults, response: ServerResponse) {
+  constructor(faults: () => Faults, response: ServerResponse, onSent: (event: unknown) => void) {
     this.#faults = faults;
     this.#response = response;
+    this.#onSent = onSent;
   }
 
   send(event: unknown): void {
@@ -293,6 +299,7 @@ class EventSender {
     const garbled = garbageAfter !== undefined && this.#sent === garbageAfter;
     this.#response.write(`data: ${garbled ? GARBAGE : JSON.stringify(event)}\n\n`);
     this.#sent++;
+    this.#onSent(event);
     if (closeAfter !== undefined && this.#sent >= closeAfter.messages) this.#response.destroy();
   }
 

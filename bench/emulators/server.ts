@@ -36,6 +36,18 @@ export interface ReceivedMessage {
   readonly text: string;
 }
 
+/** One message as it passes an emulator; `atMs` is on `performance.now()`, when it was read or written. */
+export interface Traffic {
+  readonly direction: 'received' | 'sent';
+  /** As in {@link ReceivedMessage}. */
+  readonly connection: number;
+  /** Path and query that the connection or request asked for. */
+  readonly url: string;
+  readonly atMs: number;
+  /** Received: the text. Sent: the value that was sent as JSON. */
+  readonly message: unknown;
+}
+
 /** A running emulator. */
 export interface Emulator<Settings> {
   /** What to set as the vendor's base URL. */
@@ -47,6 +59,8 @@ export interface Emulator<Settings> {
   readonly connections: number;
   /** The last thousand text messages or request bodies. */
   readonly received: readonly ReceivedMessage[];
+  /** Tells of every text message from now on; the result ends that. */
+  watch(listener: (traffic: Traffic) => void): () => void;
   /** Closes every open WebSocket; 1006 cuts the connections. */
   disconnect(code: number, reason?: string): void;
   close(): Promise<void>;
@@ -60,6 +74,7 @@ export class VendorServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #webSockets = new Set<VendorSocket>();
+  readonly #watchers = new Set<(traffic: Traffic) => void>();
   #count = 0;
 
   private constructor(server: Server) {
@@ -92,9 +107,26 @@ export class VendorServer {
     return this.#sockets.size;
   }
 
-  log(connection: number, text: string): void {
+  log(connection: number, url: string, text: string): void {
     if (this.received.length === MAX_LOG) this.received.shift();
     this.received.push({ connection, text });
+    this.#tell('received', connection, url, text);
+  }
+
+  /** To be called when a message has been written. */
+  logSent(connection: number, url: string, message: unknown): void {
+    this.#tell('sent', connection, url, message);
+  }
+
+  watch(listener: (traffic: Traffic) => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  #tell(direction: Traffic['direction'], connection: number, url: string, message: unknown): void {
+    if (this.#watchers.size === 0) return;
+    const traffic = { direction, connection, url, atMs: performance.now(), message };
+    for (const watcher of this.#watchers) watcher(traffic);
   }
 
   nextId(): number {
@@ -123,7 +155,10 @@ export class VendorServer {
       const refusal = refuse ?? check(request, url);
       if (refusal !== undefined) return refuseUpgrade(socket, refusal);
       upgrader.handleUpgrade(request, socket, head, (webSocket) => {
-        const vendorSocket = new VendorSocket(this, webSocket, faults, this.nextId());
+        const vendorSocket = new VendorSocket(this, webSocket, faults, {
+          id: this.nextId(),
+          url: url.pathname + url.search,
+        });
         this.#webSockets.add(vendorSocket);
         webSocket.on('close', () => this.#webSockets.delete(vendorSocket));
         serve(vendorSocket, url);
@@ -158,13 +193,22 @@ export class VendorSocket {
   /** Set by the vendor's code before the first message can arrive. */
   onText: (text: string) => void = () => {};
   onBinary: (bytes: Uint8Array) => void = () => {};
+  readonly #server: VendorServer;
+  readonly #url: string;
   readonly #socket: WebSocket;
   readonly #faults: () => Faults;
   readonly #timers = new Set<NodeJS.Timeout>();
   #sent = 0;
   #lastDueMs = 0;
 
-  constructor(server: VendorServer, socket: WebSocket, faults: () => Faults, id: number) {
+  constructor(
+    server: VendorServer,
+    socket: WebSocket,
+    faults: () => Faults,
+    { id, url }: { readonly id: number; readonly url: string },
+  ) {
+    this.#server = server;
+    this.#url = url;
     this.#socket = socket;
     this.#faults = faults;
     this.id = id;
@@ -172,7 +216,7 @@ export class VendorSocket {
       const bytes = Array.isArray(data) ? Buffer.concat(data) : data instanceof ArrayBuffer ? Buffer.from(data) : data;
       if (isBinary) return this.onBinary(bytes);
       const text = bytes.toString('utf8');
-      server.log(id, text);
+      server.log(id, url, text);
       this.onText(text);
     });
     socket.on('error', () => socket.terminate());
@@ -199,6 +243,7 @@ export class VendorSocket {
     const garbled = garbageAfter !== undefined && this.#sent === garbageAfter;
     this.#socket.send(garbled ? GARBAGE : JSON.stringify(message));
     this.#sent++;
+    this.#server.logSent(this.id, this.#url, message);
     if (closeAfter !== undefined && this.#sent >= closeAfter.messages) this.close(closeAfter.code, closeAfter.reason);
   }
 
