@@ -9,6 +9,7 @@ import type { AgentConfig } from './ports.ts';
 import type { LlmProvider, SttProvider, TtsProvider } from './providers/spec.ts';
 import { llmRoute } from './router/llm-route.ts';
 import { resolveRoute } from './router/route.ts';
+import { SpeechCache, cachedSpeech } from './router/speech-cache.ts';
 import { sttRoute } from './router/stt-route.ts';
 import { ttsRoute } from './router/tts-route.ts';
 import { CallSession } from './session/session.ts';
@@ -50,6 +51,8 @@ export class LiveCalls {
   readonly #deps: LiveCallsDependencies;
   readonly #sessions = new Set<CallSession>();
   readonly #routes = new WeakMap<AgentConfig, Routes>();
+  /** Fixed phrases, once spoken. */
+  readonly #speech = new SpeechCache();
   #onIdle: (() => void) | undefined;
 
   constructor(deps: LiveCallsDependencies) {
@@ -118,10 +121,14 @@ export class LiveCalls {
     const known = this.#routes.get(agent);
     if (known) return known;
     const { stt, llm, tts, last } = this.#deps.providers;
+    const voices = resolveRoute('tts', agent.tts, tts, last.tts, log).map(({ provider, entry }) => ({
+      provider: cachedSpeech(provider, this.#speech),
+      entry,
+    }));
     const routes = {
       stt: sttRoute(resolveRoute('stt', agent.stt, stt, last.stt, log), DEADLINES.stt),
       llm: llmRoute(resolveRoute('llm', agent.llm, llm, last.llm, log), DEADLINES.llm),
-      tts: ttsRoute(resolveRoute('tts', agent.tts, tts, last.tts, log), DEADLINES.tts),
+      tts: ttsRoute(voices, DEADLINES.tts),
     };
     this.#routes.set(agent, routes);
     return routes;

@@ -1,6 +1,14 @@
 /** An ordered route of synthesisers that looks like one. */
 import { BvraiError, unreachable } from '../../core/errors.ts';
-import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../providers/spec.ts';
+import type {
+  Sink,
+  SpeakOptions,
+  StreamContext,
+  TtsPart,
+  TtsProvider,
+  TtsRequest,
+  TtsStream,
+} from '../providers/spec.ts';
 import { Watchdog, deadlineError } from './route.ts';
 import type { Candidate, Deadlines } from './route.ts';
 
@@ -18,7 +26,7 @@ export function ttsRoute(candidates: readonly Candidate<TtsProvider>[], deadline
 
 interface Utterance {
   readonly id: string;
-  readonly texts: string[];
+  readonly pieces: { readonly text: string; readonly options: SpeakOptions | undefined }[];
   finished: boolean;
   audible: boolean;
 }
@@ -52,12 +60,12 @@ class RoutedSpeech implements TtsStream {
     this.#openNext(new BvraiError('provider.unavailable', 'the route has no synthesiser'));
   }
 
-  speak(utteranceId: string, text: string): void {
+  speak(utteranceId: string, text: string, options?: SpeakOptions): void {
     if (this.#closed) return;
     const utterance = this.#current(utteranceId);
-    utterance.texts.push(text);
+    utterance.pieces.push({ text, options });
     if (!this.#stream) return this.#openNext(new BvraiError('provider.unavailable', 'the route has no synthesiser'));
-    this.#stream.speak(utteranceId, text);
+    this.#stream.speak(utteranceId, text, options);
     if (!this.#watchdog.running) this.#watch(utterance);
   }
 
@@ -86,7 +94,7 @@ class RoutedSpeech implements TtsStream {
 
   #current(utteranceId: string): Utterance {
     if (this.#utterance?.id !== utteranceId) {
-      this.#utterance = { id: utteranceId, texts: [], finished: false, audible: false };
+      this.#utterance = { id: utteranceId, pieces: [], finished: false, audible: false };
       this.#watchdog.stop();
     }
     return this.#utterance;
@@ -113,7 +121,7 @@ class RoutedSpeech implements TtsStream {
     this.#stream = provider.open(request, (part) => this.#onPart(index, part), this.#context);
     const utterance = this.#utterance;
     if (!utterance) return;
-    for (const text of utterance.texts) this.#stream.speak(utterance.id, text);
+    for (const { text, options } of utterance.pieces) this.#stream.speak(utterance.id, text, options);
     if (utterance.finished) this.#stream.finish(utterance.id);
     this.#watch(utterance);
   }
