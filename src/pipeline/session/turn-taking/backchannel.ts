@@ -1,0 +1,296 @@
+/** Words by which a listener says "go on" without wanting the floor. */
+import { normaliseTranscript } from '../../text/normalise.ts';
+
+const LISTS: Readonly<Record<string, readonly string[]>> = {
+  en: [
+    ...[
+      'yeah',
+      'yes',
+      'yep',
+      'yup',
+      'ya',
+      'yea',
+      'aye',
+      'uh huh',
+      'huh',
+      'mm hmm',
+      'mhm',
+      'okay',
+      'ok',
+      'okey dokey',
+      'k',
+    ],
+    ...[
+      'right',
+      'all right',
+      'alright',
+      'sure',
+      'sure thing',
+      'i see',
+      'i know',
+      'i understand',
+      'understood',
+      'got it',
+    ],
+    ...[
+      'gotcha',
+      'got you',
+      'i got you',
+      'exactly',
+      'absolutely',
+      'definitely',
+      'totally',
+      'indeed',
+      'true',
+      'of course',
+    ],
+    ...[
+      'correct',
+      "that's right",
+      "that's true",
+      'makes sense',
+      'that makes sense',
+      'fair enough',
+      'fine',
+      'good',
+      'great',
+    ],
+    ...[
+      'nice',
+      'cool',
+      'perfect',
+      'wonderful',
+      'wow',
+      'oh wow',
+      'really',
+      'oh really',
+      'interesting',
+      'go on',
+      'oh',
+      'ah',
+    ],
+    ...['aha', 'hm', 'uh', 'um', 'er', 'erm', 'oh my', 'oh dear', 'haha'],
+  ],
+  de: [
+    ...[
+      'ja',
+      'jo',
+      'jep',
+      'jaja',
+      'joa',
+      'jawohl',
+      'genau',
+      'okay',
+      'ok',
+      'gut',
+      'sehr gut',
+      'alles klar',
+      'klar',
+      'na klar',
+    ],
+    ...[
+      'verstehe',
+      'ich verstehe',
+      'verstanden',
+      'ach so',
+      'achso',
+      'ach ja',
+      'ach',
+      'aha',
+      'soso',
+      'richtig',
+      'stimmt',
+    ],
+    ...[
+      'das stimmt',
+      'natürlich',
+      'sicher',
+      'eben',
+      'in ordnung',
+      'schön',
+      'super',
+      'prima',
+      'toll',
+      'ah',
+      'oh',
+      'hm',
+      'mhm',
+    ],
+    ...['äh', 'ähm', 'wirklich', 'echt', 'wow', 'passt', 'einverstanden', 'weiter', 'haha'],
+  ],
+  es: [
+    ...[
+      'sí',
+      'si',
+      'ajá',
+      'aja',
+      'vale',
+      'ok',
+      'okay',
+      'claro',
+      'claro que sí',
+      'bueno',
+      'bien',
+      'muy bien',
+      'ya',
+      'ya veo',
+    ],
+    ...[
+      'entiendo',
+      'entendido',
+      'de acuerdo',
+      'perfecto',
+      'exacto',
+      'exactamente',
+      'correcto',
+      'cierto',
+      'así es',
+      'eso',
+    ],
+    ...['eso es', 'por supuesto', 'ah', 'oh', 'eh', 'hm', 'mhm', 'anda', 'en serio', 'jaja', 'comprendo', 'dale'],
+  ],
+  fr: [
+    ...[
+      'oui',
+      'ouais',
+      'ouai',
+      "d'accord",
+      'ok',
+      'okay',
+      'bien',
+      'très bien',
+      'bon',
+      'voilà',
+      'exactement',
+      'exact',
+      'tout à fait',
+    ],
+    ...[
+      'je vois',
+      'je comprends',
+      'compris',
+      "j'ai compris",
+      'bien sûr',
+      'parfait',
+      "c'est ça",
+      "c'est vrai",
+      'ah',
+      'ah bon',
+    ],
+    ...[
+      'ah oui',
+      'oh',
+      'euh',
+      'hein',
+      'hm',
+      'mhm',
+      'absolument',
+      'effectivement',
+      'entendu',
+      'super',
+      'vraiment',
+      'haha',
+    ],
+  ],
+};
+/** For the other languages: what is hummed is hummed everywhere. */
+const HUMMED = ['okay', 'ok', 'hm', 'mhm', 'ah', 'oh', 'uh huh', 'aha'];
+
+/** However a recogniser writes a hum: "mmm", "hmm", "mhmm". */
+const HUM = /^h*m+h*m*$/u;
+/** Drawn-out words: "yeahhh", "ohh", "sooo". Both sides of every comparison are shortened, so "see" stays "see" to itself. */
+const DRAWN_OUT = /(\p{L})(?:\1{2,}|\1+$)/gu;
+
+/** These take the floor, whatever an agent's own list says: somebody who says them wants the agent to stop. */
+const TAKES_FLOOR: ReadonlySet<string> = new Set(
+  wordsOf(
+    'no nope stop wait hold cancel quiet nein nee stopp halt moment warte warten para pare espera espere alto ' +
+      'non arrête arrêtez attends attendez',
+  ),
+);
+
+/**
+ * Whether an utterance is nothing but backchannels, repeated and combined at will ("uh-huh, yeah, okay").
+ * `own`: the agent's list, instead of the language's. An utterance without words is none.
+ */
+export function isBackchannel(text: string, language: string, own?: readonly string[] | undefined): boolean {
+  const words = wordsOf(text);
+  return words.length > 0 && spanOf(words, phrasesFor(language, own)) === 0;
+}
+
+/**
+ * How many words an utterance has when the backchannels around it are taken off: 0 for "yeah, okay", 3 for "yeah, but how much".
+ * "No", "stop" and "wait" always count.
+ */
+export function meaningfulWords(text: string, language: string, own?: readonly string[] | undefined): number {
+  return spanOf(wordsOf(text), phrasesFor(language, own));
+}
+
+/** The words from the first to the last that no backchannel covers. Covers as many words as can be covered. */
+function spanOf(words: readonly string[], phrases: Phrases): number {
+  const leading = coveredFrom(words, phrases);
+  if (leading === words.length) return 0;
+  const trailing = coveredFrom([...words].reverse(), phrases, true);
+  return Math.max(1, words.length - leading - trailing);
+}
+
+/** How many words at the beginning are a sequence of phrases; `reversed`: words are in reverse order. */
+function coveredFrom(words: readonly string[], phrases: Phrases, reversed = false): number {
+  const reachable = new Set([0]);
+  let farthest = 0;
+  for (let start = 0; start < words.length; start++) {
+    if (!reachable.has(start)) continue;
+    for (let length = 1; length <= phrases.longest && start + length <= words.length; length++) {
+      const slice = words.slice(start, start + length);
+      if (!phrases.texts.has((reversed ? slice.reverse() : slice).join(' '))) continue;
+      reachable.add(start + length);
+      farthest = Math.max(farthest, start + length);
+    }
+  }
+  return farthest;
+}
+
+interface Phrases {
+  readonly texts: ReadonlySet<string>;
+  /** Of the phrase with the most words. */
+  readonly longest: number;
+}
+
+/** Lists do not change during a call: each is prepared once. */
+const preparedByLanguage = new Map<string, Phrases>(
+  Object.entries(LISTS).map(([language, phrases]) => [language, prepare(phrases)]),
+);
+const preparedHums = prepare(HUMMED);
+const preparedOwn = new WeakMap<readonly string[], Phrases>();
+
+function phrasesFor(language: string, own: readonly string[] | undefined): Phrases {
+  if (own === undefined) return preparedByLanguage.get(primaryTag(language)) ?? preparedHums;
+  const known = preparedOwn.get(own);
+  if (known !== undefined) return known;
+  const prepared = prepare(own);
+  preparedOwn.set(own, prepared);
+  return prepared;
+}
+
+function prepare(phrases: readonly string[]): Phrases {
+  const texts = new Set<string>();
+  let longest = 1;
+  for (const phrase of phrases) {
+    const words = wordsOf(phrase);
+    if (words.length === 0 || words.some((word) => TAKES_FLOOR.has(word))) continue;
+    texts.add(words.join(' '));
+    longest = Math.max(longest, words.length);
+  }
+  return { texts, longest };
+}
+
+function wordsOf(text: string): string[] {
+  const normalised = normaliseTranscript(text);
+  if (normalised === '') return [];
+  return normalised.split(' ').map((word) => (HUM.test(word) ? 'hm' : word.replace(DRAWN_OUT, '$1')));
+}
+
+/** "en" of "en-GB". */
+function primaryTag(language: string): string {
+  return (language.split('-', 1)[0] ?? '').toLowerCase();
+}
