@@ -68,7 +68,23 @@ describe('the OpenAI emulator', () => {
     expect(await post(good)).toBe(200);
     expect(await post(good, '/chat/completions', 'wrong')).toBe(401);
     expect(await post(good, '/completions')).toBe(404);
+    const call = { id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } };
+    const asked = [...good.messages, { role: 'assistant', content: null, tool_calls: [call] }];
+    const answered = [...asked, { role: 'tool', tool_call_id: 'c', content: 'x' }];
+    const tool = { type: 'function', function: { name: 'f', parameters: { type: 'object' } } };
+    expect(await post({ ...good, tools: [tool] })).toBe(200);
+    expect(await post({ ...good, messages: [...answered, ...good.messages] })).toBe(200);
     const bad = [
+      { ...good, tools: [] },
+      { ...good, tools: [{ type: 'function', function: { name: 'a b' } }] },
+      { ...good, tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'string' } } }] },
+      { ...good, messages: asked },
+      { ...good, messages: [...asked, ...good.messages] },
+      { ...good, messages: [...answered, { role: 'tool', tool_call_id: 'c', content: 'again' }] },
+      { ...good, messages: [...asked, { role: 'tool', tool_call_id: 'other', content: 'x' }] },
+      { ...good, messages: [...asked, { role: 'tool', content: 'x' }] },
+      { ...good, messages: [{ role: 'assistant', content: null }] },
+      { ...good, messages: [{ role: 'user', content: 'x', tool_calls: [call] }] },
       'not json',
       '[]',
       { ...good, model: undefined },

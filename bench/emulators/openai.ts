@@ -1,15 +1,22 @@
 /** OpenAI's chat completions on loopback: answers from a script, a token at a time. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { parseChat } from './openai-chat.ts';
+import type { Chat, ChatMessage } from './openai-chat.ts';
 import { GARBAGE, VendorServer } from './server.ts';
 import type { Emulator, Faults, Refusal } from './server.ts';
 
-export interface ChatMessage {
-  readonly role: string;
-  readonly content: string;
+export type { ChatMessage } from './openai-chat.ts';
+
+/** A tool to call. `arguments`: JSON text as it is, or a value to be written as JSON. */
+export interface ToolUse {
+  readonly name: string;
+  readonly arguments: unknown;
 }
 
-/** Text to say, or a tool to call. */
-export type Reply = string | { readonly tool: { readonly name: string; readonly arguments: unknown } };
+/** Text to say, or tools to call: after `say`, if given. `afterwards` is said when the last message is a tool's result. */
+export type Reply =
+  | string
+  | { readonly tool: ToolUse | readonly ToolUse[]; readonly say?: string; readonly afterwards?: string };
 
 /** The first whose `match` fits the last user message; without `match` it fits always. */
 export type ReplyRules = readonly { readonly match?: RegExp; readonly reply: Reply }[];
@@ -158,52 +165,13 @@ function sendJson(response: ServerResponse, status: number, body: unknown): void
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
-interface Chat {
-  readonly model: string;
-  readonly messages: readonly ChatMessage[];
-  readonly stream: boolean;
-  readonly includeUsage: boolean;
-  readonly maxTokens: number;
-}
-
-function parseChat(body: string): Chat | { readonly error: string } {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch {
-    return { error: 'We could not parse the JSON body of your request.' };
-  }
-  if (!isRecord(value)) return { error: 'The body is not an object.' };
-  const { model: name, messages, stream, stream_options: streamOptions, temperature } = value;
-  if (typeof name !== 'string' || name === '') return { error: 'you must provide a model parameter' };
-  if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isChatMessage)) {
-    return { error: "Invalid 'messages': expected a non-empty array of {role, content}." };
-  }
-  if (stream !== true && streamOptions !== undefined) {
-    return { error: "The 'stream_options' parameter is only allowed when 'stream' is enabled." };
-  }
-  if (temperature !== undefined && !(typeof temperature === 'number' && temperature >= 0 && temperature <= 2)) {
-    return { error: "Invalid 'temperature': expected a number from 0 to 2." };
-  }
-  const maxTokens = value['max_completion_tokens'] ?? value['max_tokens'] ?? Infinity;
-  if (typeof maxTokens !== 'number' || maxTokens < 1) return { error: "Invalid 'max_tokens': expected at least 1." };
-  const includeUsage = isRecord(streamOptions) && streamOptions['include_usage'] === true;
-  return { model: name, messages, stream: stream === true, includeUsage, maxTokens };
-}
-
-function isChatMessage(value: unknown): value is ChatMessage {
-  const roles = ['system', 'developer', 'user', 'assistant', 'tool'];
-  return isRecord(value) && roles.includes(String(value['role'])) && typeof value['content'] === 'string';
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function replyTo(settings: OpenAiEmulatorSettings, messages: readonly ChatMessage[]): Reply {
   if (typeof settings.reply === 'function') return settings.reply(messages);
   const asked = messages.findLast((message) => message.role === 'user')?.content ?? '';
-  return settings.reply.find(({ match }) => match === undefined || match.test(asked))?.reply ?? 'I have no answer.';
+  const reply =
+    settings.reply.find(({ match }) => match === undefined || match.test(asked))?.reply ?? 'I have no answer.';
+  const answersResult = typeof reply !== 'string' && messages.at(-1)?.role === 'tool';
+  return answersResult ? (reply.afterwards ?? 'Done.') : reply;
 }
 
 /** About as coarse as a real model's tokens: a word with the space before it. */
@@ -213,28 +181,46 @@ function tokensOf(text: string): string[] {
 
 /** What a reply is made of: the delta of each chunk, and how it ends. */
 function deltasOf(chat: Chat, reply: Reply): { deltas: unknown[]; finish: string } {
-  if (typeof reply === 'string') {
-    const tokens = tokensOf(reply);
-    const said = tokens.slice(0, chat.maxTokens);
-    return { deltas: said.map((content) => ({ content })), finish: said.length < tokens.length ? 'length' : 'stop' };
+  const tokens = tokensOf(typeof reply === 'string' ? reply : (reply.say ?? ''));
+  const said = tokens.slice(0, chat.maxTokens);
+  const deltas: unknown[] = said.map((content) => ({ content }));
+  if (said.length < tokens.length) return { deltas, finish: 'length' };
+  if (typeof reply === 'string') return { deltas, finish: 'stop' };
+  for (const [index, call] of toolCallsOf(reply.tool).entries()) {
+    const { name, arguments: text } = call.function;
+    const half = Math.ceil(text.length / 2);
+    deltas.push({ tool_calls: [{ index, ...call, function: { name, arguments: '' } }] });
+    for (const piece of [text.slice(0, half), text.slice(half)]) {
+      deltas.push({ tool_calls: [{ index, function: { arguments: piece } }] });
+    }
   }
-  const text = JSON.stringify(reply.tool.arguments);
-  const half = Math.ceil(text.length / 2);
-  const call = { index: 0, id: 'call_emulated', type: 'function', function: { name: reply.tool.name, arguments: '' } };
-  const pieces = [text.slice(0, half), text.slice(half)];
-  const rest = pieces.map((piece) => ({ tool_calls: [{ index: 0, function: { arguments: piece } }] }));
-  return { deltas: [{ tool_calls: [call] }, ...rest], finish: 'tool_calls' };
+  return { deltas, finish: 'tool_calls' };
+}
+
+let calls = 0;
+
+function toolCallsOf(tool: ToolUse | readonly ToolUse[]) {
+  return [tool].flat().map(({ name, arguments: value }) => ({
+    id: `call_${++calls}`,
+    type: 'function',
+    function: { name, arguments: typeof value === 'string' ? value : JSON.stringify(value) },
+  }));
 }
 
 function usageOf(chat: Chat, tokens: number): unknown {
-  const prompt = chat.messages.reduce((sum, message) => sum + tokensOf(message.content).length, 0);
+  const prompt = chat.messages.reduce((sum, { content }) => sum + tokensOf(content ?? '').length, 0);
   return { prompt_tokens: prompt, completion_tokens: tokens, total_tokens: prompt + tokens };
 }
 
 function wholeReply(chat: Chat, reply: Reply): unknown {
   const { deltas, finish } = deltasOf(chat, reply);
-  const content = typeof reply === 'string' ? tokensOf(reply).slice(0, chat.maxTokens).join('') : null;
-  const choice = { index: 0, message: { role: 'assistant', content }, finish_reason: finish };
+  const text = typeof reply === 'string' ? reply : (reply.say ?? '');
+  const message = {
+    role: 'assistant',
+    content: tokensOf(text).slice(0, chat.maxTokens).join('') || null,
+    ...(typeof reply === 'string' ? {} : { tool_calls: toolCallsOf(reply.tool) }),
+  };
+  const choice = { index: 0, message, finish_reason: finish };
   const usage = usageOf(chat, deltas.length);
   return {
     id: 'chatcmpl-emulated',

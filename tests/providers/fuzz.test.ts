@@ -36,6 +36,8 @@ const ELEVENLABS = [
 const OPENAI = [
   '{"id":"x","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}',
   '{"id":"x","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}',
+  '{"id":"x","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"t","arguments":""}}]}}]}',
+  '{"id":"x","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{}"}}]}}]}',
   '{"id":"x","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}',
   '{"id":"x","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8}}',
   '{"error":{"message":"x","type":"server_error","code":null}}',

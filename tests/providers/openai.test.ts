@@ -3,7 +3,7 @@ import { startOpenAiEmulator } from '../../bench/emulators/openai.ts';
 import type { OpenAiEmulator, OpenAiEmulatorSettings } from '../../bench/emulators/openai.ts';
 import { createOpenAiLlm } from '../../src/pipeline/providers/openai/llm.ts';
 import type { OpenAiSettings } from '../../src/pipeline/providers/openai/llm.ts';
-import type { LlmPart, LlmProvider, LlmRequest, LlmStream } from '../../src/pipeline/providers/spec.ts';
+import type { LlmPart, LlmProvider, LlmRequest, LlmStream, LlmTool } from '../../src/pipeline/providers/spec.ts';
 import { Received, sleep, until } from './harness.ts';
 
 const REQUEST: LlmRequest = {
@@ -13,6 +13,12 @@ const REQUEST: LlmRequest = {
   ],
   questionsAndAnswers: [],
   maxOutputTokens: 50,
+};
+
+const LOOK_UP: LlmTool = {
+  name: 'look_up',
+  description: 'Looks something up.',
+  parameters: { type: 'object', properties: { q: { type: 'string' } }, required: ['q'] },
 };
 
 let emulator: OpenAiEmulator;
@@ -78,10 +84,6 @@ describe('openai', () => {
     const cut = generate({ ...REQUEST, maxOutputTokens: 2 }).received;
     expect(await cut.first('generation-finished')).toMatchObject({ reason: 'length' });
     expect(text(cut)).toBe('One two');
-    emulator.settings.reply = () => ({ tool: { name: 'look_up', arguments: { q: 'x' } } });
-    const tool = generate().received;
-    expect(await tool.first('generation-finished')).toMatchObject({ reason: 'tool-calls' });
-    expect(text(tool)).toBe('');
   });
 
   it('finishes without usage when the options turn it off', async () => {
@@ -188,6 +190,107 @@ describe('openai', () => {
     expect(JSON.stringify([error.message, error.details])).not.toContain(emulator.settings.apiKey);
     stream.abort();
     expect(await idle()).toBe(true);
+  });
+
+  it('calls tools, each whole, after what was said and before the end; and takes their results', async () => {
+    await start({
+      reply: [
+        {
+          reply: {
+            say: 'One moment.',
+            tool: [
+              { name: 'look_up', arguments: { q: 'opening hours, "winter"' } },
+              { name: 'look_up', arguments: { q: '' } },
+            ],
+            afterwards: 'We open at nine.',
+          },
+        },
+      ],
+    });
+    const request = { ...REQUEST, tools: [LOOK_UP] };
+    const { received } = generate(request);
+    await received.first('generation-finished');
+    expect(received.parts.map(({ type }) => type)).toEqual([
+      'text-delta',
+      'text-delta',
+      'tool-called',
+      'tool-called',
+      'usage-reported',
+      'generation-finished',
+    ]);
+    const calls = received.of('tool-called').map(({ call }) => call);
+    expect(calls.map(({ name, arguments: json }) => [name, json])).toEqual([
+      ['look_up', '{"q":"opening hours, \\"winter\\""}'],
+      ['look_up', '{"q":""}'],
+    ]);
+    expect(new Set(calls.map(({ id }) => id)).size).toBe(2);
+    expect(received.parts.at(-1)).toEqual({ type: 'generation-finished', reason: 'tool-calls' });
+    const messages: LlmRequest['messages'] = [
+      ...REQUEST.messages,
+      { role: 'assistant', content: text(received), toolCalls: calls },
+      ...calls.map(({ id }) => ({ role: 'tool' as const, toolCallId: id, content: '9-5' })),
+    ];
+    const second = generate({ ...request, messages }).received;
+    await second.first('generation-finished');
+    expect(text(second)).toBe('We open at nine.');
+  });
+
+  it('tells of a call without waiting for the usage', async () => {
+    await start({ reply: () => ({ tool: { name: 'look_up', arguments: {} } }), faults: { stallAfter: 5 } });
+    const { received } = generate({ ...REQUEST, tools: [LOOK_UP] });
+    await received.first('tool-called');
+    expect(received.parts).toHaveLength(1);
+    await received.first('generation-finished');
+    expect(await idle()).toBe(true);
+  });
+
+  it('passes on arguments that are no JSON, unchecked', async () => {
+    await start({ reply: () => ({ tool: { name: 'look_up', arguments: '{"q": half' } }) });
+    const { received } = generate({ ...REQUEST, tools: [LOOK_UP] });
+    expect((await received.first('tool-called')).call.arguments).toBe('{"q": half');
+    await received.first('generation-finished');
+  });
+
+  it('does not call a tool whose arguments broke off', async () => {
+    const tool = { name: 'look_up', arguments: { q: 'x' } };
+    await start({ reply: () => ({ tool }), faults: { closeAfter: { messages: 3, code: 1006 } } });
+    const cut = generate({ ...REQUEST, tools: [LOOK_UP] }).received;
+    await cut.failedWith('generation-failed', 'provider.closed');
+    expect(cut.of('tool-called')).toEqual([]);
+    emulator.settings.faults = { garbageAfter: 3 };
+    const garbled = generate({ ...REQUEST, tools: [LOOK_UP] }).received;
+    await garbled.failedWith('generation-failed', 'provider.protocol');
+    expect(garbled.of('tool-called')).toEqual([]);
+    expect(await idle()).toBe(true);
+  });
+
+  it('stops telling of calls once it is aborted by the first', async () => {
+    const tool = { name: 'look_up', arguments: {} };
+    await start({ reply: () => ({ tool: [tool, tool] }) });
+    const received = new Received<LlmPart>();
+    const stream = provider.generate(
+      { ...REQUEST, tools: [LOOK_UP] },
+      (part) => {
+        received.sink(part);
+        received.expectNoMore();
+        stream.abort();
+      },
+      received.context,
+    );
+    await received.first('tool-called');
+    expect(await idle()).toBe(true);
+  });
+
+  it('is told by the vendor that a call lacks its result', async () => {
+    await start();
+    const call = { id: 'c', name: 'look_up', arguments: '{}' };
+    const messages: LlmRequest['messages'] = [
+      ...REQUEST.messages,
+      { role: 'assistant', content: '', toolCalls: [call] },
+    ];
+    const { received } = generate({ ...REQUEST, messages });
+    const error = await received.failedWith('generation-failed', 'provider.bad-request');
+    expect(error.details['vendorMessage']).toContain('tool_call_ids did not have response messages: c');
   });
 
   it('fails what runs and what comes after it is closed', async () => {

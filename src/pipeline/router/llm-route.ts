@@ -8,8 +8,8 @@ import type { Candidate, Deadlines } from './route.ts';
 const MAX_CHARACTERS_PER_TOKEN = 8;
 
 /**
- * Asks the candidates in order until one gives a first token within the deadline. Once text has been passed on there is no
- * going back: a later failure is reported, and what was said stands.
+ * Asks the candidates in order until one gives a first token within the deadline. Once text or a tool call has been passed on
+ * there is no going back: a later failure is reported, and what was said stands.
  */
 export function llmRoute(candidates: readonly Candidate<LlmProvider>[], deadlines: Deadlines): LlmProvider {
   return {
@@ -28,6 +28,7 @@ class RoutedGeneration implements LlmStream {
   #index = -1;
   #stream: LlmStream | undefined;
   #characters = 0;
+  #passedOn = false;
   #done = false;
 
   constructor(
@@ -69,11 +70,16 @@ class RoutedGeneration implements LlmStream {
     if (this.#done || index !== this.#index) return;
     switch (part.type) {
       case 'text-delta':
-        this.#watchdog.restart(this.#deadlines.gapMs, () => this.#expire(index, 'gap', this.#deadlines.gapMs));
+        this.#expectMore(index);
+        this.#passedOn ||= part.text !== '';
         this.#characters += part.text.length;
         this.#sink(part);
         if (this.#characters > this.#request.maxOutputTokens * MAX_CHARACTERS_PER_TOKEN) this.#stopEndless();
         return;
+      case 'tool-called':
+        this.#expectMore(index);
+        this.#passedOn = true;
+        return this.#sink(part);
       case 'usage-reported':
         return this.#sink(part);
       case 'generation-finished':
@@ -86,6 +92,10 @@ class RoutedGeneration implements LlmStream {
     }
   }
 
+  #expectMore(index: number): void {
+    this.#watchdog.restart(this.#deadlines.gapMs, () => this.#expire(index, 'gap', this.#deadlines.gapMs));
+  }
+
   #expire(index: number, kind: 'first' | 'gap', limitMs: number): void {
     if (this.#done || index !== this.#index) return;
     const provider = this.#candidates[index]?.provider.name ?? 'unknown';
@@ -96,7 +106,7 @@ class RoutedGeneration implements LlmStream {
   #onFailure(error: BvraiError): void {
     const provider = this.#candidates[this.#index]?.provider.name;
     this.#context.log.warn({ stage: 'llm', provider, code: error.code, reason: error.message }, 'provider failed');
-    if (this.#characters > 0) this.#fail(error);
+    if (this.#passedOn) this.#fail(error);
     else this.#tryNext(error);
   }
 

@@ -94,6 +94,19 @@ describe('a route of models', () => {
     expect(second.asked).toHaveLength(0);
   });
 
+  it('takes a tool call for output: passes it on, gives it time, and asks nobody else afterwards', () => {
+    const { first, second, parts, clock } = setUp();
+    const called: LlmPart = { type: 'tool-called', call: { id: 'c', name: 'look_up', arguments: '{}' } };
+    clock.advance(900);
+    first.asked[0]?.sink(called);
+    clock.advance(1_900);
+    first.asked[0]?.sink(called);
+    expect(parts).toEqual([called, called]);
+    clock.advance(2_000);
+    expect(parts.at(-1)).toMatchObject({ type: 'generation-failed', error: { code: 'provider.timeout-gap' } });
+    expect(second.asked).toHaveLength(0);
+  });
+
   it('reports the last failure when all have failed', () => {
     const { first, second, parts, clock } = setUp();
     first.asked[0]?.sink({ type: 'generation-failed', error: failed });

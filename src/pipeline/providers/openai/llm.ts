@@ -5,6 +5,7 @@ import { DEFAULT_CONNECT_TIMEOUT_MS } from '../socket.ts';
 import type { LlmPart, LlmProvider, LlmStream, Sink, StreamContext } from '../spec.ts';
 import { loadChatClient } from './client.ts';
 import type { ChatClient } from './client.ts';
+import { ToolCallDrafts } from './tool-calls.ts';
 import { PROVIDER, chatBody, parseChunk } from './wire.ts';
 import type { ChatBody, ChatChunk, FinishReason } from './wire.ts';
 
@@ -73,6 +74,7 @@ class Generation implements LlmStream {
   readonly #context: StreamContext;
   readonly #controller = new AbortController();
   readonly #onAbort = (): void => this.#end();
+  readonly #toolCalls = new ToolCallDrafts();
   #state: 'generating' | 'finished' | 'over' = 'generating';
   #timer: Timer | undefined;
   #finishReason: FinishReason | undefined;
@@ -128,6 +130,10 @@ class Generation implements LlmStream {
       this.#sink({ type: 'text-delta', text: chunk.text });
       if (this.#state !== 'generating') return;
     }
+    if (chunk.toolCalls !== undefined && this.#finishReason === undefined) {
+      this.#spoke = true;
+      for (const delta of chunk.toolCalls) this.#toolCalls.add(delta);
+    }
     if (chunk.usage !== undefined) this.#usage = chunk.usage;
     if (chunk.finishReason !== undefined) this.#startTail(chunk.finishReason);
     if (this.#finishReason !== undefined && (this.#usage !== undefined || !usageFollows)) this.#finish();
@@ -135,12 +141,25 @@ class Generation implements LlmStream {
 
   #startTail(reason: FinishReason): void {
     if (this.#finishReason !== undefined) return;
-    this.#finishReason = reason;
+    this.#finishReason = this.#callTools(reason);
+    if (this.#isOver()) return;
     this.#timer?.cancel();
     this.#timer = this.#context.clock.after(TAIL_MS, () => {
       this.#finish();
       this.#end();
     });
+  }
+
+  /** Tells of the tool calls, which do not wait for the usage. Returns why the generation ended. */
+  #callTools(reason: FinishReason): FinishReason {
+    // Cut short, the last call's arguments are not whole, and the others belong with it.
+    if (this.#toolCalls.size === 0 || reason === 'length' || reason === 'content-filter') return reason;
+    for (const call of this.#toolCalls.take()) {
+      if (this.#isOver()) break;
+      this.#sink({ type: 'tool-called', call });
+    }
+    // Some imitators say `stop` although there are calls.
+    return 'tool-calls';
   }
 
   #onStreamEnd(): void {

@@ -46,6 +46,35 @@ describe('chatBody', () => {
       top_p: 0.5,
     });
   });
+
+  it('sends tools, their calls and their results', () => {
+    const parameters = { type: 'object', properties: {} };
+    const call = { id: 'c1', name: 'look_up', arguments: '{"q":"x"}' };
+    const body = chatBody(
+      {
+        ...REQUEST,
+        messages: [
+          { role: 'user', content: 'Hi.' },
+          { role: 'assistant', content: '', toolCalls: [call] },
+          { role: 'tool', toolCallId: 'c1', content: 'found' },
+          { role: 'assistant', content: 'There.', toolCalls: [] },
+        ],
+        tools: [{ name: 'look_up', description: 'Looks up.', parameters }],
+      },
+      OTHER,
+    );
+    const called = { id: 'c1', type: 'function', function: { name: 'look_up', arguments: '{"q":"x"}' } };
+    expect(body['tools']).toEqual([
+      { type: 'function', function: { name: 'look_up', description: 'Looks up.', parameters } },
+    ]);
+    expect(body['messages']).toEqual([
+      { role: 'user', content: 'Hi.' },
+      { role: 'assistant', content: null, tool_calls: [called] },
+      { role: 'tool', tool_call_id: 'c1', content: 'found' },
+      { role: 'assistant', content: 'There.' },
+    ]);
+    expect(chatBody({ ...REQUEST, tools: [] }, OTHER)).not.toHaveProperty('tools');
+  });
 });
 
 describe('parseChunk', () => {
@@ -68,6 +97,18 @@ describe('parseChunk', () => {
     ['eos', 'stop'],
   ])('takes the finish %s for %s', (reason, expected) => {
     expect(parseChunk({ choices: [{ delta: {}, finish_reason: reason }] }).finishReason).toBe(expected);
+  });
+
+  it('reads the pieces of tool calls', () => {
+    const delta = (toolCalls: unknown) => parseChunk({ choices: [{ index: 0, delta: { tool_calls: toolCalls } }] });
+    const first = { index: 1, id: 'c', type: 'function', function: { name: 'look_up', arguments: '' } };
+    expect(delta([first])).toEqual({ toolCalls: [{ index: 1, id: 'c', name: 'look_up', arguments: '' }] });
+    expect(delta([{ index: 1, function: { arguments: '{' } }])).toEqual({
+      toolCalls: [{ index: 1, id: '', name: '', arguments: '{' }],
+    });
+    expect(delta([])).toEqual({});
+    expect(delta(null)).toEqual({});
+    expect(() => delta([{ index: 0, function: { arguments: {} } }])).toThrow('not a chat completion chunk');
   });
 
   it('tolerates what it has no use for', () => {

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { BvraiError } from '../../../core/errors.ts';
 import type { ErrorCode } from '../../../core/errors.ts';
-import type { LlmPart, LlmRequest } from '../spec.ts';
+import type { LlmMessage, LlmPart, LlmRequest, LlmTool } from '../spec.ts';
 
 export const PROVIDER = 'openai';
 export const DEFAULT_MODEL = 'gpt-4o-mini';
@@ -28,13 +28,32 @@ export function chatBody(request: LlmRequest, baseUrl: string): ChatBody {
     stream_options: { include_usage: true },
     ...(limited ? {} : { [tokenLimitField(model, baseUrl)]: request.maxOutputTokens }),
     ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
+    // An empty list is refused.
+    ...(request.tools?.length ? { tools: request.tools.map(chatTool) } : {}),
     ...options,
     model,
-    messages: request.messages.map(({ role, content }) => ({ role, content })),
+    messages: request.messages.map(chatMessage),
     stream: true,
   };
   for (const [name, value] of Object.entries(body)) if (value === null || value === undefined) delete body[name];
   return body;
+}
+
+function chatMessage(message: LlmMessage): unknown {
+  if (message.role === 'tool') return { role: 'tool', tool_call_id: message.toolCallId, content: message.content };
+  const { role, content } = message;
+  if (message.role !== 'assistant' || !message.toolCalls?.length) return { role, content };
+  const calls = message.toolCalls.map((call) => ({
+    id: call.id,
+    type: 'function',
+    function: { name: call.name, arguments: call.arguments },
+  }));
+  // A call without words has no content; not every imitator takes an empty one.
+  return { role, content: content === '' ? null : content, tool_calls: calls };
+}
+
+function chatTool({ name, description, parameters }: LlmTool): unknown {
+  return { type: 'function', function: { name, description, parameters } };
 }
 
 function tokenLimitField(model: string, baseUrl: string): 'max_tokens' | 'max_completion_tokens' {
@@ -46,19 +65,34 @@ function tokenLimitField(model: string, baseUrl: string): 'max_tokens' | 'max_co
 /** Why a generation ended well. */
 export type FinishReason = (LlmPart & { readonly type: 'generation-finished' })['reason'];
 
+/** A piece of a tool call: the first one of each `index` carries id and name, each one some more of the arguments' text. */
+export interface ToolCallDelta {
+  readonly index: number;
+  readonly id: string;
+  readonly name: string;
+  readonly arguments: string;
+}
+
 /** What one chunk says. Fields that say nothing are absent. */
 export interface ChatChunk {
   readonly text?: string;
+  readonly toolCalls?: readonly ToolCallDelta[];
   readonly finishReason?: FinishReason;
   readonly usage?: { readonly inputTokens: number; readonly outputTokens: number };
 }
+
+const toolCallShape = z.object({
+  index: z.number().catch(0),
+  id: z.string().nullish(),
+  function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish(),
+});
 
 const chunkShape = z.object({
   choices: z
     .array(
       z.object({
         index: z.number().catch(0),
-        delta: z.object({ content: z.string().nullish() }).nullish(),
+        delta: z.object({ content: z.string().nullish(), tool_calls: z.array(toolCallShape).nullish() }).nullish(),
         finish_reason: z.string().nullish(),
       }),
     )
@@ -77,12 +111,19 @@ export function parseChunk(value: unknown): ChatChunk {
   const { choices, usage } = parsed.data;
   const choice = choices?.find((each) => each.index === 0);
   const text = choice?.delta?.content;
+  const toolCalls = choice?.delta?.tool_calls;
   const finish = choice?.finish_reason;
   return {
     ...(text ? { text } : {}),
+    ...(toolCalls?.length ? { toolCalls: toolCalls.map(toolCallDelta) } : {}),
     ...(finish ? { finishReason: finishReason(finish) } : {}),
     ...(usage ? { usage: { inputTokens: usage.prompt_tokens, outputTokens: usage.completion_tokens } } : {}),
   };
+}
+
+function toolCallDelta(delta: z.infer<typeof toolCallShape>): ToolCallDelta {
+  const { index, id, function: called } = delta;
+  return { index, id: id ?? '', name: called?.name ?? '', arguments: called?.arguments ?? '' };
 }
 
 function finishReason(reason: string): FinishReason {
