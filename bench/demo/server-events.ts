@@ -8,7 +8,9 @@ const stages = z.looseObject({
   speech_ended_at_ms: z.number().optional(),
   speech_end_detected_ms: z.number().optional(),
   transcript_ms: z.number().optional(),
+  turn_confirmed_ms: z.number().optional(),
   first_token_ms: z.number().optional(),
+  first_clause_ms: z.number().optional(),
   first_audio_ms: z.number().optional(),
 });
 
@@ -25,6 +27,10 @@ export const serverEvent = z.looseObject({
   reason: z.string().optional(),
   stage: z.string().optional(),
   code: z.string().optional(),
+  lead_ms: z.number().optional(),
+  wasted_tokens: z.number().optional(),
+  cause: z.string().optional(),
+  repeated_ms: z.number().optional(),
   stages: stages.optional(),
 });
 export type ServerEvent = z.infer<typeof serverEvent>;

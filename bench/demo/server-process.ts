@@ -49,10 +49,13 @@ export async function startServer(options: {
   readonly cwd: string;
   readonly logFile: string;
   readonly readyTimeoutMs: number;
+  /** Set over all that the server knows by itself, e.g. where emulated vendors listen. */
+  readonly environment?: Readonly<Record<string, string>>;
 }): Promise<ServerProcess> {
   const env: NodeJS.ProcessEnv = Object.fromEntries(EMPTIED_VARIABLES.map((name) => [name, '']));
   Object.assign(env, { HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info' });
   for (const name of INHERITED_VARIABLES) if (process.env[name] !== undefined) env[name] = process.env[name];
+  Object.assign(env, options.environment);
   const child = spawn(process.execPath, [options.entry], { cwd: options.cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   // A demo that crashes must not leave a server behind.
   const killChild = (): void => void child.kill('SIGKILL');

@@ -1,0 +1,188 @@
+/** The server of this build, as a process of its own, on an emulated cloud whose every message is timed. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type ServerProcess, startServer } from '../demo/server-process.ts';
+import { startDeepgramEmulator } from '../emulators/deepgram.ts';
+import { startElevenLabsEmulator } from '../emulators/elevenlabs.ts';
+import { type OpenAiEmulatorSettings, startOpenAiEmulator } from '../emulators/openai.ts';
+import type { Said } from '../emulators/script.ts';
+import type { Traffic } from '../emulators/server.ts';
+import { findProjectRoot, type Recording } from './recordings.ts';
+
+/** The emulated delays of "Must show" of the turn-taking issue. */
+export const STT_FINAL_MS = 250;
+export const STT_INTERIM_MS = 100;
+export const LLM_FIRST_TOKEN_MS = 350;
+export const LLM_TOKEN_MS = 20;
+export const TTS_FIRST_AUDIO_MS = 150;
+
+/** RMS of 16-bit samples; at this level the emulated recogniser and the phone agree about where speech ends. */
+const SPEECH_THRESHOLD = 350;
+const READY_TIMEOUT_MS = 30_000;
+
+/** A moment in an emulated vendor, on `performance.now()`. */
+export type CloudMoment = { readonly atMs: number } & (
+  | { readonly type: 'transcript-sent'; readonly text: string; readonly final: boolean }
+  | { readonly type: 'llm-asked'; readonly request: number; readonly body: string }
+  | { readonly type: 'token-sent'; readonly request: number }
+  | { readonly type: 'tts-asked'; readonly context: string; readonly text: string }
+  | { readonly type: 'audio-sent'; readonly context: string }
+);
+
+/** One line into the server, with an agent, a recogniser's script and a log of vendor moments of its own. */
+export interface Line {
+  readonly agent: string;
+  readonly moments: CloudMoment[];
+  /** The next sound of the caller on this line is this; sounds that nobody announced say nothing. */
+  expect(recording: Recording, text: string): void;
+}
+
+export interface Rig {
+  readonly serverUrl: string;
+  readonly server: ServerProcess;
+  readonly lines: readonly Line[];
+  close(): Promise<void>;
+}
+
+export interface RigOptions {
+  /** Agent files, one for each line; the rig adds what ties them to it. */
+  readonly agents: readonly Readonly<Record<string, unknown>>[];
+  readonly reply: OpenAiEmulatorSettings['reply'];
+  readonly logName: string;
+}
+
+export async function startRig({ agents, reply, logName }: RigOptions): Promise<Rig> {
+  const root = findProjectRoot();
+  const lines = agents.map((_, index) => new RigLine(`line-${String(index).padStart(3, '0')}`));
+  const lineOf = (text: string): RigLine | undefined => {
+    const found = /line-\d{3}/u.exec(text)?.[0];
+    return lines.find(({ agent }) => agent === found);
+  };
+  const closing: (() => Promise<unknown>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of closing.splice(0).toReversed()) await end();
+  };
+  try {
+    const deepgram = await startDeepgramEmulator({
+      transcripts: ({ url }) => lineOf(url)?.next() ?? '',
+      finalDelayMs: STT_FINAL_MS,
+      interimDelayMs: STT_INTERIM_MS,
+      speechThreshold: SPEECH_THRESHOLD,
+    });
+    closing.push(() => deepgram.close());
+    const openai = await startOpenAiEmulator({ reply, firstTokenMs: LLM_FIRST_TOKEN_MS, interTokenMs: LLM_TOKEN_MS });
+    closing.push(() => openai.close());
+    const elevenlabs = await startElevenLabsEmulator({ firstAudioMs: TTS_FIRST_AUDIO_MS });
+    closing.push(() => elevenlabs.close());
+    deepgram.watch((traffic) => lineOf(traffic.url)?.onDeepgram(traffic));
+    const requests = new Map<number, RigLine>();
+    openai.watch((traffic) => {
+      const asked = typeof traffic.message === 'string' ? lineOf(traffic.message) : undefined;
+      if (asked) requests.set(traffic.connection, asked);
+      requests.get(traffic.connection)?.onOpenAi(traffic);
+    });
+    elevenlabs.watch((traffic) => lineOf(traffic.url)?.onElevenLabs(traffic));
+
+    const directory = await mkdtemp(join(tmpdir(), 'bvrai-bench-'));
+    closing.push(() => rm(directory, { recursive: true }));
+    for (const [index, agent] of agents.entries()) {
+      const id = lines[index]?.agent ?? '';
+      await writeFile(join(directory, `${id}.json`), JSON.stringify({ ...agent, ...tiedTo(id) }));
+    }
+    await mkdir(join(root, 'out', 'turn-taking'), { recursive: true });
+    const server = await startServer({
+      entry: fileURLToPath(new URL('../../src/main.js', import.meta.url)),
+      cwd: root,
+      logFile: join(root, 'out', 'turn-taking', `${logName}.log`),
+      readyTimeoutMs: READY_TIMEOUT_MS,
+      environment: {
+        AGENTS_DIR: directory,
+        DEEPGRAM_API_KEY: deepgram.settings.apiKey,
+        DEEPGRAM_BASE_URL: deepgram.url,
+        OPENAI_API_KEY: openai.settings.apiKey,
+        OPENAI_BASE_URL: openai.url,
+        ELEVENLABS_API_KEY: elevenlabs.settings.apiKey,
+        ELEVENLABS_BASE_URL: elevenlabs.url,
+      },
+    });
+    closing.push(() => server.stop());
+    return { serverUrl: server.url, server, lines, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** What makes every message to a vendor tell which line it belongs to. */
+function tiedTo(id: string): Record<string, unknown> {
+  return {
+    name: id,
+    system_prompt: `You answer ${id}.`,
+    stt: [{ provider: 'deepgram', options: { tag: id } }],
+    llm: [{ provider: 'openai' }],
+    tts: [{ provider: 'elevenlabs', voice: id }],
+  };
+}
+
+class RigLine implements Line {
+  readonly agent: string;
+  readonly moments: CloudMoment[] = [];
+  #next: Said = '';
+
+  constructor(agent: string) {
+    this.agent = agent;
+  }
+
+  expect(recording: Recording, text: string): void {
+    this.#next = text === '' ? '' : { text, speechMs: recording.speechMs };
+  }
+
+  next(): Said {
+    const said = this.#next;
+    this.#next = '';
+    return said;
+  }
+
+  onDeepgram({ direction, atMs, message }: Traffic): void {
+    if (direction !== 'sent' || !isRecord(message) || message['type'] !== 'Results') return;
+    const channel = message['channel'];
+    const alternatives: unknown = isRecord(channel) ? channel['alternatives'] : undefined;
+    const first: unknown = Array.isArray(alternatives) ? alternatives[0] : undefined;
+    const text = isRecord(first) ? first['transcript'] : undefined;
+    if (typeof text !== 'string' || text === '') return;
+    this.moments.push({ type: 'transcript-sent', atMs, text, final: message['is_final'] === true });
+  }
+
+  onOpenAi({ direction, connection: request, atMs, message }: Traffic): void {
+    if (direction === 'received' && typeof message === 'string') {
+      this.moments.push({ type: 'llm-asked', atMs, request, body: message });
+    } else if (hasText(message)) {
+      this.moments.push({ type: 'token-sent', atMs, request });
+    }
+  }
+
+  onElevenLabs({ direction, atMs, message }: Traffic): void {
+    if (direction === 'sent') {
+      if (!isRecord(message) || typeof message['audio'] !== 'string') return;
+      this.moments.push({ type: 'audio-sent', atMs, context: String(message['contextId']) });
+      return;
+    }
+    const asked: unknown = typeof message === 'string' ? JSON.parse(message) : undefined;
+    if (!isRecord(asked) || typeof asked['text'] !== 'string' || asked['text'].trim() === '') return;
+    this.moments.push({ type: 'tts-asked', atMs, context: String(asked['context_id']), text: asked['text'] });
+  }
+}
+
+/** Whether a streamed chunk of the model brings text. */
+function hasText(chunk: unknown): boolean {
+  const choices: unknown = isRecord(chunk) ? chunk['choices'] : undefined;
+  const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
+  const delta = isRecord(choice) ? choice['delta'] : undefined;
+  return isRecord(delta) && typeof delta['content'] === 'string' && delta['content'] !== '';
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
