@@ -74,6 +74,8 @@ export interface AgentConfig {
   readonly questionsAndAnswers: readonly QuestionAndAnswer[];
   /** When the caller says one of these, the agent says goodbye and hangs up. */
   readonly endCallPhrases: readonly string[];
+  /** Whether the model may end the call itself, by a tool; some small models cannot be offered tools. */
+  readonly endCallTool: boolean;
   /** Said before the agent hangs up. */
   readonly goodbyeMessage: string;
   readonly silence: SilenceSettings;

@@ -6,7 +6,7 @@ import { nextWakeMs, step } from '../../src/pipeline/session/step.ts';
 
 const agent = toAgentConfig(
   'ada',
-  agentSchema.parse({ name: 'Ada', turn_taking: { end_of_turn_silence_ms: 400, turn_deadline_ms: 6_000 } }),
+  agentSchema.parse({ name: 'Ada', turn_taking: { end_of_turn_silence_ms: 400, turn_deadline_ms: 6_000, filler_after_ms: 6_000, speculation: { enabled: false } } }),
 );
 
 /** Runs events, each at its time, through the machine. */
@@ -60,7 +60,7 @@ describe('the call machine', () => {
     const { state, actions } = run(asked, [
       [2_400, { type: 'tick' }],
       [2_500, { type: 'voice-started', startedAtMs: 2_450 }],
-      [2_600, { type: 'voice-continued', speechMs: 150 }],
+      [2_600, { type: 'voice-continued', speechMs: 150, voicedAtMs: 2_600, heardCharacters: 0 }],
     ]);
     expect(actions.map(({ type }) => type)).toContain('cut-reply');
     for (const event of [

@@ -25,6 +25,8 @@ import { CallSession } from '../../src/pipeline/session/session.ts';
 /** What a scripted model does with a request: text pieces and when they come, and how it ends. */
 export interface ScriptedReply {
   readonly pieces: readonly string[];
+  /** Tools that the model wants run, after its text. */
+  readonly tools?: readonly string[];
   readonly firstMs?: number;
   readonly betweenMs?: number;
   readonly end?: 'finish' | 'fail' | 'hang';
@@ -99,7 +101,7 @@ export class ScriptedCall {
       this.#vad?.onEvent({ type: 'speech-continued', startedAtMs, speechMs: spokenMs, detectedAtMs: this.#writtenMs });
     }
     const endedAtMs = this.#writtenMs;
-    this.advance(200);
+    this.advance(100);
     this.#vad?.onEvent({
       type: 'speech-ended',
       startedAtMs,
@@ -111,6 +113,16 @@ export class ScriptedCall {
     if (!('finalAfterMs' in this.#script) || this.#script.finalAfterMs !== undefined) {
       this.clock.after(finalAfterMs, () => this.final(text));
     }
+  }
+
+  /** An interim transcript arrives. */
+  interim(text: string): void {
+    this.#stt?.({ type: 'transcript-interim', text, confidence: 1 });
+  }
+
+  /** A part from a recogniser that decides turns itself. */
+  model(part: Extract<SttPart, { type: 'turn-end-likely' | 'turn-resumed' | 'turn-ended' }>): void {
+    this.#stt?.(part);
   }
 
   /** A final transcript arrives. */
@@ -203,11 +215,15 @@ export class ScriptedCall {
     };
   }
 
-  #schedule({ pieces, firstMs = 200, betweenMs = 20, end = 'finish' }: ScriptedReply, sink: Sink<LlmPart>) {
+  #schedule({ pieces, tools = [], firstMs = 200, betweenMs = 20, end = 'finish' }: ScriptedReply, sink: Sink<LlmPart>) {
     const timers = pieces.map((text, index) =>
       this.clock.after(firstMs + index * betweenMs, () => sink({ type: 'text-delta', text })),
     );
     const endMs = firstMs + pieces.length * betweenMs;
+    for (const name of tools) {
+      const call = { id: `call-${name}`, name, arguments: '{}' };
+      timers.push(this.clock.after(endMs, () => sink({ type: 'tool-called', call })));
+    }
     if (end === 'finish')
       timers.push(this.clock.after(endMs, () => sink({ type: 'generation-finished', reason: 'stop' })));
     if (end === 'fail') {

@@ -67,6 +67,7 @@ export const agentSchema = z.strictObject({
     .max(200)
     .default([]),
   end_call_phrases: z.array(z.string().min(1).max(100)).max(50).default(['goodbye', 'bye bye', 'thank you goodbye']),
+  end_call_tool: z.boolean().default(true),
   goodbye_message: z.string().min(1).max(500).default('Thank you for calling. Goodbye.'),
   silence: silence.prefault({}),
   max_duration_s: z.int().min(10).max(14_400).default(3_600),
@@ -96,6 +97,7 @@ export function toAgentConfig(id: string, file: AgentFile): AgentConfig {
     turnTaking: toTurnTaking(file.turn_taking),
     questionsAndAnswers: file.questions_and_answers,
     endCallPhrases: file.end_call_phrases,
+    endCallTool: file.end_call_tool,
     goodbyeMessage: file.goodbye_message,
     silence: {
       reminderAfterMs: file.silence.reminder_after_ms,

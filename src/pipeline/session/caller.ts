@@ -1,39 +1,78 @@
-/** What is known of the caller's turn: voice and transcripts, folded in as they come. */
+/** What is known of the caller's turn: voice and transcripts, folded in as they come. Draws no consequence: that is `settle`'s. */
 import { unreachable } from '../../core/errors.ts';
 import type { CallEventBody } from '../events.ts';
-import type { Action, CallState, CallerTurn, SessionEvent } from './state.ts';
+import { normaliseTranscript } from '../text/normalise.ts';
+import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
+import { turnText } from './turn-taking/endpointing.ts';
+import { observePause } from './turn-taking/rhythm.ts';
 
-type CallerEvent = Extract<
+type VoiceEvent = Extract<SessionEvent, { type: 'voice-started' | 'voice-continued' | 'voice-ended' }>;
+type TranscriptEvent = Extract<
   SessionEvent,
-  { type: 'voice-started' | 'voice-continued' | 'voice-ended' | 'transcript-interim' | 'transcript-final' }
+  { type: 'transcript-interim' | 'transcript-final' | 'turn-end-likely' | 'turn-resumed' | 'turn-ended' }
 >;
 
-/** Adds what the voice detector or the recogniser heard. Draws no consequence: that is `settle`'s. */
-export function hear(state: CallState, event: CallerEvent, nowMs: number, actions: Action[]): CallState {
+/** Adds what the voice detector heard. */
+export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, actions: Action[]): CallState {
+  const { turn } = state;
   switch (event.type) {
-    case 'voice-started':
+    case 'voice-started': {
       actions.push({ type: 'emit', event: { type: 'caller-speech-started' } });
-      return { ...state, turn: { ...state.turn, voice: startVoice(state.turn, event.startedAtMs), settled: false } };
-    case 'voice-continued':
-      return { ...state, turn: { ...state.turn, voice: continueVoice(state.turn.voice, event.speechMs) } };
+      const { startedAtMs } = event;
+      const paused = turn.voice.type === 'paused' ? startedAtMs - turn.voice.endedAtMs : undefined;
+      const rhythm = paused === undefined ? state.rhythm : observePause(state.rhythm, paused);
+      const voice: Voice = { type: 'speaking', startedAtMs, speechMs: 0, lastVoicedAtMs: nowMs };
+      return { ...state, rhythm, ignoredVoiceMs: undefined, turn: { ...turn, voice, settled: false } };
+    }
+    case 'voice-continued': {
+      if (turn.voice.type !== 'speaking') return state;
+      const { speechMs, voicedAtMs } = event;
+      return { ...state, turn: { ...turn, voice: { ...turn.voice, speechMs, lastVoicedAtMs: voicedAtMs } } };
+    }
     case 'voice-ended':
       actions.push({ type: 'emit', event: { type: 'caller-speech-ended' } });
-      return { ...state, turn: endVoice(state.turn, event.endedAtMs, nowMs) };
-    case 'transcript-interim':
-      if (event.text === '') return state;
-      emitTranscript(event.text, false, event.confidence, actions);
-      return { ...state, turn: { ...state.turn, interim: event.text, transcriptAtMs: nowMs } };
-    case 'transcript-final': {
-      const { turn } = state;
-      const settled = turn.settled || event.settled;
-      if (event.text === '') return { ...state, turn: { ...turn, settled } };
-      emitTranscript(event.text, true, event.confidence, actions);
-      const finals = [...turn.finals, event.text];
-      return { ...state, turn: { ...turn, finals, interim: '', settled, transcriptAtMs: nowMs } };
-    }
+      return { ...state, quietSinceMs: nowMs, turn: endVoice(turn, event.endedAtMs, nowMs) };
     default:
       return unreachable(event);
   }
+}
+
+/** Adds what the recogniser heard. */
+export function hearWords(state: CallState, event: TranscriptEvent, nowMs: number, actions: Action[]): CallState {
+  const { turn } = state;
+  switch (event.type) {
+    case 'transcript-interim':
+      if (event.text === '' || isLate(state, event.text)) return state;
+      emitTranscript(event.text, false, event.confidence, actions);
+      return withTurn(state, { ...turn, interim: event.text, transcriptAtMs: nowMs }, nowMs);
+    case 'transcript-final': {
+      const settled = turn.settled || event.settled;
+      if (event.text === '' || isLate(state, event.text)) return { ...state, turn: { ...turn, settled } };
+      emitTranscript(event.text, true, event.confidence, actions);
+      const finals = [...turn.finals, event.text];
+      return withTurn(state, { ...turn, finals, interim: '', settled, transcriptAtMs: nowMs }, nowMs);
+    }
+    case 'turn-end-likely':
+      return modelSays(state, event.text, 'likely', nowMs);
+    case 'turn-resumed':
+      return modelSays(state, turnText(turn), 'open', nowMs);
+    case 'turn-ended':
+      if (isLate(state, event.text)) return { ...state, modelDecides: true };
+      emitTranscript(event.text, true, event.confidence, actions);
+      return modelSays(state, event.text, 'ended', nowMs);
+    default:
+      return unreachable(event);
+  }
+}
+
+/** A key was pressed: it becomes part of what the caller says. */
+export function hearDigit(state: CallState, digit: string, nowMs: number, actions: Action[]): CallState {
+  actions.push({ type: 'emit', event: { type: 'dtmf', digit } });
+  const { turn } = state;
+  const last = turn.finals.at(-1);
+  const goesOn = last !== undefined && /^[\d*#A-D]+$/u.test(last);
+  const finals = goesOn ? [...turn.finals.slice(0, -1), last + digit] : [...turn.finals, digit];
+  return withTurn(state, { ...turn, finals, settled: true, transcriptAtMs: nowMs }, nowMs);
 }
 
 /** The log's line for a stage that failed this turn. */
@@ -41,24 +80,39 @@ export function failure(state: CallState, stage: 'stt' | 'llm' | 'tts', code: st
   return { type: 'turn-failed', turn: state.turnNumber, stage, code };
 }
 
-function startVoice(turn: CallerTurn, startedAtMs: number): CallerTurn['voice'] {
-  return {
-    type: 'speaking',
-    startedAtMs: turn.voice.type === 'speaking' ? turn.voice.startedAtMs : startedAtMs,
-    speechMs: 0,
-  };
+function withTurn(state: CallState, turn: CallerTurn, nowMs: number): CallState {
+  return { ...state, turn, quietSinceMs: nowMs };
 }
 
-function continueVoice(voice: CallerTurn['voice'], speechMs: number): CallerTurn['voice'] {
-  return voice.type === 'speaking' ? { ...voice, speechMs } : voice;
+/** The recogniser's word on the whole turn replaces what was heard of it piecemeal. */
+function modelSays(state: CallState, text: string, modelTurn: CallerTurn['modelTurn'], nowMs: number): CallState {
+  const ended = modelTurn === 'ended';
+  const turn: CallerTurn = {
+    ...state.turn,
+    finals: ended && text !== '' ? [text] : [],
+    interim: ended ? '' : text,
+    settled: ended,
+    transcriptAtMs: nowMs,
+    modelTurn,
+  };
+  return withTurn({ ...state, modelDecides: true }, turn, nowMs);
+}
+
+/**
+ * Whether a transcript belongs to the turn that was answered already: no new sound has been heard since, and it says nothing
+ * that was not known then. (Deepgram's final may follow a turn that was confirmed on its interim.)
+ */
+function isLate(state: CallState, text: string): boolean {
+  if (state.turn.voice.type !== 'silent' || state.lastTurnText === '' || state.phase.type === 'listening') return false;
+  return ` ${normaliseTranscript(state.lastTurnText)} `.includes(` ${normaliseTranscript(text)} `);
 }
 
 function endVoice(turn: CallerTurn, endedAtMs: number, nowMs: number): CallerTurn {
   if (turn.voice.type !== 'speaking') return turn;
-  // A final that came after the true end of speech already covers the pause (the recogniser saw it before our detector did).
+  // A final after the true end of speech already covers the pause (the recogniser saw it before our detector did).
   const settled = turn.settled && turn.transcriptAtMs !== undefined && turn.transcriptAtMs >= endedAtMs;
-  const voice = { type: 'paused', startedAtMs: turn.voice.startedAtMs, endedAtMs, detectedAtMs: nowMs } as const;
-  return { ...turn, voice, settled };
+  const { startedAtMs } = turn.voice;
+  return { ...turn, voice: { type: 'paused', startedAtMs, endedAtMs, detectedAtMs: nowMs }, settled };
 }
 
 function emitTranscript(text: string, final: boolean, confidence: number, actions: Action[]): void {

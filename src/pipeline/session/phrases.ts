@@ -8,6 +8,10 @@ export interface FixedPhrases {
   /** The recogniser is gone for good. */
   readonly cannotHear: string;
   readonly timeIsUp: string;
+  /** The maximum duration is near. */
+  readonly timeRunsOut: string;
+  /** The reply takes its time. */
+  readonly filler: string;
   /** The server is about to stop. */
   readonly leaving: string;
 }
@@ -17,6 +21,8 @@ const ENGLISH: FixedPhrases = {
   trouble: "I'm sorry, something went wrong on my side. Could you say that again?",
   cannotHear: "I'm sorry, I can't hear you at the moment. Please call again in a few minutes.",
   leaving: "I'm sorry, I have to hang up now. Please call again in a minute.",
+  timeRunsOut: 'Just so you know, we have to finish soon.',
+  filler: 'One moment, please.',
   timeIsUp: 'I am sorry, our time is up. Thank you for calling. Goodbye.',
 };
 
@@ -25,6 +31,8 @@ const GERMAN: FixedPhrases = {
   trouble: 'Entschuldigung, bei mir ist etwas schiefgegangen. Könnten Sie das noch einmal sagen?',
   cannotHear: 'Entschuldigung, ich kann Sie gerade nicht hören. Bitte rufen Sie in ein paar Minuten noch einmal an.',
   leaving: 'Es tut mir leid, ich muss jetzt auflegen. Bitte rufen Sie gleich noch einmal an.',
+  timeRunsOut: 'Nur zur Information: Wir müssen bald zum Ende kommen.',
+  filler: 'Einen Moment bitte.',
   timeIsUp: 'Es tut mir leid, unsere Zeit ist um. Danke für Ihren Anruf. Auf Wiederhören.',
 };
 

@@ -16,10 +16,17 @@ export function buildMessages(
   const messages: LlmMessage[] = [{ role: 'system', content: systemMessage(agent) }];
   for (const message of history) {
     if (message.role === 'caller') messages.push({ role: 'user', content: message.text });
-    else if (message.heardText !== '') messages.push({ role: 'assistant', content: message.heardText });
+    else messages.push(...agentMessages(message));
   }
   messages.push({ role: 'user', content: callerText });
   return messages;
+}
+
+/** What was heard of the agent; a tool call is always followed by its result, or the next request would be refused. */
+function agentMessages({ heardText, tools }: Extract<HistoryMessage, { role: 'agent' }>): LlmMessage[] {
+  if (tools.length === 0) return heardText === '' ? [] : [{ role: 'assistant', content: heardText }];
+  const results = tools.map(({ call, result }) => ({ role: 'tool' as const, toolCallId: call.id, content: result }));
+  return [{ role: 'assistant', content: heardText, toolCalls: tools.map(({ call }) => call) }, ...results];
 }
 
 function systemMessage(agent: AgentConfig): string {

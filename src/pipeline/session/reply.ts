@@ -1,14 +1,17 @@
 /** The life of what the agent says: begun, made audible, heard in full, or cut short. */
 import type { Heard } from '../../media/playout.ts';
-import type { CallEndReason, SpeechKind, TurnStages } from '../events.ts';
+import type { CallEndReason, SpeechKind } from '../events.ts';
+import type { ToolCall } from '../providers/spec.ts';
 import { endText, pushText } from '../text/chunker.ts';
 import { heardText as textHeard } from '../text/heard-text.ts';
 import { makeSpeakable } from '../text/speakable.ts';
 import { failure } from './caller.ts';
 import { fixedPhrases } from './phrases.ts';
 import { buildMessages } from './prompt.ts';
-import type { Action, CallState, Reply, TurnTrace } from './state.ts';
-import { EMPTY_TURN, newReply } from './state.ts';
+import type { Action, CallState, Reply, Speculation } from './state.ts';
+import { currentReply, emptyTurn, newReply } from './state.ts';
+import { END_CALL, TOOLS, resultOf } from './tools.ts';
+import { beginTrace, confirmTrace, stages } from './trace.ts';
 
 /** Says the first message, if the agent has one. */
 export function greet(state: CallState, nowMs: number, actions: Action[]): CallState {
@@ -21,22 +24,39 @@ export function greet(state: CallState, nowMs: number, actions: Action[]): CallS
 /** The caller's turn is over: asks the model for a reply to `text`. */
 export function answer(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
   const turn = state.turnNumber + 1;
-  const reply: Reply = {
-    ...newReply(state, 'reply', nowMs),
-    callerText: text,
-    trace: beginTrace(state, turn, nowMs),
-  };
+  const reply: Reply = { ...newReply(state, 'reply', nowMs), callerText: text, trace: beginTrace(state, turn, nowMs) };
   actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text } });
-  const messages = buildMessages(state.agent, state.history, text);
-  actions.push({ type: 'start-llm', generation: reply.generation, messages });
-  return {
-    ...state,
-    phase: { type: 'thinking', reply },
-    turn: EMPTY_TURN,
-    turnNumber: turn,
-    nextGeneration: reply.generation + 1,
-    misheardTurns: 0,
+  actions.push(startModel(state, reply));
+  const answered = turnTaken(state, turn, text);
+  return { ...answered, phase: { type: 'thinking', reply }, nextGeneration: reply.generation + 1 };
+}
+
+/** The caller has said just what was guessed: the reply begun then is let go. */
+export function releaseGuess(
+  state: CallState,
+  { reply, startedAtMs }: Speculation,
+  text: string,
+  nowMs: number,
+  actions: Action[],
+): CallState {
+  const turn = state.turnNumber + 1;
+  actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text } });
+  actions.push({ type: 'emit', event: { type: 'speculation-hit', lead_ms: Math.round(nowMs - startedAtMs) } });
+  if (reply.trace.firstTokenAtMs !== undefined) actions.push({ type: 'emit', event: { type: 'first-token', turn } });
+  const confirmed: Reply = {
+    ...reply,
+    callerText: text,
+    sinceMs: nowMs,
+    deadlineAtMs: nowMs + state.agent.turnTaking.turnDeadlineMs,
+    trace: confirmTrace(reply.trace, beginTrace(state, turn, nowMs)),
   };
+  const taken: CallState = { ...turnTaken(state, turn, text), speculation: undefined, phase: { type: 'thinking', reply: confirmed } };
+  for (const { original } of reply.clauses.slice(0, reply.clausesSpoken)) {
+    actions.push({ type: 'emit', event: { type: 'agent-clause', kind: reply.kind, text: original } });
+  }
+  actions.push({ type: 'resume-reply', generation: reply.generation });
+  const spoken = speakAll(confirmed, nowMs, actions);
+  return reply.modelFinished ? close(taken, spoken, nowMs, actions) : withReply(taken, spoken);
 }
 
 /** The caller said one of the end-call phrases: says goodbye, then hangs up. */
@@ -50,144 +70,145 @@ export function sayGoodbye(state: CallState, text: string, nowMs: number, action
     afterwards: { type: 'hang-up', reason: 'agent-hung-up' },
     trace: beginTrace(state, turn, nowMs),
   };
-  return sayFixed(
-    { ...state, turn: EMPTY_TURN, turnNumber: turn },
-    goodbye,
-    state.agent.goodbyeMessage,
-    nowMs,
-    actions,
-  );
+  return sayFixed(turnTaken(state, turn, text), goodbye, state.agent.goodbyeMessage, nowMs, actions);
 }
 
-/** Says a fixed phrase instead of whatever was going on; with `hangUpReason` the call ends once it was heard. */
-export function sayInstead(
+/** Says a fixed phrase instead of whatever was going on. */
+export function say(state: CallState, kind: SpeechKind, text: string, nowMs: number, actions: Action[]): CallState {
+  const silent = cutCurrent(state, actions);
+  return sayFixed(silent, newReply(silent, kind, nowMs), text, nowMs, actions);
+}
+
+/** Says a last word, and hangs up when it was heard. */
+export function takeLeave(
   state: CallState,
-  kind: SpeechKind,
   text: string,
+  reason: CallEndReason,
   nowMs: number,
   actions: Action[],
-  hangUpReason?: CallEndReason,
 ): CallState {
   const silent = cutCurrent(state, actions);
-  const reply = newReply(silent, kind, nowMs);
-  if (!hangUpReason) return sayFixed(silent, reply, text, nowMs, actions);
-  return sayFixed(
-    silent,
-    { ...reply, interruptible: false, afterwards: { type: 'hang-up', reason: hangUpReason } },
-    text,
-    nowMs,
-    actions,
-  );
+  const goodbye = newReply(silent, 'goodbye', nowMs);
+  const last: Reply = { ...goodbye, interruptible: false, afterwards: { type: 'hang-up', reason } };
+  return sayFixed(silent, last, text, nowMs, actions);
 }
 
-/** More text from the model. */
-export function addText(
-  state: CallState,
-  generation: number,
-  text: string,
-  nowMs: number,
-  actions: Action[],
-): CallState {
-  const reply = current(state, generation);
-  if (!reply || reply.textFinished || text === '') return state;
-  const pushed = pushText(reply.chunker, text);
-  let next: Reply = { ...reply, chunker: pushed.state };
-  if (reply.trace.firstTokenAtMs === undefined) {
-    next = { ...next, trace: { ...next.trace, firstTokenAtMs: nowMs } };
-    actions.push({ type: 'emit', event: { type: 'first-token', turn: reply.trace.turn } });
-  }
-  return withReply(state, speakClauses(state, next, pushed.clauses, nowMs, actions));
+/** The request to the model for a reply. */
+export function startModel(state: CallState, reply: Reply): Action {
+  const messages = buildMessages(state.agent, state.history, reply.callerText);
+  return { type: 'start-llm', generation: reply.generation, messages, tools: state.agent.endCallTool ? TOOLS : [] };
 }
 
-/** The model is done. A reply of no words at all is a failure of the model: the caller must not be left in silence. */
-export function finishText(state: CallState, generation: number, nowMs: number, actions: Action[]): CallState {
-  const reply = current(state, generation);
-  if (!reply || reply.textFinished) return state;
-  const { clauses } = endText(reply.chunker);
-  const spoken = speakClauses(state, reply, clauses, nowMs, actions);
-  if (spoken.clauses.length === 0) return apologise(state, 'llm', 'empty-reply', nowMs, actions);
-  actions.push({ type: 'finish-speech', generation });
-  return withReply(state, { ...spoken, textFinished: true });
+/** More text from the model, for the reply that the call is busy with. */
+export function addText(state: CallState, reply: Reply, text: string, nowMs: number, actions: Action[]): CallState {
+  return withReply(state, speakAll(collectText(state, reply, text, nowMs, actions), nowMs, actions));
+}
+
+/** The model wants a tool run: that waits until the model is done. */
+export function addTool(state: CallState, reply: Reply, call: ToolCall): CallState {
+  return withReply(state, { ...reply, toolCalls: [...reply.toolCalls, call] });
+}
+
+/** The model is done. */
+export function finishText(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
+  if (reply.modelFinished) return state;
+  return close(state, speakAll(collectRest(state, reply), nowMs, actions), nowMs, actions);
 }
 
 /** The model failed. What it said so far is finished; if that was nothing, the agent apologises. */
-export function modelFailed(
-  state: CallState,
-  generation: number,
-  code: string,
-  nowMs: number,
-  actions: Action[],
-): CallState {
-  const reply = current(state, generation);
-  if (!reply || reply.textFinished) return state;
-  if (reply.clauses.length === 0) return apologise(state, 'llm', code, nowMs, actions);
+export function modelFailed(state: CallState, reply: Reply, code: string, nowMs: number, actions: Action[]): CallState {
+  if (reply.modelFinished) return state;
   actions.push({ type: 'emit', event: failure(state, 'llm', code) });
-  return finishText(state, generation, nowMs, actions);
+  if (!reply.answered && reply.chunker.pending.trim() === '') return apologise(state, nowMs, actions);
+  return finishText(state, { ...reply, toolCalls: [] }, nowMs, actions);
+}
+
+/** Folds the model's text into a reply's clauses. Nothing is spoken by this. */
+export function collectText(state: CallState, reply: Reply, text: string, nowMs: number, actions: Action[]): Reply {
+  if (reply.modelFinished || text === '') return reply;
+  const pushed = pushText(reply.chunker, text);
+  const collected = addClauses(state, { ...reply, chunker: pushed.state, tokens: reply.tokens + 1 }, pushed.clauses);
+  if (reply.trace.firstTokenAtMs !== undefined) return collected;
+  // Of a guess nobody knows yet that it belongs to a turn.
+  if (state.speculation?.reply.generation !== reply.generation) {
+    actions.push({ type: 'emit', event: { type: 'first-token', turn: reply.trace.turn } });
+  }
+  return { ...collected, trace: { ...collected.trace, firstTokenAtMs: nowMs } };
+}
+
+/** The model writes no more: what is left of its text becomes the last clauses. */
+export function collectRest(state: CallState, reply: Reply): Reply {
+  const { clauses } = endText(reply.chunker);
+  return { ...addClauses(state, reply, clauses), chunker: endText(reply.chunker).state, modelFinished: true };
+}
+
+/** Of a guess only the first clause is synthesised, and its audio is held. */
+export function speakGuess(reply: Reply, nowMs: number, actions: Action[]): Reply {
+  return speakClauses(reply, 1, true, false, nowMs, actions);
 }
 
 /** The synthesiser cannot go on with this reply: what was heard stands, and the floor goes back to the caller. */
-export function voiceFailed(state: CallState, generation: number, code: string, actions: Action[]): CallState {
-  const reply = current(state, generation);
-  if (!reply) return state;
+export function voiceFailed(state: CallState, generation: number, code: string, nowMs: number, actions: Action[]): CallState {
+  const reply = currentReply(state);
+  if (reply?.generation !== generation) return state;
   actions.push({ type: 'emit', event: failure(state, 'tts', code) });
-  return giveUp(state, reply, actions);
+  return giveUp(state, reply, nowMs, actions);
 }
 
-/** Nothing was audible in time. */
-export function missedDeadline(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
-  const stage = reply.clauses.length === 0 ? 'llm' : 'tts';
-  if (reply.kind === 'reply' && stage === 'llm') return apologise(state, stage, 'turn-deadline', nowMs, actions);
-  actions.push({ type: 'emit', event: failure(state, stage, 'turn-deadline') });
-  return giveUp(state, reply, actions);
+/** A reply that lets the caller wait: first a filler, at the deadline an apology, or at least the floor. */
+export function settleWaiting(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
+  const current = currentReply(state);
+  if (current?.generation !== reply.generation || state.phase.type === 'held' || current.answered) {
+    return settleInaudible(state, nowMs, actions);
+  }
+  if (nowMs >= current.deadlineAtMs) {
+    actions.push({ type: 'emit', event: failure(state, 'llm', 'turn-deadline') });
+    if (current.kind === 'reply') return apologise(state, nowMs, actions);
+    return giveUp(state, current, nowMs, actions);
+  }
+  const fillerMs = fillerDueMs(current, state);
+  if (fillerMs === undefined || nowMs < fillerMs) return state;
+  const text = `${fixedPhrases(state.agent.language).filler} `;
+  const filled = { ...addClauses(state, current, [text]), answered: false, fillerSpoken: true };
+  return withReply(state, speakClauses(filled, Number.POSITIVE_INFINITY, false, true, nowMs, actions));
+}
+
+/** When time alone would change something about a reply. */
+export function wakes(reply: Reply, state: CallState): number[] {
+  if (!reply.answered) return [reply.deadlineAtMs, fillerDueMs(reply, state)].filter((dueMs) => dueMs !== undefined);
+  return state.phase.type === 'thinking' ? [reply.deadlineAtMs] : [];
 }
 
 /** The reply's first audio is on the wire: from now on the caller's words and this answer are part of the conversation. */
 export function becameAudible(state: CallState, generation: number, nowMs: number, actions: Action[]): CallState {
-  const reply = current(state, generation);
-  if (!reply || state.phase.type !== 'thinking') return state;
-  const trace = { ...reply.trace, firstAudioAtMs: nowMs };
-  if (reply.callerText !== '') {
+  const { phase } = state;
+  if (phase.type !== 'thinking' || phase.reply.generation !== generation) return state;
+  const trace = { ...phase.reply.trace, firstAudioAtMs: nowMs };
+  if (phase.reply.callerText !== '') {
     const { turn } = trace;
     actions.push({ type: 'emit', event: { type: 'first-audio', turn } });
     actions.push({ type: 'emit', event: { type: 'turn-traced', turn, stages: stages(state, trace) } });
   }
-  const recorded = recordCaller(state, { ...reply, trace }, actions);
-  return { ...recorded.state, phase: { type: 'speaking', reply: recorded.reply } };
+  const recorded = recordCaller(state, { ...phase.reply, trace }, actions);
+  return { ...recorded.state, phase: { type: 'speaking', reply: recorded.reply }, heardCharacters: 0 };
 }
 
 /** All of the reply was heard: the floor is the caller's, or the call is over. */
-export function heardInFull(state: CallState, heard: Heard, actions: Action[]): CallState {
-  const reply = current(state, heard.generation);
-  if (!reply) return state;
-  if (heard.heardMs === 0) return voiceFailed(state, reply.generation, 'empty-audio', actions);
-  const text = fullText(reply);
+export function heardInFull(state: CallState, heard: Heard, nowMs: number, actions: Action[]): CallState {
+  const reply = currentReply(state);
+  if (reply?.generation !== heard.generation) return state;
+  if (heard.heardMs === 0) return voiceFailed(state, reply.generation, 'empty-audio', nowMs, actions);
   const recorded = recordCaller(state, reply, actions);
-  emitSaid(reply, text, text, heard.heardMs, false, actions);
-  const history = [...recorded.state.history, { role: 'agent', text, heardText: text } as const];
-  return leaveOrListen({ ...recorded.state, history }, reply, actions);
-}
-
-/** The caller talked over the agent: silence at once; the caller has the floor and what they say opens a new turn. */
-export function interrupt(state: CallState, actions: Action[]): CallState {
-  actions.push({ type: 'emit', event: { type: 'barge-in' } });
-  return { ...cutCurrent(state, actions), phase: { type: 'listening' } };
-}
-
-/** The caller went on talking before the reply was audible: it is withdrawn, and their words so far stay part of the turn. */
-export function withdraw(state: CallState, actions: Action[]): CallState {
-  if (state.phase.type !== 'thinking') return state;
-  const { reply } = state.phase;
-  actions.push({ type: 'cut-reply', generation: reply.generation });
-  const turn = { ...state.turn, finals: [reply.callerText, ...state.turn.finals] };
-  return { ...state, phase: { type: 'listening' }, turn, turnNumber: state.turnNumber - 1 };
+  const said = recordAgent(recorded.state, reply, fullText(reply), heard.heardMs, false, actions);
+  return leaveOrListen(said, reply, nowMs, actions);
 }
 
 /** Stops the current reply, if there is one; the driver reports with `reply-cut` how much of it was heard. */
 export function cutCurrent(state: CallState, actions: Action[]): CallState {
-  const { phase } = state;
-  if (phase.type !== 'thinking' && phase.type !== 'speaking') return state;
-  actions.push({ type: 'cut-reply', generation: phase.reply.generation });
-  return { ...state, cut: phase.reply };
+  const reply = currentReply(state);
+  if (!reply) return state;
+  actions.push({ type: 'cut-reply', generation: reply.generation });
+  return { ...state, cut: reply };
 }
 
 /** Writes into the history what the caller said, and what they had heard of the reply when it was cut. */
@@ -200,72 +221,130 @@ export function recordCut(
   const { cut } = state;
   if (cut?.generation !== generation) return state;
   const recorded = recordCaller({ ...state, cut: undefined }, cut, actions);
-  const { heardText } = textHeard(cut.clauses, heard?.heardCharacters ?? 0);
   if (heard === undefined || heard.sentMs === 0) return recorded.state;
-  const text = fullText(cut);
-  emitSaid(cut, text, heardText, heard.heardMs, true, actions);
-  return { ...recorded.state, history: [...recorded.state.history, { role: 'agent', text, heardText }] };
+  const { heardText } = textHeard(cut.clauses, heard.heardCharacters);
+  return recordAgent(recorded.state, cut, heardText, heard.heardMs, true, actions);
 }
 
 /** Puts a whole text that needs no model on its way. */
 function sayFixed(state: CallState, reply: Reply, text: string, nowMs: number, actions: Action[]): CallState {
   const pushed = pushText(reply.chunker, text);
-  const clauses = [...pushed.clauses, ...endText(pushed.state).clauses];
-  const speaking = speakClauses(state, reply, clauses, nowMs, actions);
+  const whole = addClauses(state, reply, [...pushed.clauses, ...endText(pushed.state).clauses]);
+  const spoken = speakClauses(whole, Number.POSITIVE_INFINITY, false, true, nowMs, actions);
   actions.push({ type: 'finish-speech', generation: reply.generation });
   return {
     ...state,
-    phase: { type: 'thinking', reply: { ...speaking, textFinished: true } },
+    phase: { type: 'thinking', reply: { ...spoken, modelFinished: true } },
     nextGeneration: reply.generation + 1,
   };
 }
 
+function addClauses(state: CallState, reply: Reply, originals: readonly string[]): Reply {
+  if (originals.length === 0) return reply;
+  const added = originals.map((original) => ({ original, spoken: makeSpeakable(original, state.agent) }));
+  return { ...reply, clauses: [...reply.clauses, ...added], answered: true };
+}
+
+function speakAll(reply: Reply, nowMs: number, actions: Action[]): Reply {
+  return speakClauses(reply, Number.POSITIVE_INFINITY, false, false, nowMs, actions);
+}
+
+/** Sends the clauses that have not been sent to the synthesiser, as far as the `upTo`-th of the reply. */
 function speakClauses(
-  state: CallState,
   reply: Reply,
-  originals: readonly string[],
+  upTo: number,
+  held: boolean,
+  fixed: boolean,
   nowMs: number,
   actions: Action[],
 ): Reply {
-  let next = reply;
-  for (const original of originals) {
-    const spoken = makeSpeakable(original, state.agent);
-    next = { ...next, clauses: [...next.clauses, { original, spoken }] };
+  const { generation, kind } = reply;
+  const due = reply.clauses.slice(reply.clausesSpoken, upTo);
+  let firstClauseAtMs = reply.trace.firstClauseAtMs;
+  for (const { original, spoken } of due) {
+    if (!held) actions.push({ type: 'emit', event: { type: 'agent-clause', kind, text: original } });
     if (spoken.trim() === '') continue;
-    actions.push({ type: 'speak', generation: reply.generation, text: spoken });
-    actions.push({ type: 'emit', event: { type: 'agent-clause', kind: reply.kind, text: original } });
-    if (next.trace.firstClauseAtMs === undefined) next = { ...next, trace: { ...next.trace, firstClauseAtMs: nowMs } };
+    actions.push({ type: 'speak', generation, text: spoken, held, fixed });
+    firstClauseAtMs ??= nowMs;
   }
-  return next;
+  const trace = firstClauseAtMs === undefined ? reply.trace : { ...reply.trace, firstClauseAtMs };
+  return { ...reply, clausesSpoken: reply.clausesSpoken + due.length, trace };
+}
+
+/** The model is done and all of its text is with the synthesiser: its tools are run, and a reply of no words is mended. */
+function close(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
+  const ended: Reply = { ...reply, modelFinished: true };
+  for (const { name } of reply.toolCalls) actions.push({ type: 'emit', event: { type: 'tool-called', name } });
+  for (const call of reply.toolCalls) {
+    actions.push({ type: 'emit', event: { type: 'tool-finished', name: call.name, result: resultOf(call) } });
+  }
+  const leaves = reply.toolCalls.some(({ name }) => name === END_CALL);
+  if (!reply.answered && !leaves) {
+    actions.push({ type: 'emit', event: failure(state, 'llm', 'empty-reply') });
+    return apologise(withReply(state, ended), nowMs, actions);
+  }
+  const goodbye: Reply = leaves
+    ? { ...ended, interruptible: false, afterwards: { type: 'hang-up', reason: 'agent-hung-up' } }
+    : ended;
+  const said = reply.answered ? goodbye : withGoodbye(state, goodbye, nowMs, actions);
+  actions.push({ type: 'finish-speech', generation: reply.generation });
+  return withReply(state, said);
+}
+
+/** The model ended the call without a word: the agent's own goodbye is said. */
+function withGoodbye(state: CallState, reply: Reply, nowMs: number, actions: Action[]): Reply {
+  return speakAll(addClauses(state, reply, [state.agent.goodbyeMessage]), nowMs, actions);
 }
 
 /** A reply that cannot be made: the caller's words stay in the history, and the agent says that something went wrong. */
-function apologise(state: CallState, stage: 'llm' | 'tts', code: string, nowMs: number, actions: Action[]): CallState {
-  actions.push({ type: 'emit', event: failure(state, stage, code) });
-  return sayInstead(state, 'apology', fixedPhrases(state.agent.language).trouble, nowMs, actions);
+function apologise(state: CallState, nowMs: number, actions: Action[]): CallState {
+  return say(state, 'apology', fixedPhrases(state.agent.language).trouble, nowMs, actions);
 }
 
 /** Ends a reply that can get no more audio: what was heard of it stands. */
-function giveUp(state: CallState, reply: Reply, actions: Action[]): CallState {
-  return leaveOrListen(cutCurrent(state, actions), reply, actions);
+function giveUp(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
+  return leaveOrListen(cutCurrent(state, actions), reply, nowMs, actions);
 }
 
-function leaveOrListen(state: CallState, reply: Reply, actions: Action[]): CallState {
-  if (reply.afterwards.type === 'listen') return { ...state, phase: { type: 'listening' } };
+/** Text was sent to the synthesiser, and nothing came of it in time. */
+function settleInaudible(state: CallState, nowMs: number, actions: Action[]): CallState {
+  const { phase } = state;
+  if (phase.type !== 'thinking' || nowMs < phase.reply.deadlineAtMs) return state;
+  actions.push({ type: 'emit', event: failure(state, 'tts', 'turn-deadline') });
+  return giveUp(state, phase.reply, nowMs, actions);
+}
+
+function fillerDueMs(reply: Reply, state: CallState): number | undefined {
+  if (reply.kind !== 'reply' || reply.fillerSpoken || reply.clauses.length > 0) return undefined;
+  const { fillerAfterMs, turnDeadlineMs } = state.agent.turnTaking;
+  return fillerAfterMs < turnDeadlineMs ? reply.sinceMs + fillerAfterMs : undefined;
+}
+
+function leaveOrListen(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
+  if (reply.afterwards.type === 'listen') {
+    return { ...state, phase: { type: 'listening' }, guesses: 0, quietSinceMs: nowMs, ignoredVoiceMs: undefined };
+  }
   actions.push({ type: 'hang-up' });
   return { ...state, phase: { type: 'ended', reason: reply.afterwards.reason } };
 }
 
-function current(state: CallState, generation: number): Reply | undefined {
-  const { phase } = state;
-  if (phase.type !== 'thinking' && phase.type !== 'speaking') return undefined;
-  return phase.reply.generation === generation ? phase.reply : undefined;
-}
-
 function withReply(state: CallState, reply: Reply): CallState {
   const { phase } = state;
-  if (phase.type !== 'thinking' && phase.type !== 'speaking') return state;
-  return { ...state, phase: { type: phase.type, reply } };
+  if (phase.type === 'listening' || phase.type === 'ended') return state;
+  return { ...state, phase: { ...phase, reply } };
+}
+
+/** The turn is the agent's now; what the caller says next is a new one. */
+function turnTaken(state: CallState, turn: number, text: string): CallState {
+  return {
+    ...state,
+    turn: emptyTurn(state.modelDecides),
+    turnNumber: turn,
+    lastTurnText: text,
+    misheardTurns: 0,
+    reminders: 0,
+    guesses: 0,
+  };
 }
 
 /** Moves the caller's words of this turn into the history, once. */
@@ -276,19 +355,23 @@ function recordCaller(state: CallState, reply: Reply, actions: Action[]): { stat
   return { state: { ...state, history }, reply: { ...reply, callerTextInHistory: true } };
 }
 
-function emitSaid(
+/** Writes into the history what was heard of a reply, with its tools and their results. */
+function recordAgent(
+  state: CallState,
   reply: Reply,
-  text: string,
   heardText: string,
   heardMs: number,
   interrupted: boolean,
   actions: Action[],
-): void {
+): CallState {
+  const text = fullText(reply);
   const { kind } = reply;
   actions.push({
     type: 'emit',
     event: { type: 'agent-said', kind, text, heard_text: heardText, heard_ms: Math.round(heardMs), interrupted },
   });
+  const tools = reply.modelFinished ? reply.toolCalls.map((call) => ({ call, result: resultOf(call) })) : [];
+  return { ...state, history: [...state.history, { role: 'agent', text, heardText, tools }] };
 }
 
 function fullText(reply: Reply): string {
@@ -296,31 +379,4 @@ function fullText(reply: Reply): string {
     .map((clause) => clause.original)
     .join('')
     .trim();
-}
-
-function beginTrace(state: CallState, turn: number, nowMs: number): TurnTrace {
-  const { voice, transcriptAtMs } = state.turn;
-  return {
-    turn,
-    confirmedAtMs: nowMs,
-    ...(transcriptAtMs === undefined ? {} : { transcriptAtMs }),
-    ...(voice.type === 'paused' ? { speechEndedAtMs: voice.endedAtMs, speechEndDetectedAtMs: voice.detectedAtMs } : {}),
-  };
-}
-
-/** The turn's stamps as durations since the caller's true end of speech (or, unheard by the detector, the transcript). */
-function stages(state: CallState, trace: TurnTrace): TurnStages {
-  const originMs = trace.speechEndedAtMs ?? trace.transcriptAtMs ?? state.startedAtMs;
-  const since = (atMs: number | undefined) =>
-    atMs === undefined ? undefined : Math.round((atMs - originMs) * 10) / 10;
-  const all = {
-    speech_end_detected_ms: since(trace.speechEndDetectedAtMs),
-    transcript_ms: since(trace.transcriptAtMs),
-    turn_confirmed_ms: since(trace.confirmedAtMs),
-    first_token_ms: since(trace.firstTokenAtMs),
-    first_clause_ms: since(trace.firstClauseAtMs),
-    first_audio_ms: since(trace.firstAudioAtMs),
-  };
-  const reached = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
-  return { speech_ended_at_ms: Math.round(originMs - state.startedAtMs), ...reached };
 }

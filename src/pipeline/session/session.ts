@@ -42,6 +42,10 @@ export interface SessionDependencies {
 
 /** A reply may have no more than this many tokens: a model that never stops is stopped. */
 const MAX_REPLY_TOKENS = 400;
+/** A pause is told to the machine early, since it can take back what it begins on a pause. */
+const VAD_SETTINGS = { minSilenceMs: 96 };
+/** The recogniser is asked for its final after this much silence. */
+const FINALIZE_AFTER_MS = 200;
 /** How soon a congested wire is tried again; audio waits in the ledger meanwhile, where a barge-in can still drop it. */
 const CONGESTION_RETRY_MS = 20;
 /** Events that one step causes are few; more than this means that the machine and the driver feed each other in circles. */
@@ -77,6 +81,9 @@ export class CallSession implements CallListener {
   #audibleGeneration = 0;
   #callerBytes = 0;
   #wakeTimer: Timer | undefined;
+  /** The recogniser has been told that the caller speaks, and not yet that they paused. */
+  #hinted = false;
+  #hintTimer: Timer | undefined;
   #pollTimer: Timer | undefined;
 
   constructor(port: CallPort, agent: AgentConfig, deps: SessionDependencies) {
@@ -94,7 +101,7 @@ export class CallSession implements CallListener {
     const phrases = [...agent.questionsAndAnswers.flatMap(({ questions }) => questions), ...agent.endCallPhrases];
     this.#tts = this.#deps.tts.open({ language: agent.language }, (part) => this.#onTts(part), context);
     this.#stt = this.#deps.stt.open({ language: agent.language, phrases }, (part) => this.#onStt(part), context);
-    this.#detector = this.#deps.vad.createDetector({ onEvent: (event) => this.#onVoice(event) });
+    this.#detector = this.#deps.vad.createDetector({ onEvent: (event) => this.#onVoice(event) }, VAD_SETTINGS);
     this.#dispatch({ type: 'call-started' });
   }
 
@@ -136,16 +143,38 @@ export class CallSession implements CallListener {
   #onVoice(event: VadEvent): void {
     switch (event.type) {
       case 'speech-started':
-        this.#stt?.hint('speech-started');
+        this.#hintStarted();
         return this.#dispatch({ type: 'voice-started', startedAtMs: this.#clockTimeOf(event.atMs) });
-      case 'speech-continued':
-        return this.#dispatch({ type: 'voice-continued', speechMs: event.speechMs });
-      case 'speech-ended':
-        this.#stt?.hint('speech-ended');
-        return this.#dispatch({ type: 'voice-ended', endedAtMs: this.#clockTimeOf(event.atMs) });
+      case 'speech-continued': {
+        const heardCharacters = this.#playout.heard(this.#clock.nowMs())?.heardCharacters ?? 0;
+        const voicedAtMs = this.#clockTimeOf(event.detectedAtMs);
+        return this.#dispatch({ type: 'voice-continued', speechMs: event.speechMs, voicedAtMs, heardCharacters });
+      }
+      case 'speech-ended': {
+        const endedAtMs = this.#clockTimeOf(event.atMs);
+        this.#hintEndedAt(endedAtMs + FINALIZE_AFTER_MS);
+        return this.#dispatch({ type: 'voice-ended', endedAtMs });
+      }
       default:
         return unreachable(event);
     }
+  }
+
+  #hintStarted(): void {
+    this.#hintTimer?.cancel();
+    this.#hintTimer = undefined;
+    if (this.#hinted) return;
+    this.#hinted = true;
+    this.#stt?.hint('speech-started');
+  }
+
+  /** The recogniser is asked for its final later than the machine is told of a pause: most pauses are between words. */
+  #hintEndedAt(atMs: number): void {
+    this.#hintTimer?.cancel();
+    this.#hintTimer = this.#clock.after(atMs - this.#clock.nowMs(), () => {
+      this.#hinted = false;
+      this.#stt?.hint('speech-ended');
+    });
   }
 
   /** Positions in the caller's audio become times on the call's clock: the newest byte written is now. */
@@ -166,6 +195,10 @@ export class CallSession implements CallListener {
       case 'stream-failed':
         this.#log.error({ code: part.error.code, reason: part.error.message }, 'no recogniser can serve this call');
         return this.#dispatch({ type: 'stt-failed', code: part.error.code });
+      case 'turn-end-likely':
+      case 'turn-resumed':
+      case 'turn-ended':
+        return this.#dispatch(part);
       case 'stream-opened':
       case 'speech-started':
         return;
@@ -179,6 +212,8 @@ export class CallSession implements CallListener {
     switch (part.type) {
       case 'text-delta':
         return this.#dispatch({ type: 'llm-text', generation, text: part.text });
+      case 'tool-called':
+        return this.#dispatch({ type: 'llm-tool', generation, call: part.call });
       case 'generation-finished':
         this.#llm = undefined;
         return this.#dispatch({ type: 'llm-finished', generation });
@@ -297,13 +332,17 @@ export class CallSession implements CallListener {
         return this.#deps.onEvent({ at_ms: atMs, ...action.event });
       }
       case 'start-llm':
-        return this.#startLlm(action.generation, action.messages);
+        return this.#startLlm(action);
       case 'speak':
-        if (this.#playout.generation !== action.generation) this.#playout.begin(action.generation);
-        return this.#tts?.speak(String(action.generation), action.text);
+        if (this.#playout.generation !== action.generation) this.#playout.begin(action.generation, action.held);
+        return this.#tts?.speak(String(action.generation), action.text, { fixed: action.fixed });
       case 'finish-speech':
         if (this.#playout.generation !== action.generation) this.#playout.begin(action.generation);
         return this.#tts?.finish(String(action.generation));
+      case 'hold-reply':
+        return this.#holdReply(action.generation);
+      case 'resume-reply':
+        return this.#resumeReply(action.generation);
       case 'cut-reply':
         return this.#cutReply(action.generation);
       case 'hang-up':
@@ -313,12 +352,26 @@ export class CallSession implements CallListener {
     }
   }
 
-  #startLlm(generation: number, messages: Extract<Action, { type: 'start-llm' }>['messages']): void {
+  #startLlm({ generation, messages, tools }: Extract<Action, { type: 'start-llm' }>): void {
     const { questionsAndAnswers } = this.#state.agent;
     const context = { log: this.#log, clock: this.#clock, signal: this.#scope.signal };
-    const request = { messages, questionsAndAnswers, maxOutputTokens: MAX_REPLY_TOKENS };
+    const request = { messages, tools, questionsAndAnswers, maxOutputTokens: MAX_REPLY_TOKENS };
     const stream = this.#deps.llm.generate(request, (part) => this.#onLlm(generation, part), context);
     this.#llm = { generation, stream };
+  }
+
+  #holdReply(generation: number): void {
+    if (this.#playout.generation !== generation) return;
+    const nowMs = this.#clock.nowMs();
+    if (this.#playout.isAudible(nowMs)) this.#port.sendClear();
+    this.#playout.hold(nowMs);
+  }
+
+  #resumeReply(generation: number): void {
+    if (this.#playout.generation !== generation) return;
+    const { repeatedMs } = this.#playout.resume();
+    this.#queue.push({ type: 'reply-resumed', generation, repeatedMs });
+    this.#pollPlayout();
   }
 
   /** The order matters: silence the caller's line first, then stop making more, then say how much was heard. */
@@ -362,6 +415,7 @@ export class CallSession implements CallListener {
     this.#released = true;
     this.#wakeTimer?.cancel();
     this.#pollTimer?.cancel();
+    this.#hintTimer?.cancel();
     this.#llm?.stream.abort();
     this.#stt?.close();
     this.#tts?.close();

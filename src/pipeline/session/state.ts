@@ -2,9 +2,11 @@
 import type { Heard } from '../../media/playout.ts';
 import type { CallEndReason, CallEventBody, SpeechKind } from '../events.ts';
 import type { AgentConfig } from '../ports.ts';
-import type { LlmMessage } from '../providers/spec.ts';
+import type { LlmMessage, LlmTool, ToolCall } from '../providers/spec.ts';
 import { createChunker } from '../text/chunker.ts';
 import type { ChunkerState } from '../text/chunker.ts';
+import { NEW_RHYTHM } from './turn-taking/rhythm.ts';
+import type { Rhythm } from './turn-taking/rhythm.ts';
 
 /** A clause of a reply: as the model wrote it, and as it is read aloud. */
 export interface Clause {
@@ -12,18 +14,26 @@ export interface Clause {
   readonly spoken: string;
 }
 
-/** What the caller is saying and nobody has answered yet. Times are on the call's clock. */
+/** What the voice detector hears. Times are on the call's clock. */
+export type Voice =
+  | { readonly type: 'silent' }
+  /** `speechMs` of it was voiced so far, `lastVoicedAtMs` for the last time. */
+  | {
+      readonly type: 'speaking';
+      readonly startedAtMs: number;
+      readonly speechMs: number;
+      readonly lastVoicedAtMs: number;
+    }
+  | {
+      readonly type: 'paused';
+      readonly startedAtMs: number;
+      readonly endedAtMs: number;
+      readonly detectedAtMs: number;
+    };
+
+/** What the caller is saying and nobody has answered yet. */
 export interface CallerTurn {
-  /** The voice detector hears the caller now, since when; or heard them last, until when. */
-  readonly voice:
-    | { readonly type: 'silent' }
-    | { readonly type: 'speaking'; readonly startedAtMs: number; readonly speechMs: number }
-    | {
-        readonly type: 'paused';
-        readonly startedAtMs: number;
-        readonly endedAtMs: number;
-        readonly detectedAtMs: number;
-      };
+  readonly voice: Voice;
   /** Text that the recogniser will not change any more. */
   readonly finals: readonly string[];
   readonly interim: string;
@@ -47,10 +57,20 @@ export interface Reply {
   /** `callerText` has been written to the history (when the reply became audible). */
   readonly callerTextInHistory: boolean;
   readonly clauses: readonly Clause[];
+  /** How many of the clauses have gone to the synthesiser; of a guess only the first does. */
+  readonly clausesSpoken: number;
+  /** The model's own words have begun; before, there can only be a filler. */
+  readonly answered: boolean;
+  readonly fillerSpoken: boolean;
   readonly chunker: ChunkerState;
-  /** All text has gone to the synthesiser. */
-  readonly textFinished: boolean;
+  /** The model will write no more. */
+  readonly modelFinished: boolean;
+  readonly toolCalls: readonly ToolCall[];
+  /** Pieces of text received from the model: about as many tokens. */
+  readonly tokens: number;
   readonly interruptible: boolean;
+  /** When the caller's turn was over, or the agent decided to speak. */
+  readonly sinceMs: number;
   /** Something must be audible by then. */
   readonly deadlineAtMs: number;
   readonly afterwards: { readonly type: 'listen' } | { readonly type: 'hang-up'; readonly reason: CallEndReason };
@@ -72,19 +92,33 @@ export interface TurnTrace {
 /**
  * - `listening`: the floor is the caller's. Entered at the start, after a reply was heard, and after a barge-in.
  * - `thinking`: a reply is being made and nothing of it is audible; more speech of the caller withdraws it.
- * - `speaking`: audio of the reply is going to the caller; speech of the caller interrupts it.
+ * - `speaking`: audio of the reply is going to the caller.
+ * - `held`: the caller made a sound, so the agent is silent until it is known whether that was meant. Left by a barge-in
+ *   (`listening`) or by resuming (`speaking`); never for longer than `falseAlarmMs`.
  * - `ended`: nothing happens any more.
  */
 export type Phase =
   | { readonly type: 'listening' }
   | { readonly type: 'thinking'; readonly reply: Reply }
   | { readonly type: 'speaking'; readonly reply: Reply }
+  | { readonly type: 'held'; readonly reply: Reply; readonly sinceMs: number }
   | { readonly type: 'ended'; readonly reason: CallEndReason };
+
+/** A reply begun on what the caller had said so far, in case that was all. Only while listening. */
+export interface Speculation {
+  readonly reply: Reply;
+  readonly startedAtMs: number;
+}
 
 /** What was said and, for the agent, what of it was heard. */
 export type HistoryMessage =
   | { readonly role: 'caller'; readonly text: string }
-  | { readonly role: 'agent'; readonly text: string; readonly heardText: string };
+  | {
+      readonly role: 'agent';
+      readonly text: string;
+      readonly heardText: string;
+      readonly tools: readonly { readonly call: ToolCall; readonly result: string }[];
+    };
 
 export interface CallState {
   readonly agent: AgentConfig;
@@ -96,23 +130,60 @@ export interface CallState {
   readonly history: readonly HistoryMessage[];
   /** A reply cut short whose heard part is about to be reported. */
   readonly cut: Reply | undefined;
+  readonly speculation: Speculation | undefined;
+  /** Guesses made in this turn. */
+  readonly guesses: number;
+  /** Tokens spent in this call on guesses that were wrong. */
+  readonly wastedTokens: number;
+  /** The caller's own pauses. */
+  readonly rhythm: Rhythm;
+  /** The recogniser decides turns itself. */
+  readonly modelDecides: boolean;
+  /** What was last taken for the caller's whole turn: a transcript of it that comes late is no new turn. */
+  readonly lastTurnText: string;
+  /** False alarms in a row, and until when barge-ins are harder for that. */
+  readonly falseAlarms: number;
+  readonly coolDownUntilMs: number;
+  /** When the sound began that was a false alarm: it silences the agent no more, but words of it still make a barge-in. */
+  readonly ignoredVoiceMs: number | undefined;
+  /** How much of the current reply was heard when the caller was last heard. */
+  readonly heardCharacters: number;
   /** Turns in a row in which the caller spoke and nothing was understood. */
   readonly misheardTurns: number;
+  /** Since when nobody has said anything. */
+  readonly quietSinceMs: number;
+  readonly reminders: number;
+  readonly durationWarned: boolean;
 }
 
 export type SessionEvent =
   | { readonly type: 'call-started' }
   /** The voice detector: the caller has been speaking since `startedAtMs`. */
   | { readonly type: 'voice-started'; readonly startedAtMs: number }
-  /** The voice detector: the same speech goes on; `speechMs` of it was voiced. */
-  | { readonly type: 'voice-continued'; readonly speechMs: number }
+  /** The voice detector: the same speech goes on. `heardCharacters`: how much of the current reply was heard by now. */
+  | {
+      readonly type: 'voice-continued';
+      readonly speechMs: number;
+      readonly voicedAtMs: number;
+      readonly heardCharacters: number;
+    }
   /** The voice detector: the caller has been silent since `endedAtMs`. */
   | { readonly type: 'voice-ended'; readonly endedAtMs: number }
   | { readonly type: 'transcript-interim'; readonly text: string; readonly confidence: number }
   /** `settled`: the recogniser holds that the caller has paused, or has answered the local detector's hint that they have. */
-  | { readonly type: 'transcript-final'; readonly text: string; readonly confidence: number; readonly settled: boolean }
+  | {
+      readonly type: 'transcript-final';
+      readonly text: string;
+      readonly confidence: number;
+      readonly settled: boolean;
+    }
+  /** From a recogniser that decides turns itself; the texts are the whole turn's. */
+  | { readonly type: 'turn-end-likely'; readonly text: string }
+  | { readonly type: 'turn-resumed' }
+  | { readonly type: 'turn-ended'; readonly text: string; readonly confidence: number }
   | { readonly type: 'stt-failed'; readonly code: string }
   | { readonly type: 'llm-text'; readonly generation: number; readonly text: string }
+  | { readonly type: 'llm-tool'; readonly generation: number; readonly call: ToolCall }
   | { readonly type: 'llm-finished'; readonly generation: number }
   | { readonly type: 'llm-failed'; readonly generation: number; readonly code: string }
   | { readonly type: 'tts-failed'; readonly generation: number; readonly code: string }
@@ -122,6 +193,8 @@ export type SessionEvent =
   | { readonly type: 'reply-heard'; readonly heard: Heard }
   /** Answer to the action `cut-reply`: how much had been heard; undefined: no audio had been made. */
   | { readonly type: 'reply-cut'; readonly generation: number; readonly heard: Heard | undefined }
+  /** Answer to the action `resume-reply`. */
+  | { readonly type: 'reply-resumed'; readonly generation: number; readonly repeatedMs: number }
   | { readonly type: 'dtmf'; readonly digit: string }
   /** The server must stop: the agent says so and hangs up. */
   | { readonly type: 'leave' }
@@ -129,35 +202,69 @@ export type SessionEvent =
   | { readonly type: 'tick' };
 
 export type Action =
-  | { readonly type: 'start-llm'; readonly generation: number; readonly messages: readonly LlmMessage[] }
-  /** The synthesiser is to say this; the first one of a generation makes it the reply being played. */
-  | { readonly type: 'speak'; readonly generation: number; readonly text: string }
+  | {
+      readonly type: 'start-llm';
+      readonly generation: number;
+      readonly messages: readonly LlmMessage[];
+      readonly tools: readonly LlmTool[];
+    }
+  /**
+   * The synthesiser is to say this; the first one of a generation makes it the reply being played. `held`: its audio waits
+   * for `resume-reply`. `fixed`: the same text is spoken in other calls too.
+   */
+  | {
+      readonly type: 'speak';
+      readonly generation: number;
+      readonly text: string;
+      readonly held: boolean;
+      readonly fixed: boolean;
+    }
   | { readonly type: 'finish-speech'; readonly generation: number }
+  /** Silence the caller's line, but keep the reply. */
+  | { readonly type: 'hold-reply'; readonly generation: number }
+  /** Let the audio of a held reply go; the driver answers with `reply-resumed`. */
+  | { readonly type: 'resume-reply'; readonly generation: number }
   /** Abort model and synthesiser, silence the caller's line; the driver answers with `reply-cut` before anything else. */
   | { readonly type: 'cut-reply'; readonly generation: number }
   | { readonly type: 'hang-up' }
   | { readonly type: 'emit'; readonly event: CallEventBody };
 
-export const EMPTY_TURN: CallerTurn = {
-  voice: { type: 'silent' },
-  finals: [],
-  interim: '',
-  settled: false,
-  transcriptAtMs: undefined,
-  modelTurn: 'none',
-};
+/** A turn in which nothing has been said. */
+export function emptyTurn(modelDecides: boolean): CallerTurn {
+  return {
+    voice: { type: 'silent' },
+    finals: [],
+    interim: '',
+    settled: false,
+    transcriptAtMs: undefined,
+    modelTurn: modelDecides ? 'open' : 'none',
+  };
+}
 
 export function newCall(agent: AgentConfig, nowMs: number): CallState {
   return {
     agent,
     startedAtMs: nowMs,
     phase: { type: 'listening' },
-    turn: EMPTY_TURN,
+    turn: emptyTurn(false),
     turnNumber: 0,
     nextGeneration: 1,
     history: [],
     cut: undefined,
+    speculation: undefined,
+    guesses: 0,
+    wastedTokens: 0,
+    rhythm: NEW_RHYTHM,
+    modelDecides: false,
+    lastTurnText: '',
+    falseAlarms: 0,
+    coolDownUntilMs: 0,
+    ignoredVoiceMs: undefined,
+    heardCharacters: 0,
     misheardTurns: 0,
+    quietSinceMs: nowMs,
+    reminders: 0,
+    durationWarned: false,
   };
 }
 
@@ -169,11 +276,23 @@ export function newReply(state: CallState, kind: SpeechKind, nowMs: number): Rep
     callerText: '',
     callerTextInHistory: false,
     clauses: [],
+    clausesSpoken: 0,
+    answered: false,
+    fillerSpoken: false,
     chunker: createChunker({ language: state.agent.language }),
-    textFinished: false,
+    modelFinished: false,
+    toolCalls: [],
+    tokens: 0,
     interruptible: true,
+    sinceMs: nowMs,
     deadlineAtMs: nowMs + state.agent.turnTaking.turnDeadlineMs,
     afterwards: { type: 'listen' },
     trace: { turn: state.turnNumber },
   };
+}
+
+/** The reply that the call is busy with, if any. */
+export function currentReply(state: CallState): Reply | undefined {
+  const { phase } = state;
+  return phase.type === 'listening' || phase.type === 'ended' ? undefined : phase.reply;
 }

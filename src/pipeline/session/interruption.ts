@@ -1,0 +1,109 @@
+/** The caller speaks while the agent does, or is about to: silence first, then a judgement, then one of two ways on. */
+import * as replies from './reply.ts';
+import type { Action, CallState, Phase, Reply } from './state.ts';
+import { emptyTurn } from './state.ts';
+import { isProtected, judgeHeld, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
+import { turnText } from './turn-taking/endpointing.ts';
+import { normaliseTranscript } from '../text/normalise.ts';
+
+/** More voiced audio of the caller: it may silence an agent that is speaking. */
+export function onVoice(known: CallState, heardCharacters: number, nowMs: number, actions: Action[]): CallState {
+  const state = { ...known, heardCharacters };
+  const { phase, turn, agent } = state;
+  if (phase.type !== 'speaking' || turn.voice.type !== 'speaking' || !phase.reply.interruptible) return state;
+  if (state.ignoredVoiceMs === turn.voice.startedAtMs) return state;
+  if (!silencesAgent(turn, agent.turnTaking, nowMs < state.coolDownUntilMs)) return state;
+  if (isProtected(phase.reply.clauses, heardCharacters, agent.turnTaking.neverInterrupt)) return state;
+  actions.push({ type: 'hold-reply', generation: phase.reply.generation });
+  actions.push({ type: 'emit', event: { type: 'interruption-suspected' } });
+  return { ...state, phase: { type: 'held', reply: phase.reply, sinceMs: nowMs } };
+}
+
+/** A key was pressed: nobody presses one by accident. */
+export function onDigit(state: CallState, nowMs: number, actions: Action[]): CallState {
+  const { phase } = state;
+  if (phase.type === 'held' || (phase.type === 'speaking' && phase.reply.interruptible)) return bargeIn(state, nowMs, actions);
+  return state;
+}
+
+/** Words that are recognised while the agent speaks take the floor, even if the sound alone had been a false alarm. */
+export function settleSpeaking(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
+  const { agent, turn } = state;
+  const madeSound = turn.voice.type !== 'silent' || state.ignoredVoiceMs !== undefined;
+  if (!reply.interruptible || !madeSound) return state;
+  if (isProtected(reply.clauses, state.heardCharacters, agent.turnTaking.neverInterrupt)) return state;
+  return takesFloor(turn, agent.turnTaking, agent.language) ? bargeIn(state, nowMs, actions) : state;
+}
+
+/** The agent is silenced: was the caller speaking to it? */
+export function settleHeld(
+  state: CallState,
+  phase: Extract<Phase, { type: 'held' }>,
+  nowMs: number,
+  actions: Action[],
+): CallState {
+  const { agent, turn } = state;
+  const verdict = judgeHeld(turn, phase.sinceMs, agent.turnTaking, agent.language, nowMs);
+  if (verdict.type === 'wait') return state;
+  if (verdict.type === 'barge-in') return bargeIn(state, nowMs, actions);
+  const { cause, text } = verdict;
+  actions.push({ type: 'emit', event: { type: 'false-interruption', cause, text } });
+  actions.push({ type: 'resume-reply', generation: phase.reply.generation });
+  const falseAlarms = state.falseAlarms + 1;
+  const { coolDownAfter, coolDownMs } = agent.turnTaking;
+  const voiceGoesOn = turn.voice.type === 'speaking';
+  return {
+    ...state,
+    phase: { type: 'speaking', reply: phase.reply },
+    turn: voiceGoesOn ? { ...emptyTurn(state.modelDecides), voice: turn.voice } : emptyTurn(state.modelDecides),
+    ignoredVoiceMs: turn.voice.type === 'silent' ? undefined : turn.voice.startedAtMs,
+    falseAlarms,
+    coolDownUntilMs: coolDownAfter > 0 && falseAlarms >= coolDownAfter ? nowMs + coolDownMs : state.coolDownUntilMs,
+  };
+}
+
+/** When time alone would decide about a silenced agent. */
+export function wakes(state: CallState, sinceMs: number, nowMs: number): number[] {
+  const verdict = judgeHeld(state.turn, sinceMs, state.agent.turnTaking, state.agent.language, nowMs);
+  return [verdict.type === 'wait' ? verdict.untilMs : nowMs];
+}
+
+/** The driver has let the audio go on. */
+export function resumed(state: CallState, generation: number, repeatedMs: number, actions: Action[]): CallState {
+  if (state.phase.type === 'speaking' && state.phase.reply.generation === generation) {
+    actions.push({ type: 'emit', event: { type: 'resumed', repeated_ms: Math.round(repeatedMs) } });
+  }
+  return state;
+}
+
+/** Whether the caller goes on with a turn that was taken for finished, before anything of the reply is audible. */
+export function withdraws(state: CallState, reply: Reply): boolean {
+  const { turn, agent } = state;
+  if (reply.kind !== 'reply' || reply.afterwards.type === 'hang-up') return false;
+  if (turn.voice.type === 'speaking') return turn.voice.speechMs >= agent.turnTaking.bargeInMs;
+  return turnText(turn) !== '';
+}
+
+/** Takes the reply back: the caller's words so far stay part of their turn. */
+export function withdraw(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
+  actions.push({ type: 'cut-reply', generation: reply.generation });
+  const known = normaliseTranscript(reply.callerText);
+  // A late transcript of the same turn may repeat what was known and say more; then it replaces it.
+  const repeats = normaliseTranscript(turnText(state.turn)).startsWith(known);
+  const turn = repeats ? state.turn : { ...state.turn, finals: [reply.callerText, ...state.turn.finals] };
+  return {
+    ...state,
+    phase: { type: 'listening' },
+    turn,
+    turnNumber: state.turnNumber - 1,
+    wastedTokens: state.wastedTokens + reply.tokens,
+    quietSinceMs: nowMs,
+  };
+}
+
+/** The caller has the floor: what they say opens a new turn. */
+function bargeIn(state: CallState, nowMs: number, actions: Action[]): CallState {
+  actions.push({ type: 'emit', event: { type: 'barge-in' } });
+  const silent = replies.cutCurrent(state, actions);
+  return { ...silent, phase: { type: 'listening' }, falseAlarms: 0, ignoredVoiceMs: undefined, guesses: 0, quietSinceMs: nowMs };
+}

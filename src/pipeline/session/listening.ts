@@ -1,0 +1,150 @@
+/** The floor is the caller's: is their turn over, is a guess worth it, has everybody fallen silent? */
+import { unreachable } from '../../core/errors.ts';
+import { fixedPhrases } from './phrases.ts';
+import * as replies from './reply.ts';
+import type { Action, CallState, SessionEvent, Speculation } from './state.ts';
+import { emptyTurn, newReply } from './state.ts';
+import { takesLeave } from './turn-taking/end-call.ts';
+import { judgeTurnEnd, turnText } from './turn-taking/endpointing.ts';
+import type { TurnEnd } from './turn-taking/endpointing.ts';
+import { isSameTurn, judgeGuess } from './turn-taking/speculation.ts';
+
+/** How many times in a row the agent says that it did not catch anything before it waits in silence. */
+const MAX_PARDONS = 2;
+/** A guess spoils with time: what the caller did not confirm by then they have probably not finished. */
+const MAX_GUESS_AGE_MS = 4_000;
+
+/** Draws the consequences, while listening, of what is known at `nowMs`. */
+export function settle(state: CallState, nowMs: number, actions: Action[]): CallState {
+  const judged = judge(state, nowMs);
+  if (judged.type === 'confirmed') return confirm(state, judged.text, nowMs, actions);
+  if (judged.type === 'no-words') return pardon(dropGuess(state, actions), judged.ask, nowMs, actions);
+  const kept = isSpoiled(state, nowMs) ? dropGuess(state, actions) : state;
+  const guess = judgeGuess(kept, nowMs);
+  if (guess.type === 'begin') return beginGuess(kept, guess.text, nowMs, actions);
+  return settleQuiet(kept, nowMs, actions);
+}
+
+/** When time alone would change something. */
+export function wakes(state: CallState, nowMs: number): number[] {
+  const due: number[] = [];
+  const judged = judge(state, nowMs);
+  if (judged.type === 'wait') due.push(judged.untilMs);
+  else if (judged.type !== 'open') due.push(nowMs);
+  const guess = judgeGuess(state, nowMs);
+  if (guess.type === 'wait') due.push(guess.untilMs);
+  if (state.speculation) due.push(state.speculation.startedAtMs + MAX_GUESS_AGE_MS);
+  const quiet = [reminderDueMs(state), warningDueMs(state)];
+  return [...due, ...quiet.filter((dueMs) => dueMs !== undefined)];
+}
+
+/** What the model says for a reply that nobody may hear yet: only its first clause is synthesised, and no tool is run. */
+export function absorbGuess(
+  state: CallState,
+  speculation: Speculation,
+  event: Extract<SessionEvent, { type: 'llm-text' | 'llm-tool' | 'llm-finished' | 'llm-failed' }>,
+  nowMs: number,
+  actions: Action[],
+): CallState {
+  const { reply } = speculation;
+  const withReply = (changed: Speculation['reply']): CallState => ({ ...state, speculation: { ...speculation, reply: changed } });
+  switch (event.type) {
+    case 'llm-text':
+      return withReply(replies.speakGuess(replies.collectText(state, reply, event.text, nowMs, actions), nowMs, actions));
+    case 'llm-tool':
+      return withReply({ ...reply, toolCalls: [...reply.toolCalls, event.call] });
+    case 'llm-finished':
+      return withReply(replies.speakGuess(replies.collectRest(state, reply), nowMs, actions));
+    case 'llm-failed':
+      return dropGuess(state, actions);
+    default:
+      return unreachable(event);
+  }
+}
+
+/** Gives up the guess, if there is one. */
+export function dropGuess(state: CallState, actions: Action[]): CallState {
+  if (!state.speculation) return state;
+  const { reply } = state.speculation;
+  actions.push({ type: 'cut-reply', generation: reply.generation });
+  actions.push({ type: 'emit', event: { type: 'speculation-missed', wasted_tokens: reply.tokens } });
+  return { ...state, speculation: undefined, wastedTokens: state.wastedTokens + reply.tokens };
+}
+
+function judge(state: CallState, nowMs: number): TurnEnd {
+  const { agent, rhythm } = state;
+  return judgeTurnEnd(state.turn, { ...agent.turnTaking, settings: agent.turnTaking, rhythm, language: agent.language } as never, nowMs);
+}
+
+/** The caller's turn is over. */
+function confirm(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
+  const { speculation } = state;
+  if (speculation && isSameTurn(speculation.reply.callerText, text)) {
+    return replies.releaseGuess(state, speculation, text, nowMs, actions);
+  }
+  const dropped = dropGuess(state, actions);
+  if (takesLeave(text, state.agent.endCallPhrases)) return replies.sayGoodbye(dropped, text, nowMs, actions);
+  return replies.answer(dropped, text, nowMs, actions);
+}
+
+/** The caller made a sound and no words came of it. */
+function pardon(state: CallState, ask: boolean, nowMs: number, actions: Action[]): CallState {
+  // A sound that stopped the agent must not leave the line silent, however short it was.
+  const last = state.history.at(-1);
+  const wasCutShort = last?.role === 'agent' && last.heardText !== last.text;
+  const fresh = { ...state, turn: emptyTurn(state.modelDecides), quietSinceMs: nowMs };
+  if (!(ask || wasCutShort) || state.misheardTurns >= MAX_PARDONS) return fresh;
+  const asking = { ...fresh, misheardTurns: state.misheardTurns + 1 };
+  return replies.say(asking, 'apology', fixedPhrases(state.agent.language).pardon, nowMs, actions);
+}
+
+function beginGuess(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
+  const dropped = dropGuess(state, actions);
+  const reply = { ...newReply(dropped, 'reply', nowMs), callerText: text };
+  actions.push({ type: 'emit', event: { type: 'speculation-started', text } });
+  actions.push(replies.startModel(dropped, reply));
+  return {
+    ...dropped,
+    speculation: { reply, startedAtMs: nowMs },
+    guesses: dropped.guesses + 1,
+    nextGeneration: reply.generation + 1,
+  };
+}
+
+/** The caller has said something else since, goes on talking, or never confirms. */
+function isSpoiled(state: CallState, nowMs: number): boolean {
+  const { speculation, turn } = state;
+  if (!speculation) return false;
+  if (!isSameTurn(speculation.reply.callerText, turnText(turn))) return true;
+  return nowMs >= speculation.startedAtMs + MAX_GUESS_AGE_MS;
+}
+
+/** Nobody speaks: the caller is reminded, told that time runs out, or bid goodbye. */
+function settleQuiet(state: CallState, nowMs: number, actions: Action[]): CallState {
+  const warnMs = warningDueMs(state);
+  if (warnMs !== undefined && nowMs >= warnMs) {
+    const warned = { ...state, durationWarned: true };
+    return replies.say(warned, 'warning', fixedPhrases(state.agent.language).timeRunsOut, nowMs, actions);
+  }
+  const remindMs = reminderDueMs(state);
+  if (remindMs === undefined || nowMs < remindMs) return state;
+  const { silence, goodbyeMessage } = state.agent;
+  if (state.reminders >= silence.maxReminders) return replies.takeLeave(state, goodbyeMessage, 'caller-silent', nowMs, actions);
+  const reminded = { ...state, reminders: state.reminders + 1 };
+  return replies.say(reminded, 'reminder', silence.reminderMessage, nowMs, actions);
+}
+
+function reminderDueMs(state: CallState): number | undefined {
+  if (state.agent.silence.maxReminders === 0 || !isQuiet(state)) return undefined;
+  return state.quietSinceMs + state.agent.silence.reminderAfterMs;
+}
+
+function warningDueMs(state: CallState): number | undefined {
+  const { maxDurationMs, durationWarningMs } = state.agent;
+  if (durationWarningMs === 0 || durationWarningMs >= maxDurationMs || state.durationWarned || !isQuiet(state)) return undefined;
+  return state.startedAtMs + maxDurationMs - durationWarningMs;
+}
+
+function isQuiet(state: CallState): boolean {
+  return state.turn.voice.type === 'silent' && turnText(state.turn) === '' && !state.speculation;
+}
