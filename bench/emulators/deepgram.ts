@@ -1,4 +1,5 @@
-/** Deepgram's v1 live API on loopback: hears when somebody speaks, and says that they said what the script says. */
+/** Deepgram's live API on loopback (v1; for v2 see flux.ts): hears when somebody speaks, and says that they said what the script says. */
+import { FluxLiveStream, refusedFlux } from './flux.ts';
 import { ScriptReader } from './script.ts';
 import type { Script, Stretch, Word } from './script.ts';
 import { SpeechDetector } from './speech-detector.ts';
@@ -21,6 +22,8 @@ export interface DeepgramEmulatorSettings {
   interimDelayMs: number;
   /** Silence between two empty finals, as the real one sends them. */
   emptyFinalEveryMs: number;
+  /** Flux: silence from the last sound to the EndOfTurn, at the usual threshold of 0.7. */
+  fluxEndOfTurnMs: number;
   /** Whether Finalize is answered even when there was nothing to finalise; the real one does not promise it. */
   answersEmptyFinalize: boolean;
   /** Without audio and KeepAlive for this long: close 1011. */
@@ -49,6 +52,7 @@ const DEFAULTS: DeepgramEmulatorSettings = {
   interimEveryMs: 250,
   interimDelayMs: 100,
   emptyFinalEveryMs: 5_000,
+  fluxEndOfTurnMs: 260,
   answersEmptyFinalize: true,
   keepAliveTimeoutMs: 10_000,
   speechThreshold: 500,
@@ -66,7 +70,10 @@ export async function startDeepgramEmulator(given: Partial<DeepgramEmulatorSetti
   server.onSocket(
     () => settings.faults,
     (request, url) => check(settings, request.headers.authorization, url),
-    (socket, url) => new LiveStream(settings, socket, url, (bytes) => (audioBytes += bytes)),
+    (socket, url) => {
+      const Stream = url.pathname === '/v2/listen' ? FluxLiveStream : LiveStream;
+      return new Stream(settings, socket, url, (bytes) => (audioBytes += bytes));
+    },
   );
   return {
     url: `http://127.0.0.1:${server.port}`,
@@ -90,12 +97,14 @@ function check(settings: DeepgramEmulatorSettings, authorization: string | undef
     status,
     body: { err_code: code, err_msg: message, request_id: 'emulated' },
   });
-  if (url.pathname !== '/v1/listen') return refuse(404, 'NOT_FOUND', 'Not found.');
+  if (url.pathname !== '/v1/listen' && url.pathname !== '/v2/listen') return refuse(404, 'NOT_FOUND', 'Not found.');
   if (authorization !== `Token ${settings.apiKey}`) return refuse(401, 'INVALID_AUTH', 'Invalid credentials.');
   const query = url.searchParams;
   if (query.get('encoding') !== 'mulaw' || query.get('sample_rate') !== '8000') {
     return refuse(400, 'Bad Request', 'The emulator takes encoding=mulaw and sample_rate=8000 only.');
   }
+  const refused = url.pathname === '/v2/listen' ? refusedFlux(query) : undefined;
+  if (refused !== undefined) return refuse(400, 'INVALID_QUERY_PARAMETER', refused);
   if (query.get('model')?.startsWith('nova-3') && query.has('keywords')) {
     return refuse(400, 'Bad Request', 'Keywords are not supported for Nova-3. Use keyterm.');
   }

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { BvraiError } from '../../src/core/errors.ts';
 import { parseJsonObject } from '../../src/pipeline/providers/json.ts';
+import * as flux from '../../src/pipeline/providers/deepgram/flux-wire.ts';
 import * as deepgram from '../../src/pipeline/providers/deepgram/wire.ts';
 import { createDeepgramStt } from '../../src/pipeline/providers/deepgram/stt.ts';
 import * as elevenlabs from '../../src/pipeline/providers/elevenlabs/wire.ts';
@@ -23,6 +24,15 @@ const DEEPGRAM = [
   '{"type":"UtteranceEnd","channel":[0,1],"last_word_end":2.4}',
   '{"type":"Metadata","request_id":"x","duration":12.3,"channels":1}',
   '{"type":"Error","description":"x","message":"NET-0001","variant":"TIMEOUT"}',
+];
+
+const FLUX = [
+  '{"type":"Connected","request_id":"x","sequence_id":0}',
+  ...['StartOfTurn', 'Update', 'EagerEndOfTurn', 'TurnResumed', 'EndOfTurn'].map(
+    (event) =>
+      `{"type":"TurnInfo","sequence_id":1,"event":"${event}","turn_index":0,"transcript":"Yeah.","words":[{"word":"Yeah.","confidence":0.98,"start":0.4,"end":0.7}],"end_of_turn_confidence":0.86}`,
+  ),
+  '{"type":"Error","sequence_id":13,"code":"INTERNAL_SERVER_ERROR","description":"x"}',
 ];
 
 const ELEVENLABS = [
@@ -80,10 +90,8 @@ function checkError(part: object): void {
 
 function checkSttPart(part: SttPart): void {
   checkError(part);
-  if (part.type === 'transcript-interim' || part.type === 'transcript-final') {
-    assert.equal(typeof part.text, 'string');
-    assert(part.confidence >= 0 && part.confidence <= 1);
-  }
+  if ('text' in part) assert.equal(typeof part.text, 'string');
+  if ('confidence' in part) assert(part.confidence >= 0 && part.confidence <= 1);
   if (part.type !== 'transcript-final') return;
   for (const word of part.words) {
     assert.equal(typeof word.text, 'string');
@@ -96,6 +104,12 @@ function checkDeepgram(text: string): void {
   checkError(message);
   if (message.type === 'part') checkSttPart(message.part);
   deepgram.parseRefusal(text);
+}
+
+function checkFlux(text: string): void {
+  const message = flux.parseFluxMessage(text);
+  checkError(message);
+  if (message.type === 'part') checkSttPart(message.part);
 }
 
 function checkElevenLabs(text: string): void {
@@ -120,6 +134,7 @@ function checkOpenAi(text: string): void {
 describe('pure parsers', () => {
   it.each([
     ['deepgram', DEEPGRAM, checkDeepgram],
+    ['flux', FLUX, checkFlux],
     ['elevenlabs', ELEVENLABS, checkElevenLabs],
     ['openai', OPENAI, checkOpenAi],
   ] as const)('%s', (_vendor, recorded, check) => {
@@ -167,17 +182,20 @@ async function babbler(): Promise<{
 const CODES = fc.constantFrom(1000, 1001, 1006, 1008, 1011, 4321);
 
 describe('streams', () => {
-  it('deepgram', async () => {
+  it.each([
+    ['deepgram', 'nova-3', DEEPGRAM],
+    ['flux', 'flux-general-en', FLUX],
+  ])('%s', async (_api, model, recorded) => {
     const vendor = await babbler();
     const provider = createDeepgramStt({ apiKey: 'k', baseUrl: vendor.url, connectTimeoutMs: 10_000 });
     await fc.assert(
-      fc.asyncProperty(fc.array(messages(DEEPGRAM), { maxLength: 6 }), CODES, async (texts, code) => {
+      fc.asyncProperty(fc.array(messages(recorded), { maxLength: 6 }), CODES, async (texts, code) => {
         vendor.say(texts, code);
         const received = new Received<SttPart>();
         const stream = received.open(() =>
-          provider.open({ language: 'en', phrases: [] }, received.sink, received.context),
+          provider.open({ model, language: 'en', phrases: [] }, received.sink, received.context),
         );
-        stream.write(new Uint8Array(160));
+        stream.write(new Uint8Array(640));
         await received.first('stream-failed');
         received.parts.forEach(checkSttPart);
         received.failure();

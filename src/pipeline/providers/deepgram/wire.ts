@@ -166,7 +166,8 @@ export function parseRefusal(body: string): VendorError {
   return parsed.success ? { code: parsed.data.err_code, message: parsed.data.err_msg } : {};
 }
 
-function malformed(what: string): DeepgramMessage {
+/** A message that breaks the protocol. */
+export function malformed(what: string): DeepgramMessage {
   return {
     type: 'failed',
     error: new BvraiError('provider.protocol', `deepgram sent ${what}.`, { details: { provider: PROVIDER } }),

@@ -1,0 +1,102 @@
+/**
+ * Deepgram's v2 live wire (Flux) as pure functions. Facts: docs of the vendor as collected in provider-wire.md. Unknown message
+ * types, events and fields pass; a broken message of a known type does not.
+ */
+import { z } from 'zod';
+import { BvraiError } from '../../../core/errors.ts';
+import type { ErrorCode } from '../../../core/errors.ts';
+import { setQuery, socketUrl } from '../http.ts';
+import { parseJsonObject } from '../json.ts';
+import type { JsonObject } from '../json.ts';
+import type { SttPart, SttRequest } from '../spec.ts';
+import { PROVIDER, keyTerms, malformed } from './wire.ts';
+import type { DeepgramMessage } from './wire.ts';
+
+/**
+ * The address of one live stream: our defaults, then the route's options, then what the audio path fixes. Eager end-of-turn
+ * events are off unless a threshold is set; at 0.4 they come some 100 ms before the end of a turn, and are sometimes wrong.
+ */
+export function fluxUrl(baseUrl: string, request: SttRequest): URL {
+  const url = socketUrl(PROVIDER, baseUrl, '/v2/listen');
+  setQuery(url, {
+    eot_threshold: 0.7,
+    eager_eot_threshold: 0.4,
+    eot_timeout_ms: 5000,
+    keyterm: keyTerms(request.phrases),
+    // The English model takes no language.
+    ...(request.model?.endsWith('-en') ? {} : { language_hint: request.language }),
+  });
+  setQuery(url, request.options ?? {});
+  setQuery(url, { model: request.model, encoding: 'mulaw', sample_rate: 8000 });
+  return url;
+}
+
+const confidence = z.number().min(0).max(1).catch(0);
+
+const turnInfo = z.object({
+  event: z.string(),
+  transcript: z.string(),
+  words: z.array(z.object({ confidence })).catch([]),
+});
+
+const failure = z.object({ code: z.string().catch(''), description: z.string().catch('') });
+
+/** Reads one text frame. Never throws. */
+export function parseFluxMessage(text: string): DeepgramMessage {
+  const message = parseJsonObject(text);
+  if (message === undefined) return malformed('a message that is not a JSON object');
+  switch (message['type']) {
+    case 'TurnInfo':
+      return parseTurnInfo(message);
+    case 'Error':
+      return parseFailure(message);
+    default:
+      return { type: 'ignored', name: String(message['type']).slice(0, 40) };
+  }
+}
+
+function parseTurnInfo(message: JsonObject): DeepgramMessage {
+  const parsed = turnInfo.safeParse(message);
+  if (!parsed.success) return malformed('a TurnInfo message without its fields');
+  const { event, transcript: text, words } = parsed.data;
+  const part = turnPart(event, text, words);
+  return part === undefined ? { type: 'ignored', name: `TurnInfo ${event}`.slice(0, 40) } : { type: 'part', part };
+}
+
+function turnPart(event: string, text: string, words: readonly { readonly confidence: number }[]): SttPart | undefined {
+  switch (event) {
+    case 'StartOfTurn':
+      return { type: 'speech-started' };
+    case 'Update':
+      // Updates go on in silence, without text; they replace nothing that anybody heard.
+      return text === '' ? undefined : { type: 'transcript-interim', text, confidence: meanConfidence(words) };
+    case 'EagerEndOfTurn':
+      return { type: 'turn-end-likely', text };
+    case 'TurnResumed':
+      return { type: 'turn-resumed' };
+    case 'EndOfTurn':
+      return { type: 'turn-ended', text, confidence: meanConfidence(words) };
+    default:
+      return undefined;
+  }
+}
+
+/** How sure the recogniser is of the words. (How sure it is of the end of the turn has been weighed by the thresholds.) */
+function meanConfidence(words: readonly { readonly confidence: number }[]): number {
+  if (words.length === 0) return 0;
+  return words.reduce((sum, word) => sum + word.confidence, 0) / words.length;
+}
+
+function parseFailure(message: JsonObject): DeepgramMessage {
+  const { code: vendorCode, description } = failure.parse(message);
+  // It could not read our audio or our messages; anything else is the vendor's own trouble.
+  const code: ErrorCode = /^(DATA|UNPARSABLE|INVALID)/.test(vendorCode)
+    ? 'provider.bad-request'
+    : 'provider.overloaded';
+  const error = new BvraiError(
+    code,
+    `deepgram gave the stream up: ${(description || vendorCode || 'it did not say why').slice(0, 200)}`,
+    { details: { provider: PROVIDER, vendorCode: vendorCode.slice(0, 40) } },
+  );
+  return { type: 'failed', error };
+}
