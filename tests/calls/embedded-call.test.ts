@@ -74,9 +74,15 @@ function understand(pcm: Int16Array, phrases: readonly string[]): Promise<string
 const asHeard = (text: string): string => normaliseTranscript(makeSpeakable(text, { language: 'en' }));
 const SENTENCES = [GREETING, FORWARD, HOURS, PARKING, GOODBYE];
 
+/** What the agent has said since its answer to the caller's last words became audible. */
+function understandAnswer(phone: Phone, fromMs: number): Promise<string> {
+  const audibleMs = phone.utterances.at(-1)?.replyMs ?? fromMs;
+  return understand(phone.heard(Math.max(fromMs, audibleMs - 200)), SENTENCES);
+}
+
 async function hearAnswer(phone: Phone, fromMs: number): Promise<string> {
   await phone.waitForAgent({ silenceMs: 500 });
-  return understand(phone.heard(fromMs), SENTENCES);
+  return understandAnswer(phone, fromMs);
 }
 
 describe('a call on the embedded engines', () => {
@@ -100,7 +106,7 @@ describe('a call on the embedded engines', () => {
     fromMs = phone.nowMs;
     await phone.say(rendered('goodbye'));
     await phone.ended;
-    expect(await understand(phone.heard(fromMs), SENTENCES)).toBe(asHeard(GOODBYE));
+    expect(await understandAnswer(phone, fromMs)).toBe(asHeard(GOODBYE));
 
     const record = await server.call(phone.callSid);
     expect(record).toMatchObject({ status: 'completed', end_reason: 'agent-hung-up' });
