@@ -42,7 +42,7 @@ const EXAMPLES = 3;
 
 /** Decides on the last user message; `compare` asks for a call of {@link decideBySimilarity}. */
 export function decide(messages: readonly LlmMessage[], entries: readonly QuestionAndAnswer[]): Decision {
-  const turns = messages.filter(({ role }) => role !== 'system');
+  const turns = messages.filter(isSaid);
   const callerAt = turns.findLastIndex(({ role }) => role === 'user');
   const query = turns[callerAt]?.content ?? '';
   const before = turns.slice(0, Math.max(0, callerAt));
@@ -76,6 +76,12 @@ export function decideBySimilarity(
   const refusals = countRefusals(messages);
   if (isFollowUp) return `${OTHER_WORDS} ${examples(entries, refusals)}`.trim();
   return `${refusals > 0 ? NO_ANSWER_EITHER : NO_ANSWER} ${examples(entries, refusals)}`.trim();
+}
+
+/** Tools are for models: neither their results nor the calls made without a word were said by anybody. */
+function isSaid(message: LlmMessage): boolean {
+  if (message.role === 'assistant') return message.content !== '' || !message.toolCalls?.length;
+  return message.role === 'user';
 }
 
 function say(text: string): Decision {
