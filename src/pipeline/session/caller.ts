@@ -72,7 +72,9 @@ export function hearDigit(state: CallState, digit: string, nowMs: number, action
   const last = turn.finals.at(-1);
   const goesOn = last !== undefined && /^[\d*#A-D]+$/u.test(last);
   const finals = goesOn ? [...turn.finals.slice(0, -1), last + digit] : [...turn.finals, digit];
-  return withTurn(state, { ...turn, finals, settled: true, transcriptAtMs: nowMs }, nowMs);
+  // The hash key ends what is keyed in, as it does everywhere.
+  const keysUntilMs = digit === '#' ? nowMs : nowMs + state.agent.turnTaking.dictationSilenceMs;
+  return withTurn(state, { ...turn, finals, settled: true, transcriptAtMs: nowMs, keysUntilMs }, nowMs);
 }
 
 /** The log's line for a stage that failed this turn. */

@@ -72,8 +72,12 @@ export function dropGuess(state: CallState, actions: Action[]): CallState {
 }
 
 function judge(state: CallState, nowMs: number): TurnEnd {
-  const { agent, rhythm } = state;
-  return judgeTurnEnd(state.turn, { ...agent.turnTaking, settings: agent.turnTaking, rhythm, language: agent.language } as never, nowMs);
+  const { agent, rhythm, turn } = state;
+  if (turn.keysUntilMs !== undefined && turn.voice.type !== 'speaking') {
+    if (nowMs < turn.keysUntilMs) return { type: 'wait', untilMs: turn.keysUntilMs };
+    return { type: 'confirmed', text: turnText(turn) };
+  }
+  return judgeTurnEnd(state.turn, { settings: agent.turnTaking, rhythm, language: agent.language }, nowMs);
 }
 
 /** The caller's turn is over. */

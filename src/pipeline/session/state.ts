@@ -46,6 +46,8 @@ export interface CallerTurn {
    * `open`: such a recogniser, and the caller is not done. `likely`: probably done. `ended`: done.
    */
   readonly modelTurn: 'none' | 'open' | 'likely' | 'ended';
+  /** Keys were pressed: until when another one may follow. */
+  readonly keysUntilMs: number | undefined;
 }
 
 /** Something the agent is about to say or is saying. */
@@ -238,6 +240,7 @@ export function emptyTurn(modelDecides: boolean): CallerTurn {
     settled: false,
     transcriptAtMs: undefined,
     modelTurn: modelDecides ? 'open' : 'none',
+    keysUntilMs: undefined,
   };
 }
 

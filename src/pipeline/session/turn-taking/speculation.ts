@@ -21,7 +21,7 @@ export type Guess =
 export function judgeGuess(state: CallState, nowMs: number): Guess {
   const { agent, turn } = state;
   const text = turnText(turn);
-  if (text === '' || !mayGuess(state)) return { type: 'none' };
+  if (text === '' || turn.keysUntilMs !== undefined || !mayGuess(state)) return { type: 'none' };
   if (state.speculation && isSameTurn(state.speculation.reply.callerText, text)) return { type: 'none' };
   if (takesLeave(text, agent.endCallPhrases) || !soundsDone(text, agent)) return { type: 'none' };
   if (turn.modelTurn !== 'none') return turn.modelTurn === 'likely' ? { type: 'begin', text } : { type: 'none' };
