@@ -199,6 +199,7 @@ describe('whatever the turn', () => {
     })
     .map(({ voiceType, endedAtMs, spokenMs, transcriptAfterMs, ...rest }) => ({
       ...rest,
+      keysUntilMs: undefined,
       transcriptAtMs: transcriptAfterMs === undefined ? undefined : endedAtMs + transcriptAfterMs,
       voice: voiceOf(voiceType, endedAtMs - spokenMs, endedAtMs),
     }));
