@@ -19,6 +19,13 @@ export class Metrics {
     ['stage', 'code'],
   );
   readonly #bargeIns = this.#counter('bvrai_barge_ins_total', 'Times a caller interrupted the agent', []);
+  readonly #falseAlarms = this.#counter(
+    'bvrai_false_interruptions_total',
+    'Times the agent was silenced by a sound that meant nothing, by cause',
+    ['cause'],
+  );
+  readonly #speculations = this.#counter('bvrai_speculations_total', 'Replies begun on a guess, by outcome', ['outcome']);
+  readonly #wastedTokens = this.#counter('bvrai_speculation_wasted_tokens_total', 'Tokens of guesses that were wrong', []);
   readonly #wireFaults = this.#counter('bvrai_media_faults_total', 'Faults on the media wire, by kind', ['kind']);
   readonly #stages = new Histogram({
     name: 'bvrai_turn_stage_seconds',
@@ -53,7 +60,12 @@ export class Metrics {
 
   callEvent(event: CallEvent): void {
     if (event.type === 'barge-in') this.#bargeIns.inc();
-    else if (event.type === 'turn-failed') this.#failures.inc({ stage: event.stage, code: event.code });
+    else if (event.type === 'false-interruption') this.#falseAlarms.inc({ cause: event.cause });
+    else if (event.type === 'speculation-hit') this.#speculations.inc({ outcome: 'hit' });
+    else if (event.type === 'speculation-missed') {
+      this.#speculations.inc({ outcome: 'missed' });
+      this.#wastedTokens.inc(event.wasted_tokens);
+    } else if (event.type === 'turn-failed') this.#failures.inc({ stage: event.stage, code: event.code });
     else if (event.type === 'call-ended') this.#ended.inc({ reason: event.reason });
     else if (event.type === 'turn-traced') {
       for (const [stage, afterMs] of Object.entries(event.stages)) {
