@@ -33,6 +33,8 @@ export interface TurnPath {
   readonly transcriptSentMs: number;
   readonly speculation: 'hit' | 'missed' | 'none';
   readonly wastedTokens: number;
+  /** Times that the turn was taken for finished and the caller went on. */
+  readonly withdrawals: number;
   /** The vendors' shares, as they were; with a hit partly in the shadow of the wait for the caller. */
   readonly modelMs: number;
   readonly clauseMs: number;
@@ -62,7 +64,7 @@ export function explainTurn(turn: TurnEvidence): TurnPath | undefined {
   const request = of('llm-asked').findLast(({ atMs }) => atMs <= clause.atMs);
   const tokens = of('token-sent').filter((token) => token.request === request?.request && token.atMs <= clause.atMs);
   const [first, last] = [tokens[0], tokens.at(-1)];
-  const confirmedAt = events.findIndex(({ type }) => type === 'turn-confirmed');
+  const confirmedAt = events.findLastIndex(({ type }) => type === 'turn-confirmed');
   const confirming = sentFor(events.slice(0, confirmedAt), of('transcript-sent'));
   if (!request || !first || !last || !confirming || confirmedAt < 0) return undefined;
 
@@ -80,6 +82,7 @@ export function explainTurn(turn: TurnEvidence): TurnPath | undefined {
     transcriptSentMs: confirming.atMs - turn.speechEndAtMs,
     speculation: isHit ? 'hit' : events.some(({ type }) => type === 'speculation-missed') ? 'missed' : 'none',
     wastedTokens: events.reduce((sum, event) => sum + (event.wasted_tokens ?? 0), 0),
+    withdrawals: events.filter(({ type }) => type === 'turn-confirmed').length - 1,
     modelMs: first.atMs - request.atMs,
     clauseMs: last.atMs - first.atMs,
     clauseTokens: tokens.length,
