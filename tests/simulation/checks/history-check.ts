@@ -1,0 +1,186 @@
+/** Invariant 2: the history holds what the caller said and what the caller heard. */
+import { BYTES_PER_MS } from '../../../src/media/call-port.ts';
+import type { CallEvent } from '../../../src/pipeline/events.ts';
+import type { LlmMessage, SttPart } from '../../../src/pipeline/providers/spec.ts';
+import type { Speech } from '../far-side.ts';
+import { isCallerWord, wordsOf } from '../words.ts';
+import type { Check, CheckContext, ModelRequest } from './check.ts';
+import { newsAgeMs, stallMs } from './check.ts';
+
+/** What is on its way to the ear has arrived, or been taken back, after this long. */
+const SETTLED_MS = 1_200;
+
+interface DueCheck {
+  readonly atMs: number;
+  run(): void;
+}
+
+export class HistoryCheck implements Check {
+  readonly #context: CheckContext;
+  /** How often each word of the caller was in a final; 0: only in a guess. In order of first recognition. */
+  readonly #recognised = new Map<string, number>();
+  readonly #dropped = new Set<string>();
+  readonly #due: DueCheck[] = [];
+  #last: ModelRequest | undefined;
+  /** Requests of this moment, which are confirmed ones if a turn was confirmed in it. */
+  #fresh: ModelRequest[] = [];
+  #confirmedAtMs = -1;
+
+  constructor(context: CheckContext) {
+    this.#context = context;
+  }
+
+  onTranscript(part: SttPart): void {
+    if (part.type === 'transcript-interim' || part.type === 'turn-end-likely') this.#hear(part.text, 0);
+    else if (part.type === 'transcript-final' || part.type === 'turn-ended') this.#hear(part.text, 1);
+  }
+
+  onEvent(event: CallEvent): void {
+    const nowMs = this.#context.nowMs();
+    switch (event.type) {
+      case 'turn-confirmed':
+        this.#confirmedAtMs = nowMs;
+        return;
+      case 'speculation-hit':
+        if (this.#last) this.#checkNothingLost(this.#last);
+        return;
+      case 'false-interruption':
+        for (const word of wordsOf(event.text)) this.#dropped.add(word);
+        return;
+      case 'agent-said':
+        return this.#checkSaid(event, nowMs);
+      default:
+    }
+  }
+
+  onModelRequest(request: ModelRequest): void {
+    this.#last = request;
+    this.#fresh.push(request);
+    this.#checkCallerWords(request.request.messages);
+    const messages = request.request.messages.filter(({ role }) => role === 'assistant');
+    const words = messages.flatMap(({ content }) => wordsOf(content));
+    const speeches = [...this.#context.far.speeches];
+    this.#later(() => this.#checkHeard(words, speeches, `request ${request.number}`));
+  }
+
+  settle(nowMs: number): void {
+    for (const request of this.#fresh) {
+      if (this.#confirmedAtMs === request.startedAtMs) this.#checkNothingLost(request);
+    }
+    this.#fresh = [];
+    while (this.#due[0] && this.#due[0].atMs <= nowMs) this.#due.shift()?.run();
+  }
+
+  finish(): void {
+    for (const { run } of this.#due.splice(0)) run();
+  }
+
+  #hear(text: string, times: number): void {
+    for (const word of wordsOf(text)) {
+      if (isCallerWord(word)) this.#recognised.set(word, (this.#recognised.get(word) ?? 0) + times);
+    }
+  }
+
+  #later(run: () => void): void {
+    this.#due.push({ atMs: this.#context.nowMs() + SETTLED_MS, run });
+  }
+
+  #checkCallerWords(messages: readonly LlmMessage[]): void {
+    const { fail, profile } = this.#context;
+    const words = callerWords(messages);
+    const order = [...this.#recognised.keys()];
+    let lastIndex = -1;
+    const seen = new Map<string, number>();
+    for (const word of words) {
+      const finals = this.#recognised.get(word);
+      if (finals === undefined) return fail('caller-words', `"${word}" is in the history and was never recognised`);
+      const times = (seen.get(word) ?? 0) + 1;
+      seen.set(word, times);
+      if (times > Math.max(1, finals))
+        return fail('caller-words', `"${word}" was recognised once and is in the history ${times} times`);
+      const index = order.indexOf(word);
+      const inOrder =
+        index > lastIndex || times > 1 || profile.stt.some(({ reordered, duplicate }) => reordered + duplicate > 0);
+      if (!inOrder) return fail('caller-words', `"${word}" is out of order in the history: ${words.join(' ')}`);
+      lastIndex = index;
+    }
+  }
+
+  /** What was recognised for good by now is in the request that is being answered. */
+  #checkNothingLost({ number, request }: ModelRequest): void {
+    const words = new Set(callerWords(request.messages));
+    for (const [word, finals] of this.#recognised) {
+      if (finals === 0 || words.has(word) || this.#dropped.has(word)) continue;
+      return this.#context.fail('caller-words', `"${word}" was recognised and is missing from request ${number}`);
+    }
+  }
+
+  #checkSaid(event: Extract<CallEvent, { type: 'agent-said' }>, nowMs: number): void {
+    const { far, fail } = this.#context;
+    const speech = far.speeches.at(-1);
+    if (!speech) return fail('heard-words', 'the log says that something was said, and nothing was sent');
+    if (!event.interrupted && speech.sentTo < speech.take.delivered) {
+      const [sent, made] = [speech.sentTo / BYTES_PER_MS, speech.take.delivered / BYTES_PER_MS];
+      fail('heard-words', `take ${speech.take.id} counts as heard in full, and only ${sent} of ${made} ms were sent`);
+    }
+    const words = wordsOf(event.heard_text);
+    if (!event.interrupted && words.length !== wordsOf(event.text).length) {
+      fail('heard-words', `take ${speech.take.id} counts as heard in full with a part of its text`);
+    }
+    this.#later(() => {
+      const matched = this.#match(words, 0, speech, `agent-said at ${Math.round(nowMs)}`);
+      if (matched !== undefined && matched !== words.length) {
+        fail(
+          'heard-words',
+          `agent-said has words that take ${speech.take.id} does not: ${words.slice(matched).join(' ')}`,
+        );
+      }
+    });
+  }
+
+  /** Walks over what the ear heard, speech by speech, and takes from `words` what belongs to each. */
+  #checkHeard(words: readonly string[], speeches: readonly Speech[], where: string): void {
+    let at = 0;
+    for (const speech of speeches) {
+      const matched = this.#match(words, at, speech, where);
+      if (matched === undefined) return;
+      at += matched;
+    }
+    if (at < words.length) {
+      this.#context.fail(
+        'heard-words',
+        `${where}: the history holds words nobody heard: ${words.slice(at, at + 12).join(' ')}`,
+      );
+    }
+  }
+
+  /** How many of the words from `at` on are the speech's; fails if that is not about what the ear heard of it. */
+  #match(words: readonly string[], at: number, speech: Speech, where: string): number | undefined {
+    const { far, profile, fail } = this.#context;
+    const { take } = speech;
+    let matched = 0;
+    while (matched < take.words.length && words[at + matched] === take.words[matched]?.word) matched++;
+    const shares = far.heardShares(speech, this.#context.nowMs());
+    const exact = take.spans === 'words' && profile.marks !== 'never' && profile.marks !== 'lossy';
+    const tolerance = exact ? 1 : 3;
+    const heard = shares.findLastIndex((share) => share >= 0.5) + 1;
+    const earTo = take.words[heard - 1]?.to ?? 0;
+    const news = (samples: number, ms: number) => samples + ms * BYTES_PER_MS;
+    const least = take.words.filter(({ to }) => to <= news(earTo, -newsAgeMs(profile))).length - tolerance;
+    const most = take.words.filter(({ from }) => from < news(earTo, stallMs(profile))).length + tolerance;
+    if (matched < least || matched > most) {
+      const text = take.words.map(({ word }) => word);
+      const [said, ear] = [text.slice(0, matched).slice(-4).join(' '), text.slice(0, heard).slice(-4).join(' ')];
+      fail(
+        'heard-words',
+        `${where}: take ${take.id} to word ${matched} "…${said}", the ear heard to ${heard} "…${ear}"`,
+      );
+      return undefined;
+    }
+    return matched;
+  }
+}
+
+function callerWords(messages: readonly LlmMessage[]): string[] {
+  return messages.flatMap(({ role, content }) => (role === 'user' ? wordsOf(content).filter(isCallerWord) : []));
+}
