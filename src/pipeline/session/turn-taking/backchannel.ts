@@ -1,197 +1,31 @@
 /** Words by which a listener says "go on" without wanting the floor. */
 import { normaliseTranscript } from '../../text/normalise.ts';
 
+const list = (text: string): readonly string[] => text.split(/,\s+/u);
+
 const LISTS: Readonly<Record<string, readonly string[]>> = {
-  en: [
-    ...[
-      'yeah',
-      'yes',
-      'yep',
-      'yup',
-      'ya',
-      'yea',
-      'aye',
-      'uh huh',
-      'huh',
-      'mm hmm',
-      'mhm',
-      'okay',
-      'ok',
-      'okey dokey',
-      'k',
-    ],
-    ...[
-      'right',
-      'all right',
-      'alright',
-      'sure',
-      'sure thing',
-      'i see',
-      'i know',
-      'i understand',
-      'understood',
-      'got it',
-    ],
-    ...[
-      'gotcha',
-      'got you',
-      'i got you',
-      'exactly',
-      'absolutely',
-      'definitely',
-      'totally',
-      'indeed',
-      'true',
-      'of course',
-    ],
-    ...[
-      'correct',
-      "that's right",
-      "that's true",
-      'makes sense',
-      'that makes sense',
-      'fair enough',
-      'fine',
-      'good',
-      'great',
-    ],
-    ...[
-      'nice',
-      'cool',
-      'perfect',
-      'wonderful',
-      'wow',
-      'oh wow',
-      'really',
-      'oh really',
-      'interesting',
-      'go on',
-      'oh',
-      'ah',
-    ],
-    ...['aha', 'hm', 'uh', 'um', 'er', 'erm', 'oh my', 'oh dear', 'haha'],
-  ],
-  de: [
-    ...[
-      'ja',
-      'jo',
-      'jep',
-      'jaja',
-      'joa',
-      'jawohl',
-      'genau',
-      'okay',
-      'ok',
-      'gut',
-      'sehr gut',
-      'alles klar',
-      'klar',
-      'na klar',
-    ],
-    ...[
-      'verstehe',
-      'ich verstehe',
-      'verstanden',
-      'ach so',
-      'achso',
-      'ach ja',
-      'ach',
-      'aha',
-      'soso',
-      'richtig',
-      'stimmt',
-    ],
-    ...[
-      'das stimmt',
-      'natürlich',
-      'sicher',
-      'eben',
-      'in ordnung',
-      'schön',
-      'super',
-      'prima',
-      'toll',
-      'ah',
-      'oh',
-      'hm',
-      'mhm',
-    ],
-    ...['äh', 'ähm', 'wirklich', 'echt', 'wow', 'passt', 'einverstanden', 'weiter', 'haha'],
-  ],
-  es: [
-    ...[
-      'sí',
-      'si',
-      'ajá',
-      'aja',
-      'vale',
-      'ok',
-      'okay',
-      'claro',
-      'claro que sí',
-      'bueno',
-      'bien',
-      'muy bien',
-      'ya',
-      'ya veo',
-    ],
-    ...[
-      'entiendo',
-      'entendido',
-      'de acuerdo',
-      'perfecto',
-      'exacto',
-      'exactamente',
-      'correcto',
-      'cierto',
-      'así es',
-      'eso',
-    ],
-    ...['eso es', 'por supuesto', 'ah', 'oh', 'eh', 'hm', 'mhm', 'anda', 'en serio', 'jaja', 'comprendo', 'dale'],
-  ],
-  fr: [
-    ...[
-      'oui',
-      'ouais',
-      'ouai',
-      "d'accord",
-      'ok',
-      'okay',
-      'bien',
-      'très bien',
-      'bon',
-      'voilà',
-      'exactement',
-      'exact',
-      'tout à fait',
-    ],
-    ...[
-      'je vois',
-      'je comprends',
-      'compris',
-      "j'ai compris",
-      'bien sûr',
-      'parfait',
-      "c'est ça",
-      "c'est vrai",
-      'ah',
-      'ah bon',
-    ],
-    ...[
-      'ah oui',
-      'oh',
-      'euh',
-      'hein',
-      'hm',
-      'mhm',
-      'absolument',
-      'effectivement',
-      'entendu',
-      'super',
-      'vraiment',
-      'haha',
-    ],
-  ],
+  en: list(
+    `yeah, yes, yep, yup, ya, yea, aye, uh huh, huh, mm hmm, mhm, okay, ok, okey dokey, k, right, all right, alright, sure,
+    sure thing, i see, i know, i understand, understood, got it, gotcha, got you, i got you, exactly, absolutely,
+    definitely, totally, indeed, true, of course, correct, that's right, that's true, makes sense, that makes sense,
+    fair enough, fine, good, great, nice, cool, perfect, wonderful, wow, oh wow, really, oh really, interesting, go on, oh,
+    ah, aha, hm, uh, um, er, erm, oh my, oh dear, haha`,
+  ),
+  de: list(
+    `ja, jo, jep, jaja, joa, jawohl, genau, okay, ok, gut, sehr gut, alles klar, klar, na klar, verstehe, ich verstehe,
+    verstanden, ach so, achso, ach ja, ach, aha, soso, richtig, stimmt, das stimmt, natürlich, sicher, eben, in ordnung,
+    schön, super, prima, toll, ah, oh, hm, mhm, äh, ähm, wirklich, echt, wow, passt, einverstanden, weiter, haha`,
+  ),
+  es: list(
+    `sí, si, ajá, aja, vale, ok, okay, claro, claro que sí, bueno, bien, muy bien, ya, ya veo, entiendo, entendido,
+    de acuerdo, perfecto, exacto, exactamente, correcto, cierto, así es, eso, eso es, por supuesto, ah, oh, eh, hm, mhm,
+    anda, en serio, jaja, comprendo, dale`,
+  ),
+  fr: list(
+    `oui, ouais, ouai, d'accord, ok, okay, bien, très bien, bon, voilà, exactement, exact, tout à fait, je vois,
+    je comprends, compris, j'ai compris, bien sûr, parfait, c'est ça, c'est vrai, ah, ah bon, ah oui, oh, euh, hein, hm,
+    mhm, absolument, effectivement, entendu, super, vraiment, haha`,
+  ),
 };
 /** For the other languages: what is hummed is hummed everywhere. */
 const HUMMED = ['okay', 'ok', 'hm', 'mhm', 'ah', 'oh', 'uh huh', 'aha'];
@@ -213,7 +47,7 @@ const TAKES_FLOOR: ReadonlySet<string> = new Set(
  * Whether an utterance is nothing but backchannels, repeated and combined at will ("uh-huh, yeah, okay").
  * `own`: the agent's list, instead of the language's. An utterance without words is none.
  */
-export function isBackchannel(text: string, language: string, own?: readonly string[] | undefined): boolean {
+export function isBackchannel(text: string, language: string, own?: readonly string[]): boolean {
   const words = wordsOf(text);
   return words.length > 0 && spanOf(words, phrasesFor(language, own)) === 0;
 }
@@ -222,7 +56,7 @@ export function isBackchannel(text: string, language: string, own?: readonly str
  * How many words an utterance has when the backchannels around it are taken off: 0 for "yeah, okay", 3 for "yeah, but how much".
  * "No", "stop" and "wait" always count.
  */
-export function meaningfulWords(text: string, language: string, own?: readonly string[] | undefined): number {
+export function meaningfulWords(text: string, language: string, own?: readonly string[]): number {
   return spanOf(wordsOf(text), phrasesFor(language, own));
 }
 

@@ -39,6 +39,11 @@ const QUESTION_START =
 const MODAL =
   /(?:^| )(?:möchten?|will|wollen|wollte|kann|können|könnten?|muss|müssen|würden?|soll|sollten?|darf|werden?|wird) /u;
 const ENDS_IN_VERB = /(?:\p{L}{2,}(?:en|ern|eln)|tun|sein|ge\p{L}{2,}t|\p{L}+ge\p{L}{2,}(?:t|en))$/u;
+/** They look like verbs. */
+const NOUNS = words(
+  'personen tagen wochen stunden minuten zimmern nächten kindern erwachsenen leuten plätzen karten namen wagen garten morgen termin norden süden osten westen ' +
+    'hafen rahmen euro bremen münchen essen unterlagen rechnungen terminen fragen daten',
+);
 const PERFECT = /(?:^| )(?:habe|hab|hat|haben|bin|ist|sind|wurde|worden|wird|werden) /u;
 const SHORT_ANSWER =
   /^(?:(?:um|am|im|in|für|mit|nach|gegen|ab|zum|zur|bei|auf|an|aus|von|vor|bis|seit) \S+(?: \S+){0,3}|(?:\S+ ){0,3}(?:uhr|heute|morgen|übermorgen|gestern|montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag|januar|februar|märz|april|mai|juni|juli|august|september|oktober|november|dezember|personen|minuten|stunden|tage|wochen|bitte|danke|abend|früh|mittag)|(?:der|die|das|ein|eine|einen|mein|meine|nur|nicht|kein|keine|zwei|drei|vier|fünf|\d+) \S+(?: \S+)?|eins|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf|\d+)$/u;
@@ -68,7 +73,7 @@ function unfinishedEnding(sentence: readonly string[], stop: boolean): Completen
   if (VERBS_AND_AUXILIARIES.has(last)) {
     // "…, ob das möglich ist", "ja das habe ich": the verb at the end is where it belongs.
     const verbLast = sentence.slice(0, -2).some((word) => VERB_LAST.has(word)) && sentence.length > 3;
-    return verbLast ? undefined : 'incomplete';
+    return verbLast ? 'complete' : 'incomplete';
   }
   if (/^(?:ich|wir|er|man)$/u.test(last) && !stop) return sentence.length === 2 ? 'open' : 'incomplete';
   return undefined;
@@ -78,13 +83,17 @@ function wholeWithoutStop(sentence: readonly string[]): Completeness {
   const rest = sentence.join(' ');
   const last = sentence.at(-1) ?? '';
   if (/^(?:wenn|falls|weil|obwohl|nachdem|bevor|als|sobald) /u.test(rest)) return 'open';
-  if (QUESTION_START.test(rest)) return MODAL.test(`${rest} `) && !ENDS_IN_VERB.test(last) ? 'open' : 'complete';
+  if (QUESTION_START.test(rest)) return MODAL.test(`${rest} `) && !endsInVerb(last) ? 'open' : 'complete';
   if (SHORT_ANSWER.test(rest)) return 'complete';
   // "Ich möchte einen Tisch für zwei Personen …": the verb is still to come, or was never needed.
   if (MODAL.test(rest) || PERFECT.test(rest)) {
-    return ENDS_IN_VERB.test(last) || /^(?:mein name|ich bin|es ist|das ist) /u.test(rest) ? 'complete' : 'open';
+    return endsInVerb(last) || /^(?:mein name|ich bin|es ist|das ist) /u.test(rest) ? 'complete' : 'open';
   }
   if (/^(?:ich|wir|es|das|mein|meine|der|die|sie|er) \S+(?:e|t|en|st) \S+/u.test(rest) && sentence.length >= 4)
     return 'complete';
   return 'open';
+}
+
+function endsInVerb(word: string): boolean {
+  return ENDS_IN_VERB.test(word) && !NOUNS.has(word);
 }

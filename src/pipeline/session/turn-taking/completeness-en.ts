@@ -9,10 +9,12 @@ export function englishEnding({ words: all, stop, stopMissing }: LastSentence): 
   if (lexicon.SHORT_ANSWERS.has(all.join(' '))) return 'complete';
   const words = withoutOpeners(all);
   // Nothing but "so", "well", "um okay": "okay" is an answer, "well" announces one.
-  if (words.length === 0) return lexicon.ANSWER_WORDS.has(all.at(-1) ?? '') ? 'complete' : 'incomplete';
+  if (words.length === 0) return lexicon.SHORT_ANSWERS.has(all.at(-1) ?? '') ? 'complete' : 'incomplete';
   const rest = words.join(' ');
   if (lexicon.SHORT_ANSWERS.has(rest)) return 'complete';
-  if (lexicon.THINKING_ALOUD.test(rest)) return 'incomplete';
+  if (lexicon.UNFINISHED_TAIL.test(rest)) return 'incomplete';
+  const answers = lexicon.ANSWER_WORDS.has(all[all.length - words.length - 1] ?? '');
+  if (answers && isElliptic(words)) return 'complete';
   const ending = unfinishedEnding(words, stop);
   if (ending !== undefined) return ending;
   if (stop) return 'complete';
@@ -34,7 +36,9 @@ function unfinishedEnding(words: readonly string[], stop: boolean): Verdict {
   if (lexicon.FILLERS.has(last) || lexicon.NEVER_LAST.has(last)) return 'incomplete';
   if (lexicon.NEVER_LAST.has(`${before} ${last}`)) return 'incomplete';
   if (lexicon.CONTRACTED_SUBJECTS.test(last)) return 'incomplete';
-  if (last === 'that') return lexicon.TAKES_THAT.has(before) && !stop ? 'incomplete' : undefined;
+  if (last === 'that') return takesThat(words) && !stop && !hasGap(words) ? 'incomplete' : undefined;
+  // "Cancel my order": a noun here, whatever it may be elsewhere.
+  if (lexicon.NOUN_AFTER.has(before)) return undefined;
   if (lexicon.AUXILIARIES.has(last)) return auxiliaryLast(words, stop);
   if (lexicon.NEGATED_AUXILIARIES.has(last)) return ellipsis(words) || stop ? undefined : 'open';
   if (lexicon.SUBJECTS.has(last)) return subjectLast(words, stop);
@@ -44,24 +48,35 @@ function unfinishedEnding(words: readonly string[], stop: boolean): Verdict {
   return undefined;
 }
 
+/** "I think that", "she told me that" against "I want that". */
+function takesThat(words: readonly string[]): boolean {
+  const before = words.at(-2) ?? '';
+  const verb = /^(?:me|you|him|her|us|them)$/u.test(before) ? words.at(-3) : before;
+  return lexicon.TAKES_THAT.has(verb ?? '');
+}
+
 /** "My number is" against "yes it is", "what the price is". */
 function auxiliaryLast(words: readonly string[], stop: boolean): Verdict {
   if (ellipsis(words) || hasGap(words)) return undefined;
-  // "I would like one if you have"; a recogniser's stop after it is not to be believed.
+  // "It is." may answer something; with more words a full stop is just the recogniser's ("My name is.").
   if (words.length <= 2 && stop) return 'open';
   return 'incomplete';
 }
 
-/** "I do", "yes she has", "I think it is", "so am I": an answer that leaves out what was asked. */
+/** "I do", "I think it is": an answer that leaves out what was asked. Alone, "I have" is as likely the beginning of something. */
 function ellipsis(words: readonly string[]): boolean {
-  const subject = words.at(-2) ?? '';
-  if (!/^(?:i|we|you|he|she|they|it|that|this|there)$/u.test(subject)) return false;
-  const lead = words.slice(0, -2);
-  if (lead.length === 0) return !/^(?:that|this|there|it)$/u.test(subject) || /n't$/u.test(words.at(-1) ?? '');
-  return (
-    lead.every((word) => lexicon.ANSWER_WORDS.has(word)) ||
-    /(?:think|believe|hope|guess|sure|suppose)$/u.test(lead.join(' '))
-  );
+  if (!isElliptic(words.slice(-2))) return false;
+  const lead = words.slice(0, -2).join(' ');
+  if (lead === '') return /^(?:do|did|am|can|will|don't|didn't|can't|won't)$/u.test(words.at(-1) ?? '');
+  return /(?:think|believe|hope|guess|sure|suppose)$/u.test(lead);
+}
+
+/** A subject and an auxiliary and nothing else: after a "yes" or "no" that is a whole answer. */
+function isElliptic(words: readonly string[]): boolean {
+  const [subject = '', auxiliary = ''] = words;
+  if (words.length === 2 && auxiliary === 'not') return lexicon.CONTRACTED_SUBJECTS.test(subject);
+  if (words.length !== 2 || !/^(?:i|we|you|he|she|they|it|that|this|there)$/u.test(subject)) return false;
+  return lexicon.AUXILIARIES.has(auxiliary) || lexicon.NEGATED_AUXILIARIES.has(auxiliary);
 }
 
 /** A question word or relative earlier, with something between: what the last word governs has been said already. */
@@ -91,16 +106,21 @@ function subjectLast(words: readonly string[], stop: boolean): Verdict {
 /** "I am calling about" against "what is it about", "come in", "I would like to check out". */
 function prepositionLast(words: readonly string[], stop: boolean): Verdict {
   const last = words.at(-1) ?? '';
+  if (last === 'to' && !lexicon.TAKES_TO.has(words.at(-2) ?? '')) return 'incomplete';
   if (hasGap(words)) return undefined;
   if (lexicon.PARTICLES.has(last) && words.slice(-4, -1).some((word) => lexicon.PARTICLE_VERBS.has(word)))
     return undefined;
-  if (lexicon.MAY_STAND_ALONE.has(last)) return words.length > 1 ? 'open' : 'incomplete';
-  return incompleteOr(stop && lexicon.PARTICLES.has(last));
+  // "The internet is down", "when it is over".
+  if (/^(?:down|over|off|up|out)$/u.test(last) && lexicon.AUXILIARIES.has(words.at(-2) ?? '')) return undefined;
+  if (lexicon.MAY_STAND_ALONE.has(last) && words.length > 1) return stop ? undefined : 'open';
+  return /^(?:to|of|from)$/u.test(last) ? 'incomplete' : incompleteOr(stop);
 }
 
 /** "I would like", "can I get", "I want to book" against "what would you like", "that is all I need". */
 function transitiveLast(words: readonly string[], stop: boolean): Verdict {
   if (hasGap(words) || stop) return undefined;
+  const before = words.at(-2) ?? 'to';
+  if (!lexicon.BEFORE_VERB.test(before) && !lexicon.AUXILIARIES.has(before)) return undefined;
   if (words.some((word) => lexicon.RELATIVE_HEADS.has(word))) return undefined;
   return lexicon.LOOSELY_TRANSITIVE.has(words.at(-1) ?? '') ? 'open' : 'incomplete';
 }
@@ -129,7 +149,7 @@ function wholeWithoutStop(words: readonly string[]): Completeness {
 /** Whether there is a subject, a verb after it and something after that: "my order has not arrived", "I lost my card". */
 function isStatement(words: readonly string[]): boolean {
   const verb = words.findIndex((word, index) => isFinite(words, index, word));
-  return verb !== -1 && verb < words.length - 1;
+  return verb !== -1 && (verb < words.length - 1 || lexicon.INTRANSITIVE.has(words[verb] ?? ''));
 }
 
 function finiteVerbs(words: readonly string[]): number {
@@ -142,5 +162,6 @@ function isFinite(words: readonly string[], index: number, word: string): boolea
   const before = words[index - 1];
   if (before === undefined) return false;
   if (lexicon.AUXILIARIES.has(word) || lexicon.NEGATED_AUXILIARIES.has(word)) return !lexicon.NOUN_AFTER.has(before);
+  if (lexicon.FINITE_VERBS.has(word)) return !lexicon.NOUN_AFTER.has(before);
   return lexicon.ONLY_SUBJECTS.has(before);
 }

@@ -38,9 +38,11 @@ export function assessCompleteness(text: string, language: string): Completeness
   if (/[?!？！]/u.test(marks)) return 'complete';
   const tag = (language.split('-', 1)[0] ?? '').toLowerCase();
 
-  const dictation = judgeDictation(dictatedTail(tail, tag), tag);
+  const { bare, held } = withoutHolding(tail, tag);
+  const dictation = judgeDictation(bare, tag);
   if (dictation === 'dictating') return 'dictating';
   if (/[,;:…–—，、-]$/u.test(marks)) return 'incomplete';
+  if (dictation !== 'none' && held) return 'incomplete';
   if (dictation !== 'none') return dictation === 'complete' ? 'complete' : 'open';
 
   const stop = /[.。]$/u.test(marks);
@@ -50,17 +52,19 @@ export function assessCompleteness(text: string, language: string): Completeness
   return stop ? 'complete' : 'open';
 }
 
-/** What may be a dictation: without marks, and without the sounds and the "and" with which one holds on to the floor. */
-function dictatedTail(tail: string, tag: string): string {
+/** What may be a dictation: without marks, and without the sounds and the "and" that hold the floor. `held`: there were some. */
+function withoutHolding(tail: string, tag: string): { readonly bare: string; readonly held: boolean } {
   const holding =
     tag === 'de' ? /[\s,]+(?:äh|ähm|hm+|und|dann)$/u : /[\s,]+(?:u[hm]+|er|erm|hmm+|and|then|dash|hyphen)$/u;
-  let bare = tail;
+  const unmarked = (text: string): string => text.replace(/[\s.,!?;:…–—"')\]-]+$/u, '');
+  let bare = unmarked(tail);
+  const whole = bare;
   for (let previous = ''; previous !== bare;) {
     previous = bare;
-    bare = bare.replace(/[\s.,!?;:…–—"')\]-]+$/u, '').replace(holding, '');
+    bare = unmarked(bare.replace(holding, ''));
   }
   // A comma or a full stop between words is the recogniser's; within a number or an address it belongs to it.
-  return bare.replace(/[.,;:!?]+(?=\s)/gu, '').replace(/\s+/gu, ' ');
+  return { bare: bare.replace(/[.,;:!?]+(?=\s)/gu, '').replace(/\s+/gu, ' '), held: bare !== whole };
 }
 
 function lastSentence(tail: string, stop: boolean): LastSentence {

@@ -91,6 +91,7 @@ function judgePhoneNumber({ digits, groups, separated, language }: DictatedRun):
 
 function judgeBirthDate(run: DictatedRun): Dictation {
   if (endsInHalfAYear(run)) return 'dictating';
+  if (run.isQuantity && run.digits === 4) return 'complete';
   if (MONTH.test(run.before)) return run.digits >= 4 ? 'complete' : 'dictating';
   return run.digits >= 6 ? 'complete' : 'dictating';
 }
