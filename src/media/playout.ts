@@ -41,8 +41,11 @@ export interface Heard {
   readonly generation: number;
   readonly heardMs: number;
   readonly sentMs: number;
-  /** Non-whitespace characters of the spoken text whose audio was heard. */
-  readonly heardCharacters: number;
+  /** Audio delivered so far, and whether that is all. */
+  readonly pushedMs: number;
+  readonly finished: boolean;
+  /** Non-whitespace characters of the spoken text whose audio was heard; undefined: the audio came without alignment. */
+  readonly heardCharacters: number | undefined;
   /** All audio was delivered to the ledger, sent, and heard. */
   readonly complete: boolean;
 }
@@ -228,7 +231,9 @@ export class Playout {
       generation: generation.id,
       heardMs: heardBytes / BYTES_PER_MS,
       sentMs: sentBytes / BYTES_PER_MS,
-      heardCharacters: heardCharactersAt(generation.runs, heardBytes),
+      pushedMs: generation.pushedBytes / BYTES_PER_MS,
+      finished: generation.finished,
+      heardCharacters: generation.runs.length > 0 ? heardCharactersAt(generation.runs, heardBytes) : undefined,
       complete:
         generation.finished && !generation.held && this.#pendingBytes === 0 && heardBytes >= generation.pushedBytes,
     };

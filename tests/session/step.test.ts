@@ -60,7 +60,7 @@ describe('the call machine', () => {
     const { state, actions } = run(asked, [
       [2_400, { type: 'tick' }],
       [2_500, { type: 'voice-started', startedAtMs: 2_450 }],
-      [2_600, { type: 'voice-continued', speechMs: 150, voicedAtMs: 2_600, heardCharacters: 0 }],
+      [2_600, { type: 'voice-continued', speechMs: 150, voicedAtMs: 2_600, heard: undefined }],
     ]);
     expect(actions.map(({ type }) => type)).toContain('cut-reply');
     for (const event of [

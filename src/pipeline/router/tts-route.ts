@@ -111,6 +111,8 @@ class RoutedSpeech implements TtsStream {
   }
 
   #openNext(reason: BvraiError): void {
+    // Whoever was just told of a failure may have closed the stream for it.
+    if (this.#closed) return;
     const index = ++this.#index;
     this.#stream?.close();
     this.#stream = undefined;

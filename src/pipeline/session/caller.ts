@@ -3,8 +3,7 @@ import { unreachable } from '../../core/errors.ts';
 import type { CallEventBody } from '../events.ts';
 import { normaliseTranscript } from '../text/normalise.ts';
 import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
-import { turnText } from './turn-taking/endpointing.ts';
-import { observePause } from './turn-taking/rhythm.ts';
+import { observeResumption } from './turn-taking/endpointing.ts';
 
 type VoiceEvent = Extract<SessionEvent, { type: 'voice-started' | 'voice-continued' | 'voice-ended' }>;
 type TranscriptEvent = Extract<
@@ -19,8 +18,7 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
     case 'voice-started': {
       actions.push({ type: 'emit', event: { type: 'caller-speech-started' } });
       const { startedAtMs } = event;
-      const paused = turn.voice.type === 'paused' ? startedAtMs - turn.voice.endedAtMs : undefined;
-      const rhythm = paused === undefined ? state.rhythm : observePause(state.rhythm, paused);
+      const rhythm = observeResumption(state.rhythm, turn, startedAtMs, state.agent.language);
       const voice: Voice = { type: 'speaking', startedAtMs, speechMs: 0, lastVoicedAtMs: nowMs };
       return { ...state, rhythm, ignoredVoiceMs: undefined, turn: { ...turn, voice, settled: false } };
     }
@@ -43,8 +41,10 @@ export function hearWords(state: CallState, event: TranscriptEvent, nowMs: numbe
   switch (event.type) {
     case 'transcript-interim':
       if (event.text === '' || isLate(state, event.text)) return state;
+      // The same words again are no news: a recogniser repeats its guess as long as there is sound.
+      if (event.text === turn.interim) return state;
       emitTranscript(event.text, false, event.confidence, actions);
-      return withTurn(state, { ...turn, interim: event.text, transcriptAtMs: nowMs }, nowMs);
+      return withTurn(state, { ...turn, interim: event.text, transcriptAtMs: nowMs, modelTurn: reopened(turn) }, nowMs);
     case 'transcript-final': {
       const settled = turn.settled || event.settled;
       if (event.text === '' || isLate(state, event.text)) return { ...state, turn: { ...turn, settled } };
@@ -55,7 +55,7 @@ export function hearWords(state: CallState, event: TranscriptEvent, nowMs: numbe
     case 'turn-end-likely':
       return modelSays(state, event.text, 'likely', nowMs);
     case 'turn-resumed':
-      return modelSays(state, turnText(turn), 'open', nowMs);
+      return modelSays(state, turn.interim, 'open', nowMs);
     case 'turn-ended':
       if (isLate(state, event.text)) return { ...state, modelDecides: true };
       emitTranscript(event.text, true, event.confidence, actions);
@@ -86,18 +86,24 @@ function withTurn(state: CallState, turn: CallerTurn, nowMs: number): CallState 
   return { ...state, turn, quietSinceMs: nowMs };
 }
 
-/** The recogniser's word on the whole turn replaces what was heard of it piecemeal. */
+/** The recogniser's word on its whole turn replaces what was heard of that turn piecemeal; turns before it, still unanswered, stay. */
 function modelSays(state: CallState, text: string, modelTurn: CallerTurn['modelTurn'], nowMs: number): CallState {
   const ended = modelTurn === 'ended';
+  const { finals } = state.turn;
   const turn: CallerTurn = {
     ...state.turn,
-    finals: ended && text !== '' ? [text] : [],
+    finals: ended && text !== '' ? [...finals, text] : finals,
     interim: ended ? '' : text,
     settled: ended,
     transcriptAtMs: nowMs,
     modelTurn,
   };
   return withTurn({ ...state, modelDecides: true }, turn, nowMs);
+}
+
+/** Words after a turn that the recogniser held to be over, or nearly: another one has begun. */
+function reopened({ modelTurn }: CallerTurn): CallerTurn['modelTurn'] {
+  return modelTurn === 'none' ? 'none' : 'open';
 }
 
 /**

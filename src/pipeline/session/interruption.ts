@@ -1,19 +1,21 @@
 /** The caller speaks while the agent does, or is about to: silence first, then a judgement, then one of two ways on. */
 import * as replies from './reply.ts';
-import type { Action, CallState, Phase, Reply } from './state.ts';
+import type { Heard } from '../../media/playout.ts';
+import { heardCharacters } from './heard.ts';
+import type { Action, CallState, CallerTurn, Phase, Reply } from './state.ts';
 import { emptyTurn } from './state.ts';
 import { isProtected, judgeHeld, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
 import { turnText } from './turn-taking/endpointing.ts';
 import { normaliseTranscript } from '../text/normalise.ts';
 
 /** More voiced audio of the caller: it may silence an agent that is speaking. */
-export function onVoice(known: CallState, heardCharacters: number, nowMs: number, actions: Action[]): CallState {
-  const state = { ...known, heardCharacters };
+export function onVoice(known: CallState, heard: Heard | undefined, nowMs: number, actions: Action[]): CallState {
+  const state = { ...known, heard };
   const { phase, turn, agent } = state;
   if (phase.type !== 'speaking' || turn.voice.type !== 'speaking' || !phase.reply.interruptible) return state;
   if (state.ignoredVoiceMs === turn.voice.startedAtMs) return state;
   if (!silencesAgent(turn, agent.turnTaking, nowMs < state.coolDownUntilMs)) return state;
-  if (isProtected(phase.reply.clauses, heardCharacters, agent.turnTaking.neverInterrupt)) return state;
+  if (isProtectedNow(state, phase.reply)) return state;
   actions.push({ type: 'hold-reply', generation: phase.reply.generation });
   actions.push({ type: 'emit', event: { type: 'interruption-suspected' } });
   return { ...state, phase: { type: 'held', reply: phase.reply, sinceMs: nowMs } };
@@ -31,7 +33,7 @@ export function settleSpeaking(state: CallState, reply: Reply, nowMs: number, ac
   const { agent, turn } = state;
   const madeSound = turn.voice.type !== 'silent' || state.ignoredVoiceMs !== undefined;
   if (!reply.interruptible || !madeSound) return state;
-  if (isProtected(reply.clauses, state.heardCharacters, agent.turnTaking.neverInterrupt)) return state;
+  if (isProtectedNow(state, reply)) return state;
   return takesFloor(turn, agent.turnTaking, agent.language) ? bargeIn(state, nowMs, actions) : state;
 }
 
@@ -87,18 +89,28 @@ export function withdraws(state: CallState, reply: Reply): boolean {
 /** Takes the reply back: the caller's words so far stay part of their turn. */
 export function withdraw(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
   actions.push({ type: 'cut-reply', generation: reply.generation });
-  const known = normaliseTranscript(reply.callerText);
-  // A late transcript of the same turn may repeat what was known and say more; then it replaces it.
-  const repeats = normaliseTranscript(turnText(state.turn)).startsWith(known);
-  const turn = repeats ? state.turn : { ...state.turn, finals: [reply.callerText, ...state.turn.finals] };
   return {
     ...state,
     phase: { type: 'listening' },
-    turn,
+    turn: joinTurns(reply.callerWords, state.turn),
     turnNumber: state.turnNumber - 1,
     wastedTokens: state.wastedTokens + reply.tokens,
     quietSinceMs: nowMs,
   };
+}
+
+/** The words of a turn that was taken for finished, and what came after it. */
+function joinTurns(before: Reply['callerWords'], after: CallerTurn): CallerTurn {
+  // What had not been final then is said again by the transcripts that follow, or is the open guess still.
+  const repeated = normaliseTranscript(turnText(after)).startsWith(normaliseTranscript(before.interim));
+  if (repeated && turnText(after) !== '') return { ...after, finals: [...before.finals, ...after.finals] };
+  if (turnText(after) === '') return { ...after, finals: before.finals, interim: before.interim };
+  const kept = before.interim === '' ? before.finals : [...before.finals, before.interim];
+  return { ...after, finals: [...kept, ...after.finals] };
+}
+
+function isProtectedNow({ agent, heard }: CallState, { clauses }: Reply): boolean {
+  return isProtected(clauses, heardCharacters(heard, clauses), agent.turnTaking.neverInterrupt);
 }
 
 /** The caller has the floor: what they say opens a new turn. */

@@ -11,6 +11,8 @@ import { isSameTurn, judgeGuess } from './turn-taking/speculation.ts';
 
 /** How many times in a row the agent says that it did not catch anything before it waits in silence. */
 const MAX_PARDONS = 2;
+/** Words, and then so much sound without any: whatever still sounds, the caller is not speaking. */
+const WORDLESS_VOICE_MS = 3_500;
 /** A guess spoils with time: what the caller did not confirm by then they have probably not finished. */
 const MAX_GUESS_AGE_MS = 4_000;
 
@@ -18,8 +20,8 @@ const MAX_GUESS_AGE_MS = 4_000;
 export function settle(state: CallState, nowMs: number, actions: Action[]): CallState {
   const judged = judge(state, nowMs);
   if (judged.type === 'confirmed') return confirm(state, judged.text, nowMs, actions);
-  if (judged.type === 'no-words') return pardon(dropGuess(state, actions), judged.ask, nowMs, actions);
-  const kept = isSpoiled(state, nowMs) ? dropGuess(state, actions) : state;
+  if (judged.type === 'no-words') return pardon(replies.dropGuess(state, actions), judged.ask, nowMs, actions);
+  const kept = isSpoiled(state, nowMs) ? replies.dropGuess(state, actions) : state;
   const guess = judgeGuess(kept, nowMs);
   if (guess.type === 'begin') return beginGuess(kept, guess.text, nowMs, actions);
   return settleQuiet(kept, nowMs, actions);
@@ -56,19 +58,10 @@ export function absorbGuess(
     case 'llm-finished':
       return withReply(replies.speakGuess(replies.collectRest(state, reply), nowMs, actions));
     case 'llm-failed':
-      return dropGuess(state, actions);
+      return replies.dropGuess(state, actions);
     default:
       return unreachable(event);
   }
-}
-
-/** Gives up the guess, if there is one. */
-export function dropGuess(state: CallState, actions: Action[]): CallState {
-  if (!state.speculation) return state;
-  const { reply } = state.speculation;
-  actions.push({ type: 'cut-reply', generation: reply.generation });
-  actions.push({ type: 'emit', event: { type: 'speculation-missed', wasted_tokens: reply.tokens } });
-  return { ...state, speculation: undefined, wastedTokens: state.wastedTokens + reply.tokens };
 }
 
 function judge(state: CallState, nowMs: number): TurnEnd {
@@ -76,6 +69,11 @@ function judge(state: CallState, nowMs: number): TurnEnd {
   if (turn.keysUntilMs !== undefined && turn.voice.type !== 'speaking') {
     if (nowMs < turn.keysUntilMs) return { type: 'wait', untilMs: turn.keysUntilMs };
     return { type: 'confirmed', text: turnText(turn) };
+  }
+  if (turn.voice.type === 'speaking' && turn.transcriptAtMs !== undefined && turnText(turn) !== '') {
+    // Steady noise that passes for a voice: the words have stopped coming, and they get their answer.
+    const untilMs = turn.transcriptAtMs + WORDLESS_VOICE_MS;
+    return nowMs < untilMs ? { type: 'wait', untilMs } : { type: 'confirmed', text: turnText(turn) };
   }
   return judgeTurnEnd(state.turn, { settings: agent.turnTaking, rhythm, language: agent.language }, nowMs);
 }
@@ -86,7 +84,7 @@ function confirm(state: CallState, text: string, nowMs: number, actions: Action[
   if (speculation && isSameTurn(speculation.reply.callerText, text)) {
     return replies.releaseGuess(state, speculation, text, nowMs, actions);
   }
-  const dropped = dropGuess(state, actions);
+  const dropped = replies.dropGuess(state, actions);
   if (takesLeave(text, state.agent.endCallPhrases)) return replies.sayGoodbye(dropped, text, nowMs, actions);
   return replies.answer(dropped, text, nowMs, actions);
 }
@@ -103,7 +101,7 @@ function pardon(state: CallState, ask: boolean, nowMs: number, actions: Action[]
 }
 
 function beginGuess(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
-  const dropped = dropGuess(state, actions);
+  const dropped = replies.dropGuess(state, actions);
   const reply = { ...newReply(dropped, 'reply', nowMs), callerText: text };
   actions.push({ type: 'emit', event: { type: 'speculation-started', text } });
   actions.push(replies.startModel(dropped, reply));

@@ -6,12 +6,18 @@ import { endText, pushText } from '../text/chunker.ts';
 import { heardText as textHeard } from '../text/heard-text.ts';
 import { makeSpeakable } from '../text/speakable.ts';
 import { failure } from './caller.ts';
+import { heardCharacters } from './heard.ts';
 import { fixedPhrases } from './phrases.ts';
 import { buildMessages } from './prompt.ts';
 import type { Action, CallState, Reply, Speculation } from './state.ts';
 import { currentReply, emptyTurn, newReply } from './state.ts';
 import { END_CALL, TOOLS, resultOf } from './tools.ts';
 import { beginTrace, confirmTrace, stages } from './trace.ts';
+import { isBackchannel } from './turn-taking/backchannel.ts';
+import { turnText } from './turn-taking/endpointing.ts';
+
+/** What is said so shortly before the agent ends is meant for its end. */
+const ANSWER_AT_THE_END_MS = 1_500;
 
 /** Says the first message, if the agent has one. */
 export function greet(state: CallState, nowMs: number, actions: Action[]): CallState {
@@ -24,7 +30,12 @@ export function greet(state: CallState, nowMs: number, actions: Action[]): CallS
 /** The caller's turn is over: asks the model for a reply to `text`. */
 export function answer(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
   const turn = state.turnNumber + 1;
-  const reply: Reply = { ...newReply(state, 'reply', nowMs), callerText: text, trace: beginTrace(state, turn, nowMs) };
+  const reply: Reply = {
+    ...newReply(state, 'reply', nowMs),
+    callerText: text,
+    callerWords: state.turn,
+    trace: beginTrace(state, turn, nowMs),
+  };
   actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text } });
   actions.push(startModel(state, reply));
   const answered = turnTaken(state, turn, text);
@@ -46,6 +57,7 @@ export function releaseGuess(
   const confirmed: Reply = {
     ...reply,
     callerText: text,
+    callerWords: state.turn,
     sinceMs: nowMs,
     deadlineAtMs: nowMs + state.agent.turnTaking.turnDeadlineMs,
     trace: confirmTrace(reply.trace, beginTrace(state, turn, nowMs)),
@@ -75,7 +87,7 @@ export function sayGoodbye(state: CallState, text: string, nowMs: number, action
 
 /** Says a fixed phrase instead of whatever was going on. */
 export function say(state: CallState, kind: SpeechKind, text: string, nowMs: number, actions: Action[]): CallState {
-  const silent = cutCurrent(state, actions);
+  const silent = cutCurrent(dropGuess(state, actions), actions);
   return sayFixed(silent, newReply(silent, kind, nowMs), text, nowMs, actions);
 }
 
@@ -87,7 +99,7 @@ export function takeLeave(
   nowMs: number,
   actions: Action[],
 ): CallState {
-  const silent = cutCurrent(state, actions);
+  const silent = cutCurrent(dropGuess(state, actions), actions);
   const goodbye = newReply(silent, 'goodbye', nowMs);
   const last: Reply = { ...goodbye, interruptible: false, afterwards: { type: 'hang-up', reason } };
   return sayFixed(silent, last, text, nowMs, actions);
@@ -190,7 +202,7 @@ export function becameAudible(state: CallState, generation: number, nowMs: numbe
     actions.push({ type: 'emit', event: { type: 'turn-traced', turn, stages: stages(state, trace) } });
   }
   const recorded = recordCaller(state, { ...phase.reply, trace }, actions);
-  return { ...recorded.state, phase: { type: 'speaking', reply: recorded.reply }, heardCharacters: 0 };
+  return { ...recorded.state, phase: { type: 'speaking', reply: recorded.reply }, heard: undefined };
 }
 
 /** All of the reply was heard: the floor is the caller's, or the call is over. */
@@ -222,8 +234,17 @@ export function recordCut(
   if (cut?.generation !== generation) return state;
   const recorded = recordCaller({ ...state, cut: undefined }, cut, actions);
   if (heard === undefined || heard.sentMs === 0) return recorded.state;
-  const { heardText } = textHeard(cut.clauses, heard.heardCharacters);
+  const { heardText } = textHeard(cut.clauses, heardCharacters(heard, cut.clauses));
   return recordAgent(recorded.state, cut, heardText, heard.heardMs, true, actions);
+}
+
+/** Gives up the guess, if there is one. */
+export function dropGuess(state: CallState, actions: Action[]): CallState {
+  if (!state.speculation) return state;
+  const { reply } = state.speculation;
+  actions.push({ type: 'cut-reply', generation: reply.generation });
+  actions.push({ type: 'emit', event: { type: 'speculation-missed', wasted_tokens: reply.tokens } });
+  return { ...state, speculation: undefined, wastedTokens: state.wastedTokens + reply.tokens };
 }
 
 /** Puts a whole text that needs no model on its way. */
@@ -322,10 +343,19 @@ function fillerDueMs(reply: Reply, state: CallState): number | undefined {
 
 function leaveOrListen(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
   if (reply.afterwards.type === 'listen') {
-    return { ...state, phase: { type: 'listening' }, guesses: 0, quietSinceMs: nowMs, ignoredVoiceMs: undefined };
+    const turn = isOldBackchannel(state, nowMs) ? emptyTurn(state.modelDecides) : state.turn;
+    return { ...state, phase: { type: 'listening' }, turn, guesses: 0, quietSinceMs: nowMs, ignoredVoiceMs: undefined };
   }
   actions.push({ type: 'hang-up' });
   return { ...state, phase: { type: 'ended', reason: reply.afterwards.reason } };
+}
+
+/** A "yeah" in the middle of what the agent said is no turn; one at its end may be the answer to it. */
+function isOldBackchannel({ turn, agent }: CallState, nowMs: number): boolean {
+  if (turn.voice.type === 'speaking' || turn.transcriptAtMs === undefined) return false;
+  const text = turnText(turn);
+  const { language, turnTaking } = agent;
+  return nowMs - turn.transcriptAtMs > ANSWER_AT_THE_END_MS && isBackchannel(text, language, turnTaking.backchannels);
 }
 
 function withReply(state: CallState, reply: Reply): CallState {

@@ -146,9 +146,9 @@ export class CallSession implements CallListener {
         this.#hintStarted();
         return this.#dispatch({ type: 'voice-started', startedAtMs: this.#clockTimeOf(event.atMs) });
       case 'speech-continued': {
-        const heardCharacters = this.#playout.heard(this.#clock.nowMs())?.heardCharacters ?? 0;
+        const heard = this.#playout.heard(this.#clock.nowMs());
         const voicedAtMs = this.#clockTimeOf(event.detectedAtMs);
-        return this.#dispatch({ type: 'voice-continued', speechMs: event.speechMs, voicedAtMs, heardCharacters });
+        return this.#dispatch({ type: 'voice-continued', speechMs: event.speechMs, voicedAtMs, heard });
       }
       case 'speech-ended': {
         const endedAtMs = this.#clockTimeOf(event.atMs);

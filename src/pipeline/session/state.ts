@@ -56,6 +56,8 @@ export interface Reply {
   readonly kind: SpeechKind;
   /** The caller's words that this answers; empty for what the agent says of its own accord. */
   readonly callerText: string;
+  /** The same as the recogniser had given it, in case the turn was not over. */
+  readonly callerWords: Pick<CallerTurn, 'finals' | 'interim'>;
   /** `callerText` has been written to the history (when the reply became audible). */
   readonly callerTextInHistory: boolean;
   readonly clauses: readonly Clause[];
@@ -149,7 +151,7 @@ export interface CallState {
   /** When the sound began that was a false alarm: it silences the agent no more, but words of it still make a barge-in. */
   readonly ignoredVoiceMs: number | undefined;
   /** How much of the current reply was heard when the caller was last heard. */
-  readonly heardCharacters: number;
+  readonly heard: Heard | undefined;
   /** Turns in a row in which the caller spoke and nothing was understood. */
   readonly misheardTurns: number;
   /** Since when nobody has said anything. */
@@ -162,12 +164,12 @@ export type SessionEvent =
   | { readonly type: 'call-started' }
   /** The voice detector: the caller has been speaking since `startedAtMs`. */
   | { readonly type: 'voice-started'; readonly startedAtMs: number }
-  /** The voice detector: the same speech goes on. `heardCharacters`: how much of the current reply was heard by now. */
+  /** The voice detector: the same speech goes on. `heard`: how much of the current reply was heard by now. */
   | {
       readonly type: 'voice-continued';
       readonly speechMs: number;
       readonly voicedAtMs: number;
-      readonly heardCharacters: number;
+      readonly heard: Heard | undefined;
     }
   /** The voice detector: the caller has been silent since `endedAtMs`. */
   | { readonly type: 'voice-ended'; readonly endedAtMs: number }
@@ -263,7 +265,7 @@ export function newCall(agent: AgentConfig, nowMs: number): CallState {
     falseAlarms: 0,
     coolDownUntilMs: 0,
     ignoredVoiceMs: undefined,
-    heardCharacters: 0,
+    heard: undefined,
     misheardTurns: 0,
     quietSinceMs: nowMs,
     reminders: 0,
@@ -277,6 +279,7 @@ export function newReply(state: CallState, kind: SpeechKind, nowMs: number): Rep
     generation: state.nextGeneration,
     kind,
     callerText: '',
+    callerWords: { finals: [], interim: '' },
     callerTextInHistory: false,
     clauses: [],
     clausesSpoken: 0,

@@ -84,7 +84,7 @@ function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: A
     case 'voice-ended':
       return caller.hearVoice(state, event, nowMs, actions);
     case 'voice-continued':
-      return interruption.onVoice(caller.hearVoice(state, event, nowMs, actions), event.heardCharacters, nowMs, actions);
+      return interruption.onVoice(caller.hearVoice(state, event, nowMs, actions), event.heard, nowMs, actions);
     case 'transcript-interim':
     case 'transcript-final':
     case 'turn-end-likely':
@@ -100,7 +100,7 @@ function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: A
     case 'llm-failed':
       return absorbModel(state, event, nowMs, actions);
     case 'tts-failed':
-      if (state.speculation?.reply.generation === event.generation) return listening.dropGuess(state, actions);
+      if (state.speculation?.reply.generation === event.generation) return replies.dropGuess(state, actions);
       return replies.voiceFailed(state, event.generation, event.code, nowMs, actions);
     case 'reply-audible':
       return replies.becameAudible(state, event.generation, nowMs, actions);
@@ -167,6 +167,6 @@ function isLeaving(state: CallState): boolean {
 
 /** The line is gone: whatever was being said is cut, and the call has its one reason. */
 function end(state: CallState, reason: CallEndReason, actions: Action[]): CallState {
-  const silent = replies.cutCurrent(listening.dropGuess(state, actions), actions);
+  const silent = replies.cutCurrent(replies.dropGuess(state, actions), actions);
   return { ...silent, phase: { type: 'ended', reason } };
 }
