@@ -206,7 +206,7 @@ export class Caller {
         this.#trace(`caller: ${act.kind} of ${Math.round(act.durationMs)} ms`);
         return;
       case 'dtmf':
-        this.#digits = [...act.digits].map((digit, index) => ({ digit, atMs: nowMs + index * 250 }));
+        this.#digits = act.digits.split('').map((digit, index) => ({ digit, atMs: nowMs + index * 250 }));
         return;
       case 'leave':
         this.#trace(`caller: ${act.how}`);

@@ -74,10 +74,9 @@ export function decodeRuns(
 
 function groupAt(payload: Uint8Array, at: number): { take: number; sample: number } | undefined {
   if (payload[at] !== START || at + GROUP > payload.length) return undefined;
-  const digit = (offset: number) => payload[at + offset] ?? 0;
-  const take = digit(1) + digit(2) * BASE;
-  const position = digit(3) + digit(4) * BASE + digit(5) * BASE * BASE;
-  return digit(6) === check(take, position) ? { take, sample: position * GROUP } : undefined;
+  const take = (payload[at + 1] ?? 0) + (payload[at + 2] ?? 0) * BASE;
+  const position = (payload[at + 3] ?? 0) + (payload[at + 4] ?? 0) * BASE + (payload[at + 5] ?? 0) * BASE * BASE;
+  return payload[at + 6] === check(take, position) ? { take, sample: position * GROUP } : undefined;
 }
 
 function check(take: number, position: number): number {

@@ -179,14 +179,18 @@ class Recognition implements SttStream {
     return this.#random.latency(this.#profile.latencyMs, 0.3, 1_500);
   }
 
+  /** A dead stream has let go of everything by itself. It is reported later, never from within `write`. */
   #fail(): void {
-    const error = new BvraiError('provider.closed', 'simulated');
     const sink = this.#sink;
+    this.#lastFrame = Number.POSITIVE_INFINITY;
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
-    // A failure is reported later, never from within `write`; by then the stream may have been closed.
-    this.#sendAt({ type: 'stream-failed', error }, this.#clock.nowMs() + 1, sink);
-    this.#lastFrame = Number.POSITIVE_INFINITY;
+    const timer = this.#clock.after(1, () => {
+      if (this.#closed) return;
+      this.close();
+      sink({ type: 'stream-failed', error: new BvraiError('provider.closed', 'simulated') });
+    });
+    this.#timers.add(timer);
   }
 
   /** In order. */
@@ -195,12 +199,12 @@ class Recognition implements SttStream {
     this.#sendAt(part, this.#lastSentMs);
   }
 
-  #sendAt(part: SttPart, atMs: number, sink = this.#sink): void {
+  #sendAt(part: SttPart, atMs: number): void {
     const { muteAfterMs } = this.#profile;
     if (muteAfterMs !== undefined && atMs >= muteAfterMs) return;
     const timer = this.#clock.after(atMs - this.#clock.nowMs(), () => {
       this.#timers.delete(timer);
-      if (!this.#closed) sink(part);
+      if (!this.#closed) this.#sink(part);
     });
     this.#timers.add(timer);
   }

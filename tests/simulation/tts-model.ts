@@ -233,8 +233,12 @@ class Synthesis implements TtsStream {
     const { utteranceId } = utterance.take;
     this.#end(utterance, 'failed');
     const error = new BvraiError('provider.overloaded', 'simulated');
-    if (this.#random.chance(this.#options.profile.streamFails)) this.#sink({ type: 'stream-failed', error });
-    else this.#sink({ type: 'utterance-failed', utteranceId, error });
+    if (!this.#random.chance(this.#options.profile.streamFails)) {
+      return this.#sink({ type: 'utterance-failed', utteranceId, error });
+    }
+    // A dead stream has let go of everything by itself.
+    this.close();
+    this.#sink({ type: 'stream-failed', error });
   }
 
   #end(utterance: Utterance, state: Take['state']): void {

@@ -1,5 +1,5 @@
 /** The real gate of the voice detector over modelled probabilities; as with Silero, events may come later than the audio. */
-import { VirtualClock } from '../../src/core/clock.ts';
+import type { VirtualClock } from '../../src/core/clock.ts';
 import { BYTES_PER_MS } from '../../src/media/call-port.ts';
 import { SpeechGate } from '../../src/media/vad/gate.ts';
 import type { VadDetector, VadEngine, VadEvent, VadSettings, VadSink } from '../../src/media/vad/vad.ts';

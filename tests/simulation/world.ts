@@ -298,7 +298,7 @@ export class World {
   #log(): Log {
     const warn: Log['warn'] = (fields, message) => {
       if (message === 'provider failed') this.coverage.count(`failover: ${String(fields['stage'])}`);
-      this.#note(`log: ${message} ${String(fields['reason'] ?? '')}`);
+      this.#note(`log: ${message} ${JSON.stringify(fields)}`);
     };
     const log: Log = {
       debug: () => {},

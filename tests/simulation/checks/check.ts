@@ -59,7 +59,7 @@ export interface CheckContext {
   readonly voice: CallerVoice;
   readonly far: FarSide;
   nowMs(): number;
-  fail(invariant: Invariant, message: string): void;
+  readonly fail: (invariant: Invariant, message: string) => void;
 }
 
 /** A check is told everything, as it happens. What it asserts of one moment it asserts in `settle`, when all of that moment has happened. */

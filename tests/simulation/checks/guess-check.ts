@@ -49,6 +49,8 @@ export class GuessCheck implements Check {
       case 'barge-in':
         this.#guesses = 0;
         this.#cut();
+        return;
+      default:
     }
   }
 

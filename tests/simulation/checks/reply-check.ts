@@ -171,7 +171,7 @@ export class ReplyCheck implements Check {
     const { agent, far, fail } = this.#context;
     const speech = far.speeches.at(-1);
     if (!this.#voice || !speech || speech.over || this.#leaving || agent.turnTaking.neverInterrupt.length > 0) return;
-    if (!speech.take.words.some(({ word }) => isAgentWord(word)) || speech.firstSentAtMs > this.#voice.startedAtMs)
+    if (!speech.take.words.some(({ word }) => isAgentWord(word)) || speech.firstSentAtMs >= this.#voice.startedAtMs)
       return;
     if (this.#lastAlarmMs >= this.#voice.startedAtMs) return;
     if (this.#voice.speechMs < 3 * agent.turnTaking.bargeInMs + 200) return;

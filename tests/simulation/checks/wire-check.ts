@@ -38,6 +38,8 @@ export class WireCheck implements Check {
     switch (event.type) {
       case 'interruption-suspected':
         this.#heldSinceMs = nowMs;
+        // With nothing left to be played there is nothing to clear, but it is a hold all the same.
+        this.#hold();
         this.#expectClear(event.type);
         return;
       case 'barge-in':
@@ -68,6 +70,8 @@ export class WireCheck implements Check {
         this.#heldSinceMs = undefined;
         this.#mustFlow = undefined;
         this.#mustClear = undefined;
+        return;
+      default:
     }
   }
 
@@ -75,8 +79,7 @@ export class WireCheck implements Check {
     const nowMs = this.#context.nowMs();
     this.#wireEndsAtMs = Math.min(this.#wireEndsAtMs, nowMs);
     this.#lastClearMs = nowMs;
-    const speech = this.#context.far.speeches.at(-1);
-    if (speech && !speech.over) this.#held = speech;
+    this.#hold();
   }
 
   onRun(run: Run, speech: Speech | undefined, kind: 'begins' | 'continues' | 'jumps'): void {
@@ -127,6 +130,11 @@ export class WireCheck implements Check {
         fail('resume', `take ${flow.speech.take.id} was resumed, and nothing more of it was sent`);
       } else this.#mustFlow = undefined;
     }
+  }
+
+  #hold(): void {
+    const speech = this.#context.far.speeches.at(-1);
+    if (speech && !speech.over) this.#held = speech;
   }
 
   #expectClear(why: string): void {
