@@ -24,7 +24,8 @@ export function onVoice(known: CallState, heard: Heard | undefined, nowMs: numbe
 /** A key was pressed: nobody presses one by accident. */
 export function onDigit(state: CallState, nowMs: number, actions: Action[]): CallState {
   const { phase } = state;
-  if (phase.type === 'held' || (phase.type === 'speaking' && phase.reply.interruptible)) return bargeIn(state, nowMs, actions);
+  if (phase.type === 'held' || (phase.type === 'speaking' && phase.reply.interruptible))
+    return bargeIn(state, nowMs, actions);
   return state;
 }
 
@@ -117,5 +118,12 @@ function isProtectedNow({ agent, heard }: CallState, { clauses }: Reply): boolea
 function bargeIn(state: CallState, nowMs: number, actions: Action[]): CallState {
   actions.push({ type: 'emit', event: { type: 'barge-in' } });
   const silent = replies.cutCurrent(state, actions);
-  return { ...silent, phase: { type: 'listening' }, falseAlarms: 0, ignoredVoiceMs: undefined, guesses: 0, quietSinceMs: nowMs };
+  return {
+    ...silent,
+    phase: { type: 'listening' },
+    falseAlarms: 0,
+    ignoredVoiceMs: undefined,
+    guesses: 0,
+    quietSinceMs: nowMs,
+  };
 }

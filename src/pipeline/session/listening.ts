@@ -49,10 +49,15 @@ export function absorbGuess(
   actions: Action[],
 ): CallState {
   const { reply } = speculation;
-  const withReply = (changed: Speculation['reply']): CallState => ({ ...state, speculation: { ...speculation, reply: changed } });
+  const withReply = (changed: Speculation['reply']): CallState => ({
+    ...state,
+    speculation: { ...speculation, reply: changed },
+  });
   switch (event.type) {
     case 'llm-text':
-      return withReply(replies.speakGuess(replies.collectText(state, reply, event.text, nowMs, actions), nowMs, actions));
+      return withReply(
+        replies.speakGuess(replies.collectText(state, reply, event.text, nowMs, actions), nowMs, actions),
+      );
     case 'llm-tool':
       return withReply({ ...reply, toolCalls: [...reply.toolCalls, event.call] });
     case 'llm-finished':
@@ -131,7 +136,8 @@ function settleQuiet(state: CallState, nowMs: number, actions: Action[]): CallSt
   const remindMs = reminderDueMs(state);
   if (remindMs === undefined || nowMs < remindMs) return state;
   const { silence, goodbyeMessage } = state.agent;
-  if (state.reminders >= silence.maxReminders) return replies.takeLeave(state, goodbyeMessage, 'caller-silent', nowMs, actions);
+  if (state.reminders >= silence.maxReminders)
+    return replies.takeLeave(state, goodbyeMessage, 'caller-silent', nowMs, actions);
   const reminded = { ...state, reminders: state.reminders + 1 };
   return replies.say(reminded, 'reminder', silence.reminderMessage, nowMs, actions);
 }
@@ -143,7 +149,8 @@ function reminderDueMs(state: CallState): number | undefined {
 
 function warningDueMs(state: CallState): number | undefined {
   const { maxDurationMs, durationWarningMs } = state.agent;
-  if (durationWarningMs === 0 || durationWarningMs >= maxDurationMs || state.durationWarned || !isQuiet(state)) return undefined;
+  if (durationWarningMs === 0 || durationWarningMs >= maxDurationMs || state.durationWarned || !isQuiet(state))
+    return undefined;
   return state.startedAtMs + maxDurationMs - durationWarningMs;
 }
 

@@ -3,10 +3,9 @@ import type { Heard } from '../../media/playout.ts';
 import type { CallEndReason, SpeechKind } from '../events.ts';
 import type { ToolCall } from '../providers/spec.ts';
 import { endText, pushText } from '../text/chunker.ts';
-import { heardText as textHeard } from '../text/heard-text.ts';
 import { makeSpeakable } from '../text/speakable.ts';
 import { failure } from './caller.ts';
-import { heardCharacters } from './heard.ts';
+import { recordCaller, recordInFull } from './history.ts';
 import { fixedPhrases } from './phrases.ts';
 import { buildMessages } from './prompt.ts';
 import type { Action, CallState, Reply, Speculation } from './state.ts';
@@ -62,7 +61,11 @@ export function releaseGuess(
     deadlineAtMs: nowMs + state.agent.turnTaking.turnDeadlineMs,
     trace: confirmTrace(reply.trace, beginTrace(state, turn, nowMs)),
   };
-  const taken: CallState = { ...turnTaken(state, turn, text), speculation: undefined, phase: { type: 'thinking', reply: confirmed } };
+  const taken: CallState = {
+    ...turnTaken(state, turn, text),
+    speculation: undefined,
+    phase: { type: 'thinking', reply: confirmed },
+  };
   for (const { original } of reply.clauses.slice(0, reply.clausesSpoken)) {
     actions.push({ type: 'emit', event: { type: 'agent-clause', kind: reply.kind, text: original } });
   }
@@ -160,7 +163,13 @@ export function speakGuess(reply: Reply, nowMs: number, actions: Action[]): Repl
 }
 
 /** The synthesiser cannot go on with this reply: what was heard stands, and the floor goes back to the caller. */
-export function voiceFailed(state: CallState, generation: number, code: string, nowMs: number, actions: Action[]): CallState {
+export function voiceFailed(
+  state: CallState,
+  generation: number,
+  code: string,
+  nowMs: number,
+  actions: Action[],
+): CallState {
   const reply = currentReply(state);
   if (reply?.generation !== generation) return state;
   actions.push({ type: 'emit', event: failure(state, 'tts', code) });
@@ -211,7 +220,7 @@ export function heardInFull(state: CallState, heard: Heard, nowMs: number, actio
   if (reply?.generation !== heard.generation) return state;
   if (heard.heardMs === 0) return voiceFailed(state, reply.generation, 'empty-audio', nowMs, actions);
   const recorded = recordCaller(state, reply, actions);
-  const said = recordAgent(recorded.state, reply, fullText(reply), heard.heardMs, false, actions);
+  const said = recordInFull(recorded.state, reply, heard.heardMs, actions);
   return leaveOrListen(said, reply, nowMs, actions);
 }
 
@@ -221,21 +230,6 @@ export function cutCurrent(state: CallState, actions: Action[]): CallState {
   if (!reply) return state;
   actions.push({ type: 'cut-reply', generation: reply.generation });
   return { ...state, cut: reply };
-}
-
-/** Writes into the history what the caller said, and what they had heard of the reply when it was cut. */
-export function recordCut(
-  state: CallState,
-  generation: number,
-  heard: Heard | undefined,
-  actions: Action[],
-): CallState {
-  const { cut } = state;
-  if (cut?.generation !== generation) return state;
-  const recorded = recordCaller({ ...state, cut: undefined }, cut, actions);
-  if (heard === undefined || heard.sentMs === 0) return recorded.state;
-  const { heardText } = textHeard(cut.clauses, heardCharacters(heard, cut.clauses));
-  return recordAgent(recorded.state, cut, heardText, heard.heardMs, true, actions);
 }
 
 /** Gives up the guess, if there is one. */
@@ -375,38 +369,4 @@ function turnTaken(state: CallState, turn: number, text: string): CallState {
     reminders: 0,
     guesses: 0,
   };
-}
-
-/** Moves the caller's words of this turn into the history, once. */
-function recordCaller(state: CallState, reply: Reply, actions: Action[]): { state: CallState; reply: Reply } {
-  if (reply.callerText === '' || reply.callerTextInHistory) return { state, reply };
-  actions.push({ type: 'emit', event: { type: 'caller-said', turn: reply.trace.turn, text: reply.callerText } });
-  const history = [...state.history, { role: 'caller', text: reply.callerText } as const];
-  return { state: { ...state, history }, reply: { ...reply, callerTextInHistory: true } };
-}
-
-/** Writes into the history what was heard of a reply, with its tools and their results. */
-function recordAgent(
-  state: CallState,
-  reply: Reply,
-  heardText: string,
-  heardMs: number,
-  interrupted: boolean,
-  actions: Action[],
-): CallState {
-  const text = fullText(reply);
-  const { kind } = reply;
-  actions.push({
-    type: 'emit',
-    event: { type: 'agent-said', kind, text, heard_text: heardText, heard_ms: Math.round(heardMs), interrupted },
-  });
-  const tools = reply.modelFinished ? reply.toolCalls.map((call) => ({ call, result: resultOf(call) })) : [];
-  return { ...state, history: [...state.history, { role: 'agent', text, heardText, tools }] };
-}
-
-function fullText(reply: Reply): string {
-  return reply.clauses
-    .map((clause) => clause.original)
-    .join('')
-    .trim();
 }

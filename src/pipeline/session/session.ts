@@ -22,6 +22,7 @@ import type {
   TtsProvider,
   TtsStream,
 } from '../providers/spec.ts';
+import { PauseHints } from './pause-hints.ts';
 import type { Action, CallState, SessionEvent } from './state.ts';
 import { newCall } from './state.ts';
 import { nextWakeMs, step } from './step.ts';
@@ -44,8 +45,6 @@ export interface SessionDependencies {
 const MAX_REPLY_TOKENS = 400;
 /** A pause is told to the machine early, since it can take back what it begins on a pause. */
 const VAD_SETTINGS = { minSilenceMs: 96 };
-/** The recogniser is asked for its final after this much silence. */
-const FINALIZE_AFTER_MS = 200;
 /** How soon a congested wire is tried again; audio waits in the ledger meanwhile, where a barge-in can still drop it. */
 const CONGESTION_RETRY_MS = 20;
 /** Events that one step causes are few; more than this means that the machine and the driver feed each other in circles. */
@@ -81,9 +80,7 @@ export class CallSession implements CallListener {
   #audibleGeneration = 0;
   #callerBytes = 0;
   #wakeTimer: Timer | undefined;
-  /** The recogniser has been told that the caller speaks, and not yet that they paused. */
-  #hinted = false;
-  #hintTimer: Timer | undefined;
+  #hints: PauseHints | undefined;
   #pollTimer: Timer | undefined;
 
   constructor(port: CallPort, agent: AgentConfig, deps: SessionDependencies) {
@@ -101,6 +98,7 @@ export class CallSession implements CallListener {
     const phrases = [...agent.questionsAndAnswers.flatMap(({ questions }) => questions), ...agent.endCallPhrases];
     this.#tts = this.#deps.tts.open({ language: agent.language }, (part) => this.#onTts(part), context);
     this.#stt = this.#deps.stt.open({ language: agent.language, phrases }, (part) => this.#onStt(part), context);
+    this.#hints = new PauseHints(this.#stt, this.#clock);
     this.#detector = this.#deps.vad.createDetector({ onEvent: (event) => this.#onVoice(event) }, VAD_SETTINGS);
     this.#dispatch({ type: 'call-started' });
   }
@@ -143,7 +141,7 @@ export class CallSession implements CallListener {
   #onVoice(event: VadEvent): void {
     switch (event.type) {
       case 'speech-started':
-        this.#hintStarted();
+        this.#hints?.started();
         return this.#dispatch({ type: 'voice-started', startedAtMs: this.#clockTimeOf(event.atMs) });
       case 'speech-continued': {
         const heard = this.#playout.heard(this.#clock.nowMs());
@@ -152,29 +150,12 @@ export class CallSession implements CallListener {
       }
       case 'speech-ended': {
         const endedAtMs = this.#clockTimeOf(event.atMs);
-        this.#hintEndedAt(endedAtMs + FINALIZE_AFTER_MS);
+        this.#hints?.endedAt(endedAtMs);
         return this.#dispatch({ type: 'voice-ended', endedAtMs });
       }
       default:
         return unreachable(event);
     }
-  }
-
-  #hintStarted(): void {
-    this.#hintTimer?.cancel();
-    this.#hintTimer = undefined;
-    if (this.#hinted) return;
-    this.#hinted = true;
-    this.#stt?.hint('speech-started');
-  }
-
-  /** The recogniser is asked for its final later than the machine is told of a pause: most pauses are between words. */
-  #hintEndedAt(atMs: number): void {
-    this.#hintTimer?.cancel();
-    this.#hintTimer = this.#clock.after(atMs - this.#clock.nowMs(), () => {
-      this.#hinted = false;
-      this.#stt?.hint('speech-ended');
-    });
   }
 
   /** Positions in the caller's audio become times on the call's clock: the newest byte written is now. */
@@ -415,7 +396,7 @@ export class CallSession implements CallListener {
     this.#released = true;
     this.#wakeTimer?.cancel();
     this.#pollTimer?.cancel();
-    this.#hintTimer?.cancel();
+    this.#hints?.close();
     this.#llm?.stream.abort();
     this.#stt?.close();
     this.#tts?.close();

@@ -8,6 +8,7 @@
 import { unreachable } from '../../core/errors.ts';
 import type { CallEndReason } from '../events.ts';
 import * as caller from './caller.ts';
+import { recordCut } from './history.ts';
 import * as interruption from './interruption.ts';
 import * as listening from './listening.ts';
 import { fixedPhrases } from './phrases.ts';
@@ -69,7 +70,12 @@ function settle(state: CallState, nowMs: number, actions: Action[]): CallState {
       if (interruption.withdraws(state, phase.reply)) return interruption.withdraw(state, phase.reply, nowMs, actions);
       return replies.settleWaiting(state, phase.reply, nowMs, actions);
     case 'speaking':
-      return replies.settleWaiting(interruption.settleSpeaking(state, phase.reply, nowMs, actions), phase.reply, nowMs, actions);
+      return replies.settleWaiting(
+        interruption.settleSpeaking(state, phase.reply, nowMs, actions),
+        phase.reply,
+        nowMs,
+        actions,
+      );
     case 'held':
       return interruption.settleHeld(state, phase, nowMs, actions);
   }
@@ -82,15 +88,14 @@ function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: A
       return replies.greet(state, nowMs, actions);
     case 'voice-started':
     case 'voice-ended':
-      return caller.hearVoice(state, event, nowMs, actions);
     case 'voice-continued':
-      return interruption.onVoice(caller.hearVoice(state, event, nowMs, actions), event.heard, nowMs, actions);
     case 'transcript-interim':
     case 'transcript-final':
     case 'turn-end-likely':
     case 'turn-resumed':
     case 'turn-ended':
-      return caller.hearWords(state, event, nowMs, actions);
+    case 'dtmf':
+      return absorbCaller(state, event, nowMs, actions);
     case 'stt-failed':
       actions.push({ type: 'emit', event: caller.failure(state, 'stt', event.code) });
       return replies.takeLeave(state, fixedPhrases(state.agent.language).cannotHear, 'internal-error', nowMs, actions);
@@ -100,18 +105,11 @@ function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: A
     case 'llm-failed':
       return absorbModel(state, event, nowMs, actions);
     case 'tts-failed':
-      if (state.speculation?.reply.generation === event.generation) return replies.dropGuess(state, actions);
-      return replies.voiceFailed(state, event.generation, event.code, nowMs, actions);
     case 'reply-audible':
-      return replies.becameAudible(state, event.generation, nowMs, actions);
     case 'reply-heard':
-      return replies.heardInFull(state, event.heard, nowMs, actions);
     case 'reply-cut':
-      return replies.recordCut(state, event.generation, event.heard, actions);
     case 'reply-resumed':
-      return interruption.resumed(state, event.generation, event.repeatedMs, actions);
-    case 'dtmf':
-      return interruption.onDigit(caller.hearDigit(state, event.digit, nowMs, actions), nowMs, actions);
+      return absorbPlayout(state, event, nowMs, actions);
     case 'leave':
       if (isLeaving(state)) return state;
       return replies.takeLeave(state, fixedPhrases(state.agent.language).leaving, 'server-shutdown', nowMs, actions);
@@ -119,6 +117,56 @@ function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: A
       return end(state, event.reason, actions);
     case 'tick':
       return state;
+    default:
+      return unreachable(event);
+  }
+}
+
+type CallerEvent =
+  | Parameters<typeof caller.hearVoice>[1]
+  | Parameters<typeof caller.hearWords>[1]
+  | Extract<SessionEvent, { type: 'dtmf' }>;
+
+/** What the caller does is added to what is known of their turn; sound and keys may also concern what the agent is saying. */
+function absorbCaller(state: CallState, event: CallerEvent, nowMs: number, actions: Action[]): CallState {
+  switch (event.type) {
+    case 'voice-started':
+    case 'voice-ended':
+      return caller.hearVoice(state, event, nowMs, actions);
+    case 'voice-continued':
+      return interruption.onVoice(caller.hearVoice(state, event, nowMs, actions), event.heard, nowMs, actions);
+    case 'dtmf':
+      return interruption.onDigit(caller.hearDigit(state, event.digit, nowMs, actions), nowMs, actions);
+    case 'transcript-interim':
+    case 'transcript-final':
+    case 'turn-end-likely':
+    case 'turn-resumed':
+    case 'turn-ended':
+      return caller.hearWords(state, event, nowMs, actions);
+    default:
+      return unreachable(event);
+  }
+}
+
+type PlayoutEvent = Extract<
+  SessionEvent,
+  { type: 'tts-failed' | 'reply-audible' | 'reply-heard' | 'reply-cut' | 'reply-resumed' }
+>;
+
+/** What became of the audio of a reply. */
+function absorbPlayout(state: CallState, event: PlayoutEvent, nowMs: number, actions: Action[]): CallState {
+  switch (event.type) {
+    case 'tts-failed':
+      if (state.speculation?.reply.generation === event.generation) return replies.dropGuess(state, actions);
+      return replies.voiceFailed(state, event.generation, event.code, nowMs, actions);
+    case 'reply-audible':
+      return replies.becameAudible(state, event.generation, nowMs, actions);
+    case 'reply-heard':
+      return replies.heardInFull(state, event.heard, nowMs, actions);
+    case 'reply-cut':
+      return recordCut(state, event.generation, event.heard, actions);
+    case 'reply-resumed':
+      return interruption.resumed(state, event.generation, event.repeatedMs, actions);
     default:
       return unreachable(event);
   }
@@ -150,7 +198,7 @@ function absorbModel(state: CallState, event: ModelEvent, nowMs: number, actions
 /** After the end only the report of what was heard last still counts: the call's record closes with it. */
 function afterEnd(state: CallState, event: SessionEvent, actions: Action[]): CallState {
   if (event.type !== 'reply-cut' || state.cut?.generation !== event.generation) return state;
-  return closeRecord(replies.recordCut(state, event.generation, event.heard, actions), actions);
+  return closeRecord(recordCut(state, event.generation, event.heard, actions), actions);
 }
 
 function closeRecord(state: CallState, actions: Action[]): CallState {

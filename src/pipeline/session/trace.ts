@@ -21,7 +21,8 @@ export function confirmTrace(guess: TurnTrace, turn: TurnTrace): TurnTrace {
 /** The turn's stamps as durations since the caller's true end of speech (or, unheard by the detector, the transcript). */
 export function stages(state: CallState, trace: TurnTrace): TurnStages {
   const originMs = trace.speechEndedAtMs ?? trace.transcriptAtMs ?? state.startedAtMs;
-  const since = (atMs: number | undefined) => (atMs === undefined ? undefined : Math.round((atMs - originMs) * 10) / 10);
+  const since = (atMs: number | undefined) =>
+    atMs === undefined ? undefined : Math.round((atMs - originMs) * 10) / 10;
   const all = {
     speech_end_detected_ms: since(trace.speechEndDetectedAtMs),
     transcript_ms: since(trace.transcriptAtMs),

@@ -44,7 +44,11 @@ export function judgeHeld(
 }
 
 /** Whether the caller is just hearing a text that must be spoken to its end. */
-export function isProtected(clauses: readonly Clause[], heardCharacters: number, neverInterrupt: readonly string[]): boolean {
+export function isProtected(
+  clauses: readonly Clause[],
+  heardCharacters: number,
+  neverInterrupt: readonly string[],
+): boolean {
   if (neverInterrupt.length === 0) return false;
   const text = clauses.map(({ original }) => original).join('');
   const heardLength = heardText(clauses, heardCharacters).heardText.length;
