@@ -111,8 +111,7 @@ function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: A
     case 'reply-resumed':
       return absorbPlayout(state, event, nowMs, actions);
     case 'leave':
-      if (isLeaving(state)) return state;
-      return replies.takeLeave(state, fixedPhrases(state.agent.language).leaving, 'server-shutdown', nowMs, actions);
+      return leave(state, nowMs, actions);
     case 'call-lost':
       return end(state, event.reason, actions);
     case 'tick':
@@ -206,6 +205,12 @@ function closeRecord(state: CallState, actions: Action[]): CallState {
     actions.push({ type: 'emit', event: { type: 'call-ended', reason: state.phase.reason } });
   }
   return state;
+}
+
+/** The server must stop; an agent that is saying goodbye already goes on with that. */
+function leave(state: CallState, nowMs: number, actions: Action[]): CallState {
+  if (isLeaving(state)) return state;
+  return replies.takeLeave(state, fixedPhrases(state.agent.language).leaving, 'server-shutdown', nowMs, actions);
 }
 
 /** Whether the agent is already saying goodbye. */
