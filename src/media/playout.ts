@@ -44,8 +44,12 @@ export interface Heard {
   /** Audio delivered so far, and whether that is all. */
   readonly pushedMs: number;
   readonly finished: boolean;
-  /** Non-whitespace characters of the spoken text whose audio was heard; undefined: the audio came without alignment. */
-  readonly heardCharacters: number | undefined;
+  /** Non-whitespace characters of the aligned text: delivered, and heard. */
+  readonly alignedCharacters: number;
+  readonly heardCharacters: number;
+  /** Audio of which it is not known what it says: delivered, and heard. */
+  readonly unalignedMs: number;
+  readonly heardUnalignedMs: number;
   /** All audio was delivered to the ledger, sent, and heard. */
   readonly complete: boolean;
 }
@@ -54,7 +58,8 @@ export interface Heard {
 interface TextRun {
   readonly startByte: number;
   readonly endByte: number;
-  readonly characters: number;
+  /** Undefined: it is not known what it says. */
+  readonly characters: number | undefined;
 }
 
 /** The one reply that is being played. All of its audio is kept until it is retired, so that it can be resumed. */
@@ -166,6 +171,10 @@ export class Playout {
       const endByte = startByte + Math.max(1, Math.round(span.durationMs * BYTES_PER_MS));
       current.runs.push({ startByte, endByte, characters: countCharacters(span.text) });
     }
+    const { pushedBytes } = current;
+    if (spans.length === 0) {
+      current.runs.push({ startByte: pushedBytes, endByte: pushedBytes + audio.length, characters: undefined });
+    }
     if (audio.length > 0) current.chunks.push(audio);
     current.pushedBytes += audio.length;
     return true;
@@ -233,7 +242,7 @@ export class Playout {
       sentMs: sentBytes / BYTES_PER_MS,
       pushedMs: generation.pushedBytes / BYTES_PER_MS,
       finished: generation.finished,
-      heardCharacters: generation.runs.length > 0 ? heardCharactersAt(generation.runs, heardBytes) : undefined,
+      ...alignmentAt(generation.runs, heardBytes),
       complete:
         generation.finished && !generation.held && this.#pendingBytes === 0 && heardBytes >= generation.pushedBytes,
     };
@@ -265,7 +274,10 @@ export class Playout {
     const generation = this.#generation;
     if (!generation?.held) return { repeatedMs: 0 };
     const { heardBytes, runs } = generation;
-    const cutRun = runs.find(({ startByte, endByte }) => startByte < heardBytes && heardBytes < endByte);
+    const cutRun = runs.find(
+      ({ startByte, endByte, characters }) =>
+        characters !== undefined && startByte < heardBytes && heardBytes < endByte,
+    );
     moveTo(generation, cutRun?.startByte ?? heardBytes);
     generation.fromByte = generation.nextByte;
     generation.fromStreamByte = this.#sentBytes;
@@ -370,14 +382,21 @@ function moveTo(generation: Generation, byte: number): void {
   generation.nextByte = byte;
 }
 
-/** Non-whitespace characters of the runs that lie before `heardBytes`; a run cut by it counts in proportion. */
-function heardCharactersAt(runs: readonly TextRun[], heardBytes: number): number {
-  let characters = 0;
-  for (const run of runs) {
-    if (run.endByte <= heardBytes) characters += run.characters;
-    else if (run.startByte < heardBytes) {
-      characters += Math.floor((run.characters * (heardBytes - run.startByte)) / (run.endByte - run.startByte));
+type Alignment = Pick<Heard, 'alignedCharacters' | 'heardCharacters' | 'unalignedMs' | 'heardUnalignedMs'>;
+
+/** What the runs say of the audio up to `heardBytes`; a run cut by it counts in proportion. */
+function alignmentAt(runs: readonly TextRun[], heardBytes: number): Alignment {
+  const sums = { alignedCharacters: 0, heardCharacters: 0, unalignedMs: 0, heardUnalignedMs: 0 };
+  for (const { startByte, endByte, characters } of runs) {
+    const bytes = endByte - startByte;
+    const heard = Math.min(bytes, Math.max(0, heardBytes - startByte));
+    if (characters === undefined) {
+      sums.unalignedMs += bytes / BYTES_PER_MS;
+      sums.heardUnalignedMs += heard / BYTES_PER_MS;
+    } else {
+      sums.alignedCharacters += characters;
+      sums.heardCharacters += Math.floor((characters * heard) / bytes);
     }
   }
-  return characters;
+  return sums;
 }

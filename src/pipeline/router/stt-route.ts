@@ -69,12 +69,11 @@ class RoutedRecognition implements SttStream {
   hint(voice: 'speech-started' | 'speech-ended'): void {
     if (this.#closed) return;
     const nowMs = this.#context.clock.nowMs();
-    if (voice === 'speech-started') {
-      this.#speechStartedAtMs = nowMs;
-      this.#owed = voice;
-    } else if (this.#owed) this.#owed = voice;
+    // Speech after a pause that nothing was said of is part of what is owed already.
+    if (voice === 'speech-started' && !this.#owed) this.#speechStartedAtMs = nowMs;
+    if (voice === 'speech-started' || this.#owed) this.#owed = voice;
     this.#stream?.hint(voice);
-    if (nowMs - this.#speechStartedAtMs >= SURELY_SPEECH_MS) this.#watch();
+    if (nowMs - this.#speechStartedAtMs >= SURELY_SPEECH_MS && !this.#watchdog.running) this.#watch();
   }
 
   close(): void {

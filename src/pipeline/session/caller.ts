@@ -2,6 +2,7 @@
 import { unreachable } from '../../core/errors.ts';
 import type { CallEventBody } from '../events.ts';
 import { normaliseTranscript } from '../text/normalise.ts';
+import { compareWithKnown } from './known-words.ts';
 import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
 import { observeResumption } from './turn-taking/endpointing.ts';
 
@@ -37,32 +38,71 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
 
 /** Adds what the recogniser heard. */
 export function hearWords(state: CallState, event: TranscriptEvent, nowMs: number, actions: Action[]): CallState {
-  const { turn } = state;
   switch (event.type) {
     case 'transcript-interim':
-      if (event.text === '' || isLate(state, event.text)) return state;
-      // The same words again are no news: a recogniser repeats its guess as long as there is sound.
-      if (event.text === turn.interim) return state;
-      emitTranscript(event.text, false, event.confidence, actions);
-      return withTurn(state, { ...turn, interim: event.text, transcriptAtMs: nowMs, modelTurn: reopened(turn) }, nowMs);
-    case 'transcript-final': {
-      const settled = turn.settled || event.settled;
-      if (event.text === '' || isLate(state, event.text)) return { ...state, turn: { ...turn, settled } };
-      emitTranscript(event.text, true, event.confidence, actions);
-      const finals = [...turn.finals, event.text];
-      return withTurn(state, { ...turn, finals, interim: '', settled, transcriptAtMs: nowMs }, nowMs);
-    }
+      return hearInterim(state, event, nowMs, actions);
+    case 'transcript-final':
+      return hearFinal(state, event, nowMs, actions);
     case 'turn-end-likely':
       return modelSays(state, event.text, 'likely', nowMs);
     case 'turn-resumed':
-      return modelSays(state, turn.interim, 'open', nowMs);
-    case 'turn-ended':
-      if (isLate(state, event.text)) return { ...state, modelDecides: true };
+      return modelSays(state, state.turn.interim, 'open', nowMs);
+    case 'turn-ended': {
+      const known = settleCounted(state, event.text);
+      if (known.text === '') return { ...known.state, modelDecides: true };
       emitTranscript(event.text, true, event.confidence, actions);
-      return modelSays(state, event.text, 'ended', nowMs);
+      return modelSays(known.state, known.text, 'ended', nowMs);
+    }
     default:
       return unreachable(event);
   }
+}
+
+function hearInterim(
+  state: CallState,
+  { text, confidence }: Extract<TranscriptEvent, { type: 'transcript-interim' }>,
+  nowMs: number,
+  actions: Action[],
+): CallState {
+  const { turn } = state;
+  const fresh = newWords(state, text);
+  // The same words again are no news: a recogniser repeats its guess as long as there is sound.
+  if (fresh === '' || fresh === turn.interim) return state;
+  emitTranscript(text, false, confidence, actions);
+  const modelTurn = turn.modelTurn === 'none' ? 'none' : 'open';
+  return withTurn(state, { ...turn, interim: fresh, transcriptAtMs: nowMs, modelTurn }, nowMs);
+}
+
+function hearFinal(
+  known: CallState,
+  { text, confidence, settled }: Extract<TranscriptEvent, { type: 'transcript-final' }>,
+  nowMs: number,
+  actions: Action[],
+): CallState {
+  const { state, text: fresh } = settleCounted(known, text);
+  const turn = { ...state.turn, settled: state.turn.settled || settled };
+  if (text !== '') emitTranscript(text, true, confidence, actions);
+  if (fresh === '') return { ...state, turn };
+  return withTurn(state, { ...turn, finals: [...turn.finals, fresh], interim: '', transcriptAtMs: nowMs }, nowMs);
+}
+
+/** What of a guess has not been counted already. */
+function newWords(state: CallState, text: string): string {
+  if (text === '' || isLate(state, text)) return '';
+  if (state.countedInterim === '') return text;
+  const compared = compareWithKnown(text, state.countedInterim);
+  if (compared) return compared.rest;
+  // Other words: with new sound they are new, without any they are second thoughts on what was counted.
+  return state.turn.voice.type === 'silent' ? '' : text;
+}
+
+/** What of a final has not been counted already, and the state in which the counted words are final. */
+function settleCounted(state: CallState, text: string): { state: CallState; text: string } {
+  if (text === '') return { state, text };
+  if (state.countedInterim === '') return { state, text: isLate(state, text) ? '' : text };
+  const compared = compareWithKnown(text, state.countedInterim);
+  if (compared) return { state: { ...state, countedInterim: compared.leftover }, text: compared.rest };
+  return { state: { ...state, countedInterim: '' }, text: state.turn.voice.type === 'silent' ? '' : text };
 }
 
 /** A key was pressed: it becomes part of what the caller says. */
@@ -93,17 +133,12 @@ function modelSays(state: CallState, text: string, modelTurn: CallerTurn['modelT
   const turn: CallerTurn = {
     ...state.turn,
     finals: ended && text !== '' ? [...finals, text] : finals,
-    interim: ended ? '' : text,
+    interim: ended ? '' : newWords(state, text),
     settled: ended,
     transcriptAtMs: nowMs,
     modelTurn,
   };
   return withTurn({ ...state, modelDecides: true }, turn, nowMs);
-}
-
-/** Words after a turn that the recogniser held to be over, or nearly: another one has begun. */
-function reopened({ modelTurn }: CallerTurn): CallerTurn['modelTurn'] {
-  return modelTurn === 'none' ? 'none' : 'open';
 }
 
 /**

@@ -6,13 +6,14 @@ import type { Clause } from './state.ts';
 const MS_PER_CHARACTER = 75;
 
 /**
- * Non-whitespace characters of the clauses' spoken text that were heard: exact where the synthesiser gave alignment, in proportion
- * to the audio otherwise.
+ * Non-whitespace characters of the clauses' spoken text that were heard: exact where the synthesiser gave alignment; text that no
+ * alignment accounts for is spread over the audio that has none.
  */
 export function heardCharacters(heard: Heard | undefined, clauses: readonly Clause[]): number {
   if (!heard) return 0;
-  if (heard.heardCharacters !== undefined) return heard.heardCharacters;
   const total = clauses.reduce((sum, { spoken }) => sum + spoken.replace(/\s+/gu, '').length, 0);
-  const wholeMs = heard.finished ? heard.pushedMs : Math.max(heard.pushedMs, total * MS_PER_CHARACTER);
-  return wholeMs > 0 ? Math.floor(total * Math.min(1, heard.heardMs / wholeMs)) : 0;
+  const unaligned = Math.max(0, total - heard.alignedCharacters);
+  const wholeMs = heard.finished ? heard.unalignedMs : Math.max(heard.unalignedMs, unaligned * MS_PER_CHARACTER);
+  if (wholeMs <= 0 || heard.heardUnalignedMs <= 0) return heard.heardCharacters;
+  return heard.heardCharacters + Math.floor(unaligned * Math.min(1, heard.heardUnalignedMs / wholeMs));
 }

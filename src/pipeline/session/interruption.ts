@@ -2,11 +2,10 @@
 import * as replies from './reply.ts';
 import type { Heard } from '../../media/playout.ts';
 import { heardCharacters } from './heard.ts';
-import type { Action, CallState, CallerTurn, Phase, Reply } from './state.ts';
+import type { Action, CallState, Phase, Reply } from './state.ts';
 import { emptyTurn } from './state.ts';
 import { isProtected, judgeHeld, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
 import { turnText } from './turn-taking/endpointing.ts';
-import { normaliseTranscript } from '../text/normalise.ts';
 
 /** More voiced audio of the caller: it may silence an agent that is speaking. */
 export function onVoice(known: CallState, heard: Heard | undefined, nowMs: number, actions: Action[]): CallState {
@@ -59,6 +58,7 @@ export function settleHeld(
     ...state,
     phase: { type: 'speaking', reply: phase.reply },
     turn: voiceGoesOn ? { ...emptyTurn(state.modelDecides), voice: turn.voice } : emptyTurn(state.modelDecides),
+    countedInterim: [state.countedInterim, turn.interim].filter((part) => part !== '').join(' '),
     ignoredVoiceMs: turn.voice.type === 'silent' ? undefined : turn.voice.startedAtMs,
     falseAlarms,
     coolDownUntilMs: coolDownAfter > 0 && falseAlarms >= coolDownAfter ? nowMs + coolDownMs : state.coolDownUntilMs,
@@ -93,21 +93,11 @@ export function withdraw(state: CallState, reply: Reply, nowMs: number, actions:
   return {
     ...state,
     phase: { type: 'listening' },
-    turn: joinTurns(reply.callerWords, state.turn),
+    turn: { ...state.turn, finals: [reply.callerText, ...state.turn.finals] },
     turnNumber: state.turnNumber - 1,
     wastedTokens: state.wastedTokens + reply.tokens,
     quietSinceMs: nowMs,
   };
-}
-
-/** The words of a turn that was taken for finished, and what came after it. */
-function joinTurns(before: Reply['callerWords'], after: CallerTurn): CallerTurn {
-  // What had not been final then is said again by the transcripts that follow, or is the open guess still.
-  const repeated = normaliseTranscript(turnText(after)).startsWith(normaliseTranscript(before.interim));
-  if (repeated && turnText(after) !== '') return { ...after, finals: [...before.finals, ...after.finals] };
-  if (turnText(after) === '') return { ...after, finals: before.finals, interim: before.interim };
-  const kept = before.interim === '' ? before.finals : [...before.finals, before.interim];
-  return { ...after, finals: [...kept, ...after.finals] };
 }
 
 function isProtectedNow({ agent, heard }: CallState, { clauses }: Reply): boolean {

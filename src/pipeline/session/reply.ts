@@ -32,7 +32,6 @@ export function answer(state: CallState, text: string, nowMs: number, actions: A
   const reply: Reply = {
     ...newReply(state, 'reply', nowMs),
     callerText: text,
-    callerWords: state.turn,
     trace: beginTrace(state, turn, nowMs),
   };
   actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text } });
@@ -56,7 +55,6 @@ export function releaseGuess(
   const confirmed: Reply = {
     ...reply,
     callerText: text,
-    callerWords: state.turn,
     sinceMs: nowMs,
     deadlineAtMs: nowMs + state.agent.turnTaking.turnDeadlineMs,
     trace: confirmTrace(reply.trace, beginTrace(state, turn, nowMs)),
@@ -364,6 +362,7 @@ function turnTaken(state: CallState, turn: number, text: string): CallState {
     ...state,
     turn: emptyTurn(state.modelDecides),
     turnNumber: turn,
+    countedInterim: [state.countedInterim, state.turn.interim].filter((part) => part !== '').join(' '),
     lastTurnText: text,
     misheardTurns: 0,
     reminders: 0,

@@ -56,8 +56,6 @@ export interface Reply {
   readonly kind: SpeechKind;
   /** The caller's words that this answers; empty for what the agent says of its own accord. */
   readonly callerText: string;
-  /** The same as the recogniser had given it, in case the turn was not over. */
-  readonly callerWords: Pick<CallerTurn, 'finals' | 'interim'>;
   /** `callerText` has been written to the history (when the reply became audible). */
   readonly callerTextInHistory: boolean;
   readonly clauses: readonly Clause[];
@@ -143,6 +141,11 @@ export interface CallState {
   readonly rhythm: Rhythm;
   /** The recogniser decides turns itself. */
   readonly modelDecides: boolean;
+  /**
+   * Words that have been counted though they were not final: the transcripts that follow say them again before they say
+   * anything new.
+   */
+  readonly countedInterim: string;
   /** What was last taken for the caller's whole turn: a transcript of it that comes late is no new turn. */
   readonly lastTurnText: string;
   /** False alarms in a row, and until when barge-ins are harder for that. */
@@ -261,6 +264,7 @@ export function newCall(agent: AgentConfig, nowMs: number): CallState {
     wastedTokens: 0,
     rhythm: NEW_RHYTHM,
     modelDecides: false,
+    countedInterim: '',
     lastTurnText: '',
     falseAlarms: 0,
     coolDownUntilMs: 0,
@@ -279,7 +283,6 @@ export function newReply(state: CallState, kind: SpeechKind, nowMs: number): Rep
     generation: state.nextGeneration,
     kind,
     callerText: '',
-    callerWords: { finals: [], interim: '' },
     callerTextInHistory: false,
     clauses: [],
     clausesSpoken: 0,

@@ -1,0 +1,13 @@
+import { expect, it } from 'vitest';
+import { compareWithKnown } from './known-words.ts';
+
+it.each([
+  ['When do you open?', 'when do you open', { rest: '', leftover: '' }],
+  ['When do you open on Sundays?', 'When do you open?', { rest: 'on Sundays?', leftover: '' }],
+  ['Yes.', 'Yes, please do.', { rest: '', leftover: 'please do.' }],
+  ['So — when?', 'so', { rest: 'when?', leftover: '' }],
+  ['', 'known', { rest: '', leftover: 'known' }],
+  ['Something else.', 'known', undefined],
+])('%j against %j', (text, known, compared) => {
+  expect(compareWithKnown(text, known)).toEqual(compared);
+});

@@ -1,0 +1,33 @@
+/** Recognisers say words again until they are final: what of a transcript is new? */
+import { normaliseTranscript } from '../text/normalise.ts';
+
+export interface Compared {
+  /** What the transcript says beyond the known words, as it says it. */
+  readonly rest: string;
+  /** Known words that the transcript does not reach. */
+  readonly leftover: string;
+}
+
+/** Compares a transcript with words that are known to come first in it; undefined: it says something else. */
+export function compareWithKnown(text: string, known: string): Compared | undefined {
+  const said = wordsOf(text);
+  const expected = wordsOf(known);
+  const common = Math.min(said.length, expected.length);
+  for (let index = 0; index < common; index++) if (said[index] !== expected[index]) return undefined;
+  return { rest: afterWords(text, common), leftover: afterWords(known, common) };
+}
+
+function wordsOf(text: string): string[] {
+  const normalised = normaliseTranscript(text);
+  return normalised === '' ? [] : normalised.split(' ');
+}
+
+/** The text without its first `count` words. */
+function afterWords(text: string, count: number): string {
+  const tokens = text.trim().split(/\s+/u);
+  let skipped = 0;
+  while (tokens.length > 0 && skipped < count) skipped += wordsOf(tokens.shift() ?? '').length;
+  // A token without words (a dash) belongs to what came before it.
+  while (tokens.length > 0 && wordsOf(tokens[0] ?? '').length === 0) tokens.shift();
+  return tokens.join(' ');
+}
