@@ -47,8 +47,10 @@ const INTERRUPTERS = [
 
 interface Interruption {
   readonly recording: string;
-  /** Speech onset to the `clear`; undefined: it never came. */
+  /** Speech onset to the `clear`, which a breath before the speech may bring early; undefined: it never came. */
   readonly clearMs: number | undefined;
+  /** The same from the onset that energy alone finds. */
+  readonly earClearMs: number | undefined;
   /** To the agent's last audible sample at the ear. */
   readonly silentMs: number | undefined;
 }
@@ -96,10 +98,12 @@ async function interrupt(
       const utterance = await phone.say(recording.mulaw, recording.name);
       if (!utterance) continue;
       await phone.waitUntilAgentSpeaks(TIMEOUT_MS);
-      const clear = phone.events.find(({ type, atMs }) => type === 'clear' && atMs >= utterance.startMs);
+      const beganMs = utterance.startMs - recording.earOnsetMs;
+      const clear = phone.events.find(({ type, atMs }) => type === 'clear' && atMs >= beganMs);
       results.push({
         recording: recording.name,
-        clearMs: clear && clear.atMs - utterance.startMs,
+        clearMs: clear && clear.atMs - beganMs - recording.onsetMs,
+        earClearMs: clear && clear.atMs - utterance.startMs,
         silentMs: utterance.bargeInStopMs,
       });
     }
@@ -218,6 +222,10 @@ function reportInterruptions({ results, clears, faults }: Outcome<Interruption>,
     formatTable([
       ['ms after the onset of speech', 'p50', 'p95', 'max', 'times'],
       ['clear on the wire', ...summaryCells(found)],
+      [
+        '  after the first sound that the ear finds',
+        ...summaryCells(results.flatMap(({ earClearMs }) => earClearMs ?? [])),
+      ],
       ...byRecording,
       ['last sound of the agent at the ear', ...summaryCells(results.flatMap(({ silentMs }) => silentMs ?? []))],
     ]),

@@ -1,7 +1,9 @@
 /** Recorded callers: human speech and noise of the test fixtures, as μ-law, with where the speech truly lies in it. */
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 import { FRAME_MS, mulawDecode, mulawEncode, SAMPLES_PER_MS, speechEdges } from '../phone/audio.ts';
 import { readWavFile } from '../phone/wav.ts';
 
@@ -10,7 +12,13 @@ export interface Recording {
   readonly mulaw: Uint8Array;
   /** From the first to the last sound of the speech. */
   readonly speechMs: number;
+  /** Where in it the phone's ear finds the first sound, by energy alone. */
+  readonly earOnsetMs: number;
+  /** Where whoever listened to it says that the voice begins; the ear's onset when nobody did. */
+  readonly onsetMs: number;
 }
+
+const manifest = z.array(z.looseObject({ file: z.string(), speechStartMs: z.number().optional() }));
 
 /** The nearest folder upwards with a package.json: the same from the source and from `dist/`. */
 export function findProjectRoot(): string {
@@ -21,15 +29,20 @@ export function findProjectRoot(): string {
 
 /** A fixture by its name without `.wav`; `maxMs` cuts it off. */
 export async function loadRecording(name: string, maxMs = Infinity): Promise<Recording> {
-  const path = join(findProjectRoot(), 'tests', 'fixtures', 'speech', `${name}.wav`);
-  const pcm = await readWavFile(path);
-  return asRecording(name, pcm.subarray(0, Math.min(pcm.length, maxMs * SAMPLES_PER_MS)));
+  const folder = join(findProjectRoot(), 'tests', 'fixtures', 'speech');
+  const pcm = await readWavFile(join(folder, `${name}.wav`));
+  const labels = manifest.parse(JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')));
+  const recording = asRecording(name, pcm.subarray(0, Math.min(pcm.length, maxMs * SAMPLES_PER_MS)));
+  const onsetMs = labels.find(({ file }) => file === `${name}.wav`)?.speechStartMs;
+  return { ...recording, onsetMs: onsetMs ?? recording.onsetMs };
 }
 
 export function asRecording(name: string, pcm: Int16Array): Recording {
   const mulaw = mulawEncode(pcm);
   const edges = speechEdges(mulawDecode(mulaw));
-  return { name, mulaw, speechMs: edges ? (edges.end - edges.start) / SAMPLES_PER_MS : 0 };
+  const earOnsetMs = (edges?.start ?? 0) / SAMPLES_PER_MS;
+  const speechMs = edges ? (edges.end - edges.start) / SAMPLES_PER_MS : 0;
+  return { name, mulaw, speechMs, earOnsetMs, onsetMs: earOnsetMs };
 }
 
 /** Several sounds at once, each over and over, for `durationMs`; `gain` is linear. */
