@@ -31,7 +31,7 @@ const EVEN_SCORE = 1;
 const SCORE_SCALE = 2.5;
 
 /** Below this confidence a transcript is not believed: it becomes empty. */
-export const MIN_CONFIDENCE = 0.4;
+export const MIN_CONFIDENCE = 0.5;
 
 /** Silence, noise and the end of the grammar are no words: `<sil>`, `[NOISE]`, `(NULL)`. */
 export function isWord(segment: Segment): boolean {

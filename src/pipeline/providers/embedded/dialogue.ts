@@ -12,18 +12,18 @@ export type Decision =
   | { readonly type: 'say'; readonly text: string }
   | { readonly type: 'compare'; readonly query: string; readonly declined: ReadonlySet<QuestionAndAnswer> };
 
-/** How similar a question of `entry` is to what the caller said: the most similar one. −1 to 1. */
+/** How similar a question of `entry` is to what the caller said: the most similar one. −1 to 1.2. */
 export interface Candidate {
   readonly entry: QuestionAndAnswer;
   readonly similarity: number;
 }
 
 /** From here the answer is given without asking back, if no other is nearly as similar (README.md: chosen on measured paraphrases). */
-export const ANSWER_SIMILARITY = 0.72;
+export const ANSWER_SIMILARITY = 0.65;
 /** From here the caller is asked whether this was meant. */
 export const CONFIRM_SIMILARITY = 0.5;
 /** Another entry within this makes the best one doubtful. */
-export const CLEAR_LEAD = 0.06;
+export const CLEAR_LEAD = 0.12;
 
 const NOT_CAUGHT = 'Sorry, I did not catch that. Could you say it again, please?';
 const DID_YOU_MEAN = 'Did you mean:';
@@ -183,8 +183,8 @@ const questionsOf = new WeakMap<QuestionAndAnswer, ReadonlySet<string>>();
 function knownQuestions(entry: QuestionAndAnswer): ReadonlySet<string> {
   const known = questionsOf.get(entry);
   if (known) return known;
-  const questions = new Set(entry.questions.map((question) => spokenWords(question).join(' ')));
-  for (const question of [...questions]) questions.add(withoutPoliteness(question));
+  const asked = entry.questions.map((question) => spokenWords(question).join(' '));
+  const questions = new Set([...asked, ...asked.map(withoutPoliteness)]);
   questions.delete('');
   questionsOf.set(entry, questions);
   return questions;
@@ -225,4 +225,23 @@ function examples(entries: readonly QuestionAndAnswer[], round: number): string 
   const count = Math.min(EXAMPLES, known.length);
   const chosen = Array.from({ length: count }, (_, i) => known[(round * EXAMPLES + i) % known.length]);
   return `You can ask me, for example: ${chosen.map((entry) => (entry ? asQuestion(entry) : '')).join(' ')}`;
+}
+
+const STOP_WORDS: ReadonlySet<string> = new Set(
+  (
+    'a an the is are am be do does did i you we it my your our me us can could may must will would should have has to of for at on and or if ' +
+    "what when where which who how there that this get much many time please i'd i'm what's is it's"
+  ).split(' '),
+);
+
+/** Share of the words that count, of both sentences together, which are in both; 0 to 1. */
+export function sharedWords(a: string, b: string): number {
+  const [inA, inB] = [contentWords(a), contentWords(b)];
+  const shared = [...inA].filter((word) => inB.has(word)).length;
+  const all = inA.size + inB.size - shared;
+  return all === 0 ? 0 : shared / all;
+}
+
+function contentWords(sentence: string): ReadonlySet<string> {
+  return new Set(spokenWords(sentence).filter((word) => !STOP_WORDS.has(word)));
 }

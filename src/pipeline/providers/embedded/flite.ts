@@ -42,7 +42,7 @@ export function runFlite(module: WebAssembly.Module, voice: string, text: string
   if (!(memory instanceof WebAssembly.Memory) || typeof start !== 'function') {
     throw new BvraiError('engine.failed', 'flite.wasm does not export what a WASI command exports.');
   }
-  const exitCode = wasi.start({ exports: { memory, _start: () => start() } });
+  const exitCode = wasi.start({ exports: { memory, _start: (): unknown => Reflect.apply(start, undefined, []) } });
   const messages = Buffer.concat(printed).toString('latin1');
   const file = folder.dir instanceof Directory ? folder.dir.contents.get(OUTPUT_FILE) : undefined;
   if (exitCode !== 0 || !(file instanceof File)) {

@@ -41,9 +41,13 @@ export function createEmbeddedEngines(options: EmbeddedEngineOptions): EmbeddedE
     llm,
     tts,
     async warm() {
-      await Promise.all([timed('recogniser', stt.warm), timed('synthesiser', tts.warm), timed('responder', llm.warm)]);
+      await Promise.all([
+        timed('recogniser', () => stt.warm()),
+        timed('synthesiser', () => tts.warm()),
+        timed('responder', () => llm.warm()),
+      ]);
     },
-    prepare: llm.prepare,
+    prepare: (questionsAndAnswers) => llm.prepare(questionsAndAnswers),
     async close() {
       await Promise.all([stt.close(), llm.close(), tts.close()]);
     },

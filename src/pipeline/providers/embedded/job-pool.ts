@@ -74,18 +74,20 @@ export class JobPool<Job, Result> {
 
   /** Starts every worker; resolves when all have loaded their engine. Rejects with `engine.unavailable`. */
   async warm(): Promise<void> {
-    while (!this.#closed && this.#seats.size < this.#options.size) this.#startSeat();
+    if (this.#closed) throw this.#closedError();
+    while (this.#seats.size < this.#options.size) this.#startSeat();
     await Promise.all([...this.#seats].map((seat) => seat.whenReady));
   }
 
   /**
-   * Does one job. Rejects with `aborted` (signal or close), `capacity` (queue full), `engine.failed` (the job failed or its
-   * worker died) or `engine.unavailable` (the worker could not start). Aborting a running job gives up its result only.
+   * Does one job. Rejects with `aborted` (signal), `capacity` (queue full), `engine.failed` (the job failed or its
+   * worker died) or `engine.unavailable` (the worker could not start, or the pool was closed). Aborting a running job gives up its result only.
    */
   run(job: Job, signal: AbortSignal): Promise<Result> {
     return new Promise((resolve, reject) => {
       const { name, maxQueued } = this.#options;
-      if (this.#closed || signal.aborted) return reject(new BvraiError('aborted', `The ${name} job was given up.`));
+      if (this.#closed) return reject(this.#closedError());
+      if (signal.aborted) return reject(new BvraiError('aborted', `The ${name} job was given up.`));
       if (this.#queue.length >= maxQueued) {
         return reject(new BvraiError('capacity', `The ${name} has ${maxQueued} jobs waiting and takes no more.`));
       }
@@ -100,10 +102,14 @@ export class JobPool<Job, Result> {
   /** Gives up all jobs and ends the workers. */
   async close(): Promise<void> {
     this.#closed = true;
-    const aborted = new BvraiError('aborted', `The ${this.#options.name} was closed.`);
-    for (const pending of this.#queue.splice(0)) this.#settle(pending, aborted);
-    for (const seat of this.#seats) this.#endSeat(seat, aborted);
+    const error = this.#closedError();
+    for (const pending of this.#queue.splice(0)) this.#settle(pending, error);
+    for (const seat of this.#seats) this.#endSeat(seat, error);
     await Promise.all(this.#terminations);
+  }
+
+  #closedError(): BvraiError {
+    return new BvraiError('engine.unavailable', `The ${this.#options.name} was closed.`);
   }
 
   #dispatch(): void {

@@ -21,6 +21,8 @@ export type RecogniserRequest =
 /** From the worker. Times of words count from the start of the utterance's audio. */
 export type RecogniserReply =
   | { readonly type: 'ready' }
+  /** The worker is busy, but alive. */
+  | { readonly type: 'progress' }
   | {
       readonly type: 'prepared';
       readonly streamId: number;

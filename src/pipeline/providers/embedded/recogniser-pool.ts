@@ -18,6 +18,8 @@ export interface Place {
   post(message: RecogniserRequest, transfer?: ArrayBuffer[]): void;
   /** Routes the replies about an utterance to the member until `final` or `utterance-failed`. */
   expect(utteranceId: number): void;
+  /** Replies of the worker so far, to any call. */
+  replies(): number;
   /** Gives the worker up, with every call on it: it does not answer. */
   condemn(reason: string): void;
   detach(): void;
@@ -29,6 +31,7 @@ interface Seat {
   readonly members: Map<number, PoolMember>;
   /** Which member an utterance belongs to. */
   readonly utterances: Map<number, PoolMember>;
+  replies: number;
   readonly whenReady: Promise<void>;
   readonly settleReady: (error?: BvraiError) => void;
 }
@@ -53,7 +56,8 @@ export class RecogniserPool {
 
   /** Starts every worker; resolves when all have their engine loaded. */
   async warm(): Promise<void> {
-    while (!this.#closed && this.#seats.size < this.#size) this.#startSeat();
+    if (this.#closed) throw closedError();
+    while (this.#seats.size < this.#size) this.#startSeat();
     await Promise.all([...this.#seats].map((seat) => seat.whenReady));
   }
 
@@ -67,6 +71,7 @@ export class RecogniserPool {
         if (this.#seats.has(seat)) seat.worker.postMessage(message, transfer);
       },
       expect: (utteranceId) => seat.utterances.set(utteranceId, member),
+      replies: () => seat.replies,
       condemn: (reason) => this.#loseSeat(seat, new BvraiError('engine.failed', reason)),
       detach: () => {
         seat.members.delete(member.streamId);
@@ -80,7 +85,7 @@ export class RecogniserPool {
   /** Ends the workers; calls that still use them hear `onLost`. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const seat of this.#seats) this.#endSeat(seat, new BvraiError('aborted', 'The recogniser was closed.'));
+    for (const seat of this.#seats) this.#endSeat(seat, closedError());
     await Promise.all(this.#terminations);
   }
 
@@ -99,6 +104,7 @@ export class RecogniserPool {
       ready: false,
       members: new Map(),
       utterances: new Map(),
+      replies: 0,
       whenReady: promise,
       settleReady: settle,
     };
@@ -119,7 +125,10 @@ export class RecogniserPool {
   }
 
   #receive(seat: Seat, reply: RecogniserReply): void {
+    seat.replies++;
     switch (reply.type) {
+      case 'progress':
+        return;
       case 'ready':
         seat.ready = true;
         return seat.settleReady();
@@ -154,6 +163,10 @@ export class RecogniserPool {
     const termination = seat.worker.terminate().finally(() => this.#terminations.delete(termination));
     this.#terminations.add(termination);
   }
+}
+
+function closedError(): BvraiError {
+  return new BvraiError('engine.unavailable', 'The recogniser was closed.');
 }
 
 function promiseWithSettle(): { promise: Promise<void>; settle: (error?: BvraiError) => void } {

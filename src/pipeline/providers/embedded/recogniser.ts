@@ -19,8 +19,8 @@ const MAX_UTTERANCE_MS = 20_000;
 const BATCH_BYTES = 80 * BYTES_PER_MS;
 /** Utterances of one call that the worker has not answered yet. */
 const MAX_OPEN_UTTERANCES = 3;
-/** A worker that has not answered this long after the end of an utterance hangs. */
-const FINAL_DEADLINE_MS = 8_000;
+/** A worker that owes an answer and says nothing at all for this long hangs. */
+const SILENCE_DEADLINE_MS = 8_000;
 
 export interface RecogniserOptions {
   readonly log: Log;
@@ -185,14 +185,22 @@ class RecogniserStream implements SttStream {
     this.#speaking = undefined;
     this.#lastEndByte = this.#writtenBytes;
     utterance.fromFinalize = fromFinalize;
-    utterance.deadline = this.#context.clock.after(FINAL_DEADLINE_MS, () => {
-      this.#place?.condemn(`The recogniser did not answer within ${FINAL_DEADLINE_MS} ms.`);
-    });
+    this.#watch(utterance);
     this.#place?.post({ type: 'utterance-end', utteranceId: utterance.id });
   }
 
+  /** A busy worker may be late, as long as it says something to anyone: whoever waits too long has another recogniser to turn to. */
+  #watch(utterance: Utterance): void {
+    const repliesBefore = this.#place?.replies();
+    utterance.deadline = this.#context.clock.after(SILENCE_DEADLINE_MS, () => {
+      if (this.#place?.replies() === repliesBefore) {
+        this.#place?.condemn(`The recogniser's worker said nothing for ${SILENCE_DEADLINE_MS} ms.`);
+      } else this.#watch(utterance);
+    });
+  }
+
   #onReply(reply: RecogniserReply): void {
-    if (this.#closed || reply.type === 'ready') return;
+    if (this.#closed || reply.type === 'ready' || reply.type === 'progress') return;
     if (reply.type === 'prepared') {
       if (reply.skipped.length === 0) return;
       const skipped = reply.skipped.slice(0, 20);

@@ -3,9 +3,12 @@ import type { Clock } from '../../../core/clock.ts';
 import { BvraiError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
 import type { LlmPart, LlmProvider, LlmRequest, LlmStream, QuestionAndAnswer, Sink, StreamContext } from '../spec.ts';
-import { decide, decideBySimilarity } from './dialogue.ts';
+import { decide, decideBySimilarity, sharedWords } from './dialogue.ts';
 import type { Candidate } from './dialogue.ts';
 import { Embedder, similarity } from './embedder.ts';
+
+/** The vectors tell meanings apart, but not "check in" from "check out": equal words must help. */
+const SHARED_WORDS_BONUS = 0.2;
 
 export interface Responder extends LlmProvider {
   /** Loads the sentence model (about a second) before the first paraphrase needs it. */
@@ -69,7 +72,7 @@ export async function compare(
   return entries.map((entry) => {
     const similarities = entry.questions.map((question) => {
       const vector = vectors.get(question);
-      return target && vector ? similarity(target, vector) : -1;
+      return target && vector ? similarity(target, vector) + SHARED_WORDS_BONUS * sharedWords(query, question) : -1;
     });
     return { entry, similarity: Math.max(-1, ...similarities) };
   });

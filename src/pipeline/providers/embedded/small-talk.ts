@@ -14,6 +14,8 @@ export const SMALL_TALK = {
     'okay',
     'exactly',
     'yes it is',
+    "yes that's right",
+    "yeah that's right",
     'yes i do',
   ],
   no: ['no', 'no thank you', 'no thanks', 'nope', "that's wrong", 'not really', "no that's not it", "no i don't"],

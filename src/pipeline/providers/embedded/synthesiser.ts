@@ -207,7 +207,7 @@ class SynthesiserStream implements TtsStream {
     this.#clauses = this.#clauses.filter((clause) => clause.utterance !== utterance);
     utterance.failed = true;
     utterance.cancelled.abort();
-    if (error.code !== 'aborted') this.#sink({ type: 'utterance-failed', utteranceId: utterance.id, error });
+    this.#sink({ type: 'utterance-failed', utteranceId: utterance.id, error });
   }
 
   #announceFinished(): void {

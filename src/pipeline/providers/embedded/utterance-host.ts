@@ -2,8 +2,7 @@
 import { decodeMulaw } from '../../../media/audio/g711.ts';
 import { BYTES_PER_MS } from '../../../media/call-port.ts';
 import { confidenceOf, isWord, MIN_CONFIDENCE } from './confidence.ts';
-import { DecoderPair } from './decoder.ts';
-import type { Recognised } from './decoder.ts';
+import type { DecoderPair, Recognised } from './decoder.ts';
 import type { Grammar } from './grammar.ts';
 import type { GrammarBuilder } from './pronunciation.ts';
 import type { RecogniserReply, RecogniserRequest } from './recogniser-messages.ts';
@@ -14,6 +13,10 @@ const MAX_GRAMMARS = 64;
 /** A pair that has learnt this many words is replaced by a fresh one. */
 const MAX_VOCABULARY = 20_000;
 const INTERIM_EVERY_MS = 250;
+/** Audio after which a worker that catches up says that it is alive. */
+const PROGRESS_EVERY_MS = 1_000;
+/** The line is judged by this much audio: what was kept from before the hint, and a tenth of a second of speech. */
+const OPENING_MS = 900;
 const LOUDEST_SAMPLE = 32_768;
 
 interface Utterance {
@@ -102,10 +105,12 @@ export class UtteranceHost {
 
   async #run(utterance: Utterance): Promise<void> {
     const grammar = await this.#streams.get(utterance.streamId);
+    while (!utterance.ended && !utterance.dropped && lengthMs(utterance.backlog) < OPENING_MS)
+      await moreAudio(utterance);
     if (!grammar || utterance.dropped) return this.#forget(utterance);
     const pair = await this.#acquire(grammar);
     try {
-      await pair.start(grammar);
+      await pair.start(grammar, toFloat(Buffer.concat(utterance.backlog.splice(0))));
       await this.#decode(utterance, pair);
     } catch (error) {
       this.#discard(pair);
@@ -118,20 +123,24 @@ export class UtteranceHost {
 
   async #decode(utterance: Utterance, pair: DecoderPair): Promise<void> {
     let sinceInterimMs = 0;
+    let sinceProgressMs = 0;
     let interim = '';
     for (;;) {
       for (const audio of utterance.backlog.splice(0)) {
         pair.push(toFloat(audio));
         sinceInterimMs += audio.length / BYTES_PER_MS;
+        sinceProgressMs += audio.length / BYTES_PER_MS;
+        if (sinceProgressMs >= PROGRESS_EVERY_MS) {
+          sinceProgressMs = 0;
+          this.#post({ type: 'progress' });
+        }
       }
       if (utterance.ended || utterance.dropped) break;
       if (sinceInterimMs >= INTERIM_EVERY_MS) {
         sinceInterimMs = 0;
         interim = this.#reportInterim(utterance, pair.partial(), interim);
       }
-      await new Promise<void>((resolve) => {
-        utterance.wake = resolve;
-      });
+      await moreAudio(utterance);
     }
     const heard = pair.finish();
     if (!utterance.dropped) this.#reportFinal(utterance, heard);
@@ -206,6 +215,17 @@ export class UtteranceHost {
       throw new Error('No new decoder could be created.');
     });
   }
+}
+
+/** Until audio came, or the utterance ended. */
+function moreAudio(utterance: Utterance): Promise<void> {
+  return new Promise((resolve) => {
+    utterance.wake = resolve;
+  });
+}
+
+function lengthMs(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.length, 0) / BYTES_PER_MS;
 }
 
 function toFloat(audio: Uint8Array): Float32Array {

@@ -1,0 +1,44 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../core/clock.ts';
+import { memoryLog } from '../../../core/log.ts';
+import { createEmbeddedEngines } from './index.ts';
+import type { EmbeddedEngines } from './index.ts';
+import { openSpeaker, speak, testContext } from './testing.ts';
+
+const workers = () => process.getActiveResourcesInfo().filter((kind) => /worker|messageport/i.test(kind)).length;
+
+let engines: EmbeddedEngines | undefined;
+afterEach(() => engines?.close());
+
+describe('the embedded engines', () => {
+  it('start together, say how long each took, and leave nothing behind', { timeout: 60_000 }, async () => {
+    const before = workers();
+    const log = memoryLog();
+    engines = createEmbeddedEngines({ log, clock: systemClock });
+    expect(workers()).toBe(before);
+    await engines.warm();
+    expect(workers()).toBeGreaterThan(before);
+    const times = log.lines.map(({ fields }) => `${String(fields['engine'])} ${String(fields['startupMs'])} ms`);
+    console.log(`embedded engines ready: ${times.join(', ')}`);
+    expect(times).toHaveLength(3);
+    await engines.close();
+    expect(workers()).toBe(before);
+  });
+
+  it('serve without being warmed', { timeout: 60_000 }, async () => {
+    engines = createEmbeddedEngines({ log: memoryLog(), clock: systemClock });
+    expect((await speak(openSpeaker(engines.tts, 'slt', testContext()), 'u', 'Hello.')).length).toBeGreaterThan(1000);
+  });
+
+  it('fail plainly once closed', async () => {
+    engines = createEmbeddedEngines({ log: memoryLog(), clock: systemClock });
+    await engines.close();
+    const speaking = openSpeaker(engines.tts, 'slt', testContext());
+    speaking.stream.speak('u', 'Hello.');
+    speaking.stream.finish('u');
+    expect(await speaking.spoken.until((part) => part.type !== 'audio-chunk')).toMatchObject({
+      type: 'utterance-failed',
+    });
+    await expect(engines.warm()).rejects.toMatchObject({ code: 'engine.unavailable' });
+  });
+});
