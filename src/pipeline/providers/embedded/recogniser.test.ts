@@ -30,6 +30,9 @@ const PHRASES = [
   'Do you know Zzyzxville?',
 ];
 
+/** Four seconds of a noise are enough. */
+const MAX_OUTSIDE_BYTES = 32_000;
+
 let stt: Recogniser;
 let tts: Synthesiser;
 let recordings: Recording[];
@@ -71,7 +74,7 @@ describe('the embedded recogniser', () => {
     const listening = listen(stt, PHRASES, testContext());
     const accepted: string[] = [];
     for (const { file, audio } of recordings) {
-      const final = await recognise(listening, audio);
+      const final = await recognise(listening, audio.subarray(0, MAX_OUTSIDE_BYTES));
       if (final.text !== '') accepted.push(`${file}: ${final.text}`);
       else expect(final.confidence).toBeLessThan(0.5);
     }
