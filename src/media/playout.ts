@@ -171,10 +171,7 @@ export class Playout {
       const endByte = startByte + Math.max(1, Math.round(span.durationMs * BYTES_PER_MS));
       current.runs.push({ startByte, endByte, characters: countCharacters(span.text) });
     }
-    const { pushedBytes } = current;
-    if (spans.length === 0) {
-      current.runs.push({ startByte: pushedBytes, endByte: pushedBytes + audio.length, characters: undefined });
-    }
+    if (spans.length === 0) addUnaligned(current, audio.length);
     if (audio.length > 0) current.chunks.push(audio);
     current.pushedBytes += audio.length;
     return true;
@@ -380,6 +377,16 @@ function moveTo(generation: Generation, byte: number): void {
   }
   generation.chunkOffset = byte - startByte;
   generation.nextByte = byte;
+}
+
+/** Audio that came without spans says what an earlier span that reaches this far says, or nobody knows what. */
+function addUnaligned({ runs, pushedBytes }: Generation, bytes: number): void {
+  const last = runs.at(-1);
+  const startByte = Math.max(pushedBytes, last?.endByte ?? 0);
+  const endByte = pushedBytes + bytes;
+  if (startByte >= endByte) return;
+  if (last?.characters === undefined && last?.endByte === startByte) runs[runs.length - 1] = { ...last, endByte };
+  else runs.push({ startByte, endByte, characters: undefined });
 }
 
 type Alignment = Pick<Heard, 'alignedCharacters' | 'heardCharacters' | 'unalignedMs' | 'heardUnalignedMs'>;

@@ -1,7 +1,7 @@
 /** An ordered route of recognisers that looks like one. */
 import { BvraiError } from '../../core/errors.ts';
 import { BYTES_PER_MS } from '../../media/call-port.ts';
-import type { Sink, SttPart, SttProvider, SttRequest, SttStream, StreamContext } from '../providers/spec.ts';
+import type { Sink, SttPart, SttProvider, SttRequest, SttStream, StreamContext, TranscribedWord } from '../providers/spec.ts';
 import type { Candidate } from './route.ts';
 import { Watchdog, deadlineError } from './route.ts';
 
@@ -42,6 +42,9 @@ class RoutedRecognition implements SttStream {
   /** The last hint, as long as the recogniser has said nothing since: a successor must be given it, and the audio, too. */
   #owed: 'speech-started' | 'speech-ended' | undefined;
   #speechStartedAtMs = 0;
+  /** Positions in the caller's audio: where the current stream began, and up to where words have been told. */
+  #streamFromByte = 0;
+  #answeredByte = 0;
   #closed = false;
 
   constructor(
@@ -104,13 +107,16 @@ class RoutedRecognition implements SttStream {
     }
     const { provider, entry } = candidate;
     const request = { ...this.#request, model: entry.model, options: entry.options };
+    this.#streamFromByte = this.#replay.writtenBytes;
     this.#stream = provider.open(request, (part) => this.#onPart(index, part), this.#context);
     if (this.#owed) this.#repeatTurn(this.#stream, this.#owed);
   }
 
   #repeatTurn(stream: SttStream, owed: 'speech-started' | 'speech-ended'): void {
     stream.hint('speech-started');
-    stream.write(this.#replay.read());
+    const audio = this.#replay.readSince(this.#answeredByte);
+    this.#streamFromByte = this.#replay.writtenBytes - audio.length;
+    stream.write(audio);
     if (owed === 'speech-ended') stream.hint('speech-ended');
     this.#watch();
   }
@@ -122,7 +128,15 @@ class RoutedRecognition implements SttStream {
       this.#owed = undefined;
       this.#watchdog.stop();
     }
+    if (part.type === 'transcript-final' && part.text !== '') this.#markAnswered(part.words);
     this.#sink(part);
+  }
+
+  /** What has been told is not to be recognised again by a successor: its audio ends with its last word. */
+  #markAnswered(words: readonly TranscribedWord[]): void {
+    const endMs = words.at(-1)?.endMs;
+    const byte = endMs === undefined ? this.#replay.writtenBytes : this.#streamFromByte + Math.ceil(endMs * BYTES_PER_MS);
+    this.#answeredByte = Math.min(byte, this.#replay.writtenBytes);
   }
 
   #onFailure(error: BvraiError): void {
@@ -150,13 +164,18 @@ class RecentAudio {
     this.#written += newest.length;
   }
 
-  /** A copy, oldest byte first. */
-  read(): Uint8Array {
-    if (this.#written <= this.#ring.length) return this.#ring.slice(0, this.#written);
-    const at = this.#written % this.#ring.length;
-    const audio = new Uint8Array(this.#ring.length);
-    audio.set(this.#ring.subarray(at), 0);
-    audio.set(this.#ring.subarray(0, at), this.#ring.length - at);
+  get writtenBytes(): number {
+    return this.#written;
+  }
+
+  /** A copy of what was written from `byte` on, as far as it is still kept; oldest first. */
+  readSince(byte: number): Uint8Array {
+    const length = Math.min(this.#ring.length, this.#written, Math.max(0, this.#written - byte));
+    const audio = new Uint8Array(length);
+    const at = (this.#written - length) % this.#ring.length;
+    const head = Math.min(length, this.#ring.length - at);
+    audio.set(this.#ring.subarray(at, at + head), 0);
+    audio.set(this.#ring.subarray(0, length - head), head);
     return audio;
   }
 }

@@ -2,7 +2,7 @@
 import { unreachable } from '../../core/errors.ts';
 import type { CallEventBody } from '../events.ts';
 import { normaliseTranscript } from '../text/normalise.ts';
-import { compareWithKnown } from './known-words.ts';
+import { compareWithKnown, sharesHalf } from './known-words.ts';
 import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
 import { observeResumption } from './turn-taking/endpointing.ts';
 
@@ -92,8 +92,7 @@ function newWords(state: CallState, text: string): string {
   if (state.countedInterim === '') return text;
   const compared = compareWithKnown(text, state.countedInterim);
   if (compared) return compared.rest;
-  // Other words: with new sound they are new, without any they are second thoughts on what was counted.
-  return state.turn.voice.type === 'silent' ? '' : text;
+  return isSecondThought(text, state) ? '' : text;
 }
 
 /** What of a final has not been counted already, and the state in which the counted words are final. */
@@ -102,7 +101,12 @@ function settleCounted(state: CallState, text: string): { state: CallState; text
   if (state.countedInterim === '') return { state, text: isLate(state, text) ? '' : text };
   const compared = compareWithKnown(text, state.countedInterim);
   if (compared) return { state: { ...state, countedInterim: compared.leftover }, text: compared.rest };
-  return { state: { ...state, countedInterim: '' }, text: state.turn.voice.type === 'silent' ? '' : text };
+  return { state: { ...state, countedInterim: '' }, text: isSecondThought(text, state) ? '' : text };
+}
+
+/** Words that differ from the counted ones in part, with no new sound since, are the recogniser's second thoughts on those. */
+function isSecondThought(text: string, { turn, countedInterim }: CallState): boolean {
+  return turn.voice.type === 'silent' && sharesHalf(text, countedInterim);
 }
 
 /** A key was pressed: it becomes part of what the caller says. */

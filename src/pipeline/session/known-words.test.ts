@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { compareWithKnown } from './known-words.ts';
+import { compareWithKnown, sharesHalf } from './known-words.ts';
 
 it.each([
   ['When do you open?', 'when do you open', { rest: '', leftover: '' }],
@@ -10,4 +10,12 @@ it.each([
   ['Something else.', 'known', undefined],
 ])('%j against %j', (text, known, compared) => {
   expect(compareWithKnown(text, known)).toEqual(compared);
+});
+
+it.each([
+  ['book a table', 'look a table', true],
+  ['fork handles', 'four candles', false],
+  ['Sundays', 'when do you open', false],
+])('%j shares half of its words with %j: %s', (text, other, expected) => {
+  expect(sharesHalf(text, other)).toBe(expected);
 });

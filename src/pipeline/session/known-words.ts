@@ -17,6 +17,13 @@ export function compareWithKnown(text: string, known: string): Compared | undefi
   return { rest: afterWords(text, common), leftover: afterWords(known, common) };
 }
 
+/** Whether at least half of the words of one are words of the other. */
+export function sharesHalf(text: string, other: string): boolean {
+  const said = wordsOf(text);
+  const known = new Set(wordsOf(other));
+  return said.filter((word) => known.has(word)).length * 2 >= said.length;
+}
+
 function wordsOf(text: string): string[] {
   const normalised = normaliseTranscript(text);
   return normalised === '' ? [] : normalised.split(' ');
