@@ -16,6 +16,8 @@ const { values } = parseArgs({
     calm: { type: 'string', default: '' },
     until: { type: 'string' },
     'keep-going': { type: 'boolean', default: false },
+    'no-shrink': { type: 'boolean', default: false },
+    except: { type: 'string', default: '' },
   },
 });
 
@@ -25,6 +27,13 @@ function isCalmable(part: string): part is Calmable {
   return CALMABLE.some((known) => known === part);
 }
 
+function numbers(list: string): number[] {
+  return list
+    .split(',')
+    .filter((part) => part !== '')
+    .map(Number);
+}
+
 if (values.seed === undefined) process.exitCode = runMany(Number(values.from), Number(values.seeds));
 else process.exitCode = replay(Number(values.seed));
 
@@ -32,10 +41,7 @@ else process.exitCode = replay(Number(values.seed));
 function replay(seed: number): number {
   const scenario: Scenario = {
     seed,
-    without: values.without
-      .split(',')
-      .filter((part) => part !== '')
-      .map(Number),
+    without: numbers(values.without),
     calm: values.calm.split(',').filter(isCalmable),
     ...(values.until === undefined ? {} : { hangUpAtMs: Number(values.until) }),
   };
@@ -54,7 +60,9 @@ function runMany(from: number, seeds: number): number {
   const startedMs = performance.now();
   let virtualMs = 0;
   let failures = 0;
+  const except = new Set(numbers(values.except));
   for (let seed = from; seed < from + seeds; seed++) {
+    if (except.has(seed)) continue;
     const verdict = simulate({ seed });
     coverage.add(verdict.coverage);
     virtualMs += verdict.virtualMs;
@@ -63,16 +71,16 @@ function runMany(from: number, seeds: number): number {
     const seen = broken.get(verdict.violation.invariant) ?? [];
     broken.set(verdict.violation.invariant, [...seen, seed]);
     if (values['keep-going']) continue;
-    const minimal = shrink(verdict);
+    const minimal = values['no-shrink'] ? verdict : shrink(verdict);
     say(`seed ${seed} breaks "${minimal.violation?.invariant}": ${minimal.violation?.message}`);
+    if (values['no-shrink']) return 1;
     say('the minimal trace:');
     simulate(minimal.scenario, say);
     say(`replay it with: ${replayCommand(minimal.scenario)}`);
     return 1;
   }
   const seconds = (performance.now() - startedMs) / 1_000;
-  for (const [invariant, failing] of broken)
-    say(`${invariant}: ${failing.length} seeds, ${failing.slice(0, 15).join(' ')}`);
+  for (const [invariant, failing] of broken) say(`${invariant}: ${failing.length} seeds, ${failing.join(' ')}`);
   say(coverage.toString());
   say(
     `${seeds - failures} of ${seeds} seeds passed in ${seconds.toFixed(1)} s, ${Math.round(virtualMs / 60_000)} minutes of calls`,

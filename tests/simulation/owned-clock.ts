@@ -1,9 +1,14 @@
 /** The session's own view of the virtual clock: whoever looks can tell its timers from the model's. */
 import type { Clock, Timer, VirtualClock } from '../../src/core/clock.ts';
 
+/** A session that sets so many timers for one moment goes round in circles, and time would stand still for ever. */
+const MAX_FIRED_AT_ONCE = 5_000;
+
 export class OwnedClock implements Clock {
   readonly #clock: VirtualClock;
   #pending = 0;
+  #firedAtMs = -1;
+  #firedAtOnce = 0;
 
   constructor(clock: VirtualClock) {
     this.#clock = clock;
@@ -28,12 +33,22 @@ export class OwnedClock implements Clock {
       return true;
     };
     const timer = this.#clock.after(delayMs, () => {
-      if (done()) callback();
+      if (!done()) return;
+      this.#count();
+      callback();
     });
     return {
       cancel: () => {
         if (done()) timer.cancel();
       },
     };
+  }
+
+  #count(): void {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs !== this.#firedAtMs) this.#firedAtOnce = 0;
+    this.#firedAtMs = nowMs;
+    if (++this.#firedAtOnce > MAX_FIRED_AT_ONCE)
+      throw new RangeError(`time stands still: ${this.#firedAtOnce} timers fired at once`);
   }
 }

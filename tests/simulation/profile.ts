@@ -163,7 +163,7 @@ function makeAgent(random: Random): Record<string, unknown> {
     first_message: random.chance(0.8) ? GREETING : '',
     end_call_phrases: ['goodbye'],
     goodbye_message: 'Thank you for calling. Goodbye.',
-    max_duration_s: random.chance(0.25) ? random.int(15, 40) : 300,
+    max_duration_s: random.chance(0.25) ? random.int(15, 40) : 60,
     duration_warning_s: random.chance(0.5) ? 8 : 0,
     silence: { reminder_after_ms: random.int(4, 9) * 1_000, max_reminders: random.int(1, 2) },
     turn_taking: {

@@ -208,7 +208,11 @@ export class World {
             (check) => check.onClear?.(),
             () => 'wire: clear',
           ),
-        onHangUp: () => this.#note('wire: hang-up'),
+        onHangUp: () =>
+          this.#tell(
+            (check) => check.onHangUp?.(),
+            () => 'wire: hang-up',
+          ),
       },
     });
   }

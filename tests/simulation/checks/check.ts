@@ -70,6 +70,8 @@ export interface Check {
   onVoice?(event: VadEvent): void;
   onRun?(run: Run, speech: Speech | undefined, kind: 'begins' | 'continues' | 'jumps'): void;
   onClear?(): void;
+  /** Our side ends the call. */
+  onHangUp?(): void;
   /** After each moment at which something happened, and every 20 ms. */
   settle?(nowMs: number): void;
   /** One second and a half after the end of the call. */

@@ -1,6 +1,12 @@
 /** Invariant 6: one end with one reason, nothing after it, and nothing left of the call. */
 import type { CallEndReason, CallEvent } from '../../../src/pipeline/events.ts';
 import type { Check, CheckContext } from './check.ts';
+import { stallMs } from './check.ts';
+
+/** The longest goodbye, with all that may keep it from beginning. */
+const GOODBYE_MS = 15_000;
+/** What may be cut off its end: the wire is not exact to the frame. */
+const CUT_MS = 60;
 
 export interface Leftovers {
   readonly timers: number;
@@ -14,6 +20,7 @@ export class EndCheck implements Check {
   readonly #lastError: () => string;
   reason: CallEndReason | undefined;
   #lastAtMs = 0;
+  #lastFailureMs = -1;
 
   constructor(context: CheckContext, leftovers: () => Leftovers, lastError: () => string) {
     this.#context = context;
@@ -27,9 +34,25 @@ export class EndCheck implements Check {
     if (event.at_ms < this.#lastAtMs)
       fail('order', `${event.type} at ${event.at_ms} ms after one at ${this.#lastAtMs} ms`);
     this.#lastAtMs = event.at_ms;
+    if (event.type === 'turn-failed') this.#lastFailureMs = this.#context.nowMs();
     if (event.type !== 'call-ended') return;
     this.reason = event.reason;
     if (event.reason === 'internal-error') fail('exception', `internal error: ${this.#lastError()}`);
+  }
+
+  /** The agent's last words are heard before it hangs up, unless they could not be made. */
+  onHangUp(): void {
+    const { far, profile, fail } = this.#context;
+    const nowMs = this.#context.nowMs();
+    if (this.reason || this.#lastFailureMs === nowMs) return;
+    const unheardMs =
+      far.lastAudibleMs(Number.POSITIVE_INFINITY) - nowMs - profile.network.toFarSideMs - stallMs(profile);
+    if (unheardMs > CUT_MS) fail('end', `hung up with ${Math.round(unheardMs)} ms of the goodbye unheard`);
+  }
+
+  settle(nowMs: number): void {
+    const { agent, fail } = this.#context;
+    if (!this.reason && nowMs > agent.maxDurationMs + GOODBYE_MS) fail('end', 'the call is over its maximum duration');
   }
 
   finish(): void {

@@ -1,0 +1,161 @@
+/** Defects that real voice agents have had, as patches of our sources. Each text to find occurs exactly once. */
+
+export interface Patch {
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+export interface Defect {
+  readonly name: string;
+  readonly patches: readonly Patch[];
+}
+
+const SESSION = 'src/pipeline/session/session.ts';
+const INTERRUPTION = 'src/pipeline/session/interruption.ts';
+const LISTENING = 'src/pipeline/session/listening.ts';
+const REPLY = 'src/pipeline/session/reply.ts';
+const GUESSING = 'src/pipeline/session/turn-taking/speculation.ts';
+const TTS_ROUTE = 'src/pipeline/router/tts-route.ts';
+const PLAYOUT = 'src/media/playout.ts';
+
+const defect = (name: string, ...patches: (readonly [file: string, find: string, replace: string])[]): Defect => ({
+  name,
+  patches: patches.map(([file, find, replace]) => ({ file, find, replace })),
+});
+
+export const DEFECTS: readonly Defect[] = [
+  defect('the model is not aborted when its reply is cut', [
+    SESSION,
+    `      this.#llm.stream.abort();
+      this.#llm = undefined;`,
+    `      this.#llm = undefined;`,
+  ]),
+  defect('the synthesiser is not told that a reply is cut', [
+    SESSION,
+    `if (playing) this.#tts?.cancel(String(generation));`,
+    ``,
+  ]),
+  defect(
+    'late audio of a cut reply is accepted',
+    [
+      SESSION,
+      `if (this.#playout.generation !== generation) return;\n        if (!this.#playout.push(generation,`,
+      `if (!this.#playout.push(this.#playout.generation ?? 0,`,
+    ],
+    [
+      TTS_ROUTE,
+      `    if (utterance?.id !== part.utteranceId) return;`,
+      `    if (utterance?.id !== part.utteranceId) {
+      if (part.type === 'audio-chunk') this.#sink(part);
+      return;
+    }`,
+    ],
+  ),
+  defect('marks echoed by a clear count as played', [
+    PLAYOUT,
+    `    generation.heardBytes = this.#heardBytes(generation, nowMs);
+    generation.held = true;`,
+    `    generation.heardBytes = generation.nextByte;
+    generation.held = true;`,
+  ]),
+  defect('no clear when the agent is silenced', [
+    SESSION,
+    `    if (this.#playout.isAudible(nowMs)) this.#port.sendClear();
+    this.#playout.hold(nowMs);`,
+    `    this.#playout.hold(nowMs);`,
+  ]),
+  defect('no clear when a reply is cut', [
+    SESSION,
+    `if (playing && this.#playout.isAudible(nowMs)) this.#port.sendClear();`,
+    ``,
+  ]),
+  defect('a false alarm is judged, and nothing resumes', [
+    INTERRUPTION,
+    `  actions.push({ type: 'resume-reply', generation: phase.reply.generation });\n`,
+    ``,
+  ]),
+  defect('a resumed reply sends nothing more', [
+    PLAYOUT,
+    `    generation.fromStreamByte = this.#sentBytes;
+    generation.held = false;`,
+    `    generation.fromStreamByte = this.#sentBytes;`,
+  ]),
+  defect('a reply is resumed from what was sent', [
+    PLAYOUT,
+    `moveTo(generation, cutRun?.startByte ?? heardBytes);`,
+    `moveTo(generation, generation.nextByte);`,
+  ]),
+  defect('a reply is resumed from its start', [
+    PLAYOUT,
+    `moveTo(generation, cutRun?.startByte ?? heardBytes);`,
+    `moveTo(generation, 0);`,
+  ]),
+  defect('a reply is resumed in the middle of a word', [
+    PLAYOUT,
+    `moveTo(generation, cutRun?.startByte ?? heardBytes);`,
+    `moveTo(generation, heardBytes);`,
+  ]),
+  defect('a silenced agent waits for ever', [
+    INTERRUPTION,
+    `  if (verdict.type === 'wait') return state;`,
+    `  if (verdict.type !== 'barge-in') return state;`,
+  ]),
+  defect('a tool is run on a guess', [
+    LISTENING,
+    `      return withReply({ ...reply, toolCalls: [...reply.toolCalls, event.call] });`,
+    `      actions.push({ type: 'emit', event: { type: 'tool-called', name: event.call.name } });
+      return withReply({ ...reply, toolCalls: [...reply.toolCalls, event.call] });`,
+  ]),
+  defect('the audio of a guess is not held', [
+    SESSION,
+    `this.#playout.begin(action.generation, action.held);`,
+    `this.#playout.begin(action.generation);`,
+  ]),
+  defect('guesses without number', [GUESSING, `state.guesses < maxTries && `, ``]),
+  defect('guesses whatever they cost', [GUESSING, ` && state.wastedTokens < wastedTokenBudget`, ``]),
+  defect('the history keeps the full text instead of what was heard', [
+    REPLY,
+    `const { heardText } = textHeard(`,
+    `const heardText = fullText(cut);\n  textHeard(`,
+  ]),
+  defect('the transcripts of a withdrawn turn are lost', [
+    INTERRUPTION,
+    `    turn: joinTurns(reply.callerWords, state.turn),`,
+    `    turn: state.turn,`,
+  ]),
+  defect('the turn deadline is ignored', [REPLY, `  if (nowMs >= current.deadlineAtMs) {`, `  if (nowMs < 0) {`]),
+  defect('nobody reminds a silent caller', [
+    LISTENING,
+    `  if (remindMs === undefined || nowMs < remindMs) return state;`,
+    `  return state;`,
+  ]),
+  defect('a timer is left at the end', [
+    SESSION,
+    `    this.#released = true;
+    this.#wakeTimer?.cancel();`,
+    `    this.#released = true;`,
+  ]),
+  defect('the recogniser is left open at the end', [SESSION, `    this.#stt?.close();\n`, ``]),
+  defect('the pacer sends all it has', [PLAYOUT, `this.#leadAt(nowMs) + FRAME_MS <= this.#leadMs`, `this.#leadMs > 0`]),
+  defect('the agent hangs up before its goodbye was heard', [
+    PLAYOUT,
+    `        generation.finished && !generation.held && this.#pendingBytes === 0 && heardBytes >= generation.pushedBytes,`,
+    `        generation.finished && !generation.held && this.#pendingBytes === 0,`,
+  ]),
+  defect('a barge-in throws away what the caller has said', [
+    INTERRUPTION,
+    `    ...silent,
+    phase: { type: 'listening' },
+    falseAlarms: 0,`,
+    `    ...silent,
+    turn: emptyTurn(state.modelDecides),
+    phase: { type: 'listening' },
+    falseAlarms: 0,`,
+  ]),
+  defect('the agent is never interrupted', [
+    INTERRUPTION,
+    `  if (phase.type !== 'speaking' || turn.voice.type !== 'speaking' || !phase.reply.interruptible) return state;`,
+    `  return state;`,
+  ]),
+];
