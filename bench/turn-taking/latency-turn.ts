@@ -65,10 +65,11 @@ export function explainTurn(turn: TurnEvidence): TurnPath | undefined {
   const tokens = of('token-sent').filter((token) => token.request === request?.request && token.atMs <= clause.atMs);
   const [first, last] = [tokens[0], tokens.at(-1)];
   const confirmedAt = events.findLastIndex(({ type }) => type === 'turn-confirmed');
-  const confirming = sentFor(events.slice(0, confirmedAt), of('transcript-sent'));
-  if (!request || !first || !last || !confirming || confirmedAt < 0) return undefined;
+  const before = events.slice(0, Math.max(0, confirmedAt));
+  const confirming = sentFor(before, of('transcript-sent'));
+  if (!request || !first || !last || !confirming) return undefined;
 
-  const policyWaitMs = Math.max(0, (stages.turn_confirmed_ms ?? 0) - (stages.transcript_ms ?? 0));
+  const policyWaitMs = (events[confirmedAt]?.at_ms ?? 0) - (before.findLast(isTranscript)?.at_ms ?? 0);
   const isHit = events.some(({ type }) => type === 'speculation-hit');
   const guess = isHit ? guessHop(events, of('transcript-sent'), request.atMs) : undefined;
   const hopsMs = {
@@ -105,7 +106,7 @@ function guessHop(
   const startedAt = events.slice(0, hitAt).findLastIndex(({ type }) => type === 'speculation-started');
   const started = events[startedAt];
   const before = events.slice(0, startedAt);
-  const arrived = before.findLast(({ type, text }) => type === 'transcript' && text !== '');
+  const arrived = before.findLast(isTranscript);
   const transcript = sentFor(
     before,
     sent.filter(({ atMs }) => atMs <= askedAtMs),
@@ -114,11 +115,17 @@ function guessHop(
   return askedAtMs - transcript.atMs - (started.at_ms - arrived.at_ms);
 }
 
-/** When the last transcript among the server's events left the recogniser. */
+/** When the last transcript among the server's events left the recogniser; the same text may have come several times. */
 function sentFor(
   events: readonly ServerEvent[],
   sent: readonly Moment<'transcript-sent'>[],
 ): Moment<'transcript-sent'> | undefined {
-  const arrived = events.findLast(({ type, text }) => type === 'transcript' && text !== undefined && text !== '');
-  return sent.findLast(({ text, final }) => text === arrived?.text && final === arrived.final);
+  const arrivals = events.filter(isTranscript);
+  const last = arrivals.at(-1);
+  const times = arrivals.filter(({ text, final }) => text === last?.text && final === last?.final).length;
+  return sent.filter(({ text, final }) => text === last?.text && final === last?.final)[times - 1];
+}
+
+function isTranscript({ type, text }: ServerEvent): boolean {
+  return type === 'transcript' && text !== undefined && text !== '';
 }
