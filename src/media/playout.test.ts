@@ -116,9 +116,26 @@ describe('what was heard', () => {
     const playout = new Playout({ leadMs: 400 });
     speak(playout, 1);
     for (let nowMs = 0; nowMs <= 700; nowMs += 20) playout.poll(nowMs);
-    expect(playout.heard(750)).toMatchObject({ heardMs: 750, heardCharacters: 8, complete: false });
+    expect(playout.heard(750)).toMatchObject({ heardMs: 750, complete: false });
     for (let nowMs = 700; nowMs <= 1_100; nowMs += 20) playout.poll(nowMs);
-    expect(playout.heard(1_100)).toMatchObject({ heardMs: 1_000, heardCharacters: 11, complete: true });
+    expect(playout.heard(1_100)).toMatchObject({ heardMs: 1_000, complete: true });
+  });
+
+  it('knows what the audio says, stretch by stretch', () => {
+    const playout = new Playout({ leadMs: 1_000 });
+    playout.begin(1);
+    playout.push(1, audioOf(100));
+    playout.push(1, audioOf(100));
+    // A span may reach beyond the chunk that carries it.
+    playout.push(1, audioOf(100), [{ text: 'one two', startMs: 0, durationMs: 300 }]);
+    playout.push(1, audioOf(100));
+    playout.push(1, audioOf(200));
+    playout.poll(0);
+    expect(playout.heardSpeech(350)?.runs).toEqual([
+      { text: undefined, durationMs: 200, heardMs: 200 },
+      { text: 'one two', durationMs: 300, heardMs: 150 },
+      { text: undefined, durationMs: 100, heardMs: 0 },
+    ]);
   });
 
   it('never claims more than what was sent', () => {
@@ -143,7 +160,13 @@ describe('what was heard', () => {
     speak(playout, 1);
     const marks = playout.poll(0).flatMap((output) => (output.type === 'mark' ? [output.name] : []));
     const heard = playout.clear(100);
-    expect(heard).toMatchObject({ heardMs: 100, heardCharacters: 1 });
+    expect(heard).toMatchObject({
+      heardMs: 100,
+      runs: [
+        { text: 'Hello ', heardMs: 100 },
+        { text: 'there.', heardMs: 0 },
+      ],
+    });
     speak(playout, 2);
     for (const mark of marks) playout.onMark(mark, 110);
     playout.poll(120);
@@ -171,14 +194,14 @@ describe('what was heard', () => {
     expect(playout.poll(640)).toEqual([]);
     expect(playout.nextPollMs(640)).toBeUndefined();
     expect(playout.isAudible(640)).toBe(false);
-    expect(playout.heard(1_500)).toMatchObject({ heardMs: 620, heardCharacters: 6, complete: false });
+    expect(playout.heard(1_500)).toMatchObject({ heardMs: 620, complete: false });
     expect(playout.resume()).toEqual({ repeatedMs: 120 });
     expect(mediaMs(playout.poll(1_500))).toBe(400);
     // What had been heard stays heard while the repeated part is played.
     expect(playout.heard(1_550)?.heardMs).toBe(620);
     expect(playout.heard(1_700)?.heardMs).toBe(700);
     for (let nowMs = 1_500; nowMs <= 2_100; nowMs += 20) playout.poll(nowMs);
-    expect(playout.heard(2_100)).toMatchObject({ heardMs: 1_000, heardCharacters: 11, complete: true });
+    expect(playout.heard(2_100)).toMatchObject({ heardMs: 1_000, complete: true });
   });
 
   it('goes on from the sample itself when the text is not aligned', () => {

@@ -44,14 +44,21 @@ export interface Heard {
   /** Audio delivered so far, and whether that is all. */
   readonly pushedMs: number;
   readonly finished: boolean;
-  /** Non-whitespace characters of the aligned text: delivered, and heard. */
-  readonly alignedCharacters: number;
-  readonly heardCharacters: number;
-  /** Audio of which it is not known what it says: delivered, and heard. */
-  readonly unalignedMs: number;
-  readonly heardUnalignedMs: number;
   /** All audio was delivered to the ledger, sent, and heard. */
   readonly complete: boolean;
+}
+
+/** A stretch of a reply's audio, and how much of it was heard. */
+export interface HeardRun {
+  /** Undefined: silence, or speech of which the synthesiser has not said what it says. */
+  readonly text: string | undefined;
+  readonly durationMs: number;
+  readonly heardMs: number;
+}
+
+/** What of a reply was heard, stretch by stretch: all audio delivered so far, in order. */
+export interface HeardSpeech extends Heard {
+  readonly runs: readonly HeardRun[];
 }
 
 /** A run of text in a generation's audio, in bytes from the generation's start. */
@@ -59,7 +66,7 @@ interface TextRun {
   readonly startByte: number;
   readonly endByte: number;
   /** Undefined: it is not known what it says. */
-  readonly characters: number | undefined;
+  readonly text: string | undefined;
 }
 
 /** The one reply that is being played. All of its audio is kept until it is retired, so that it can be resumed. */
@@ -90,8 +97,6 @@ interface PendingMark {
 
 /** A far side that never echoes marks must not make this list grow for the length of the call. */
 const MAX_PENDING_MARKS = 256;
-
-const countCharacters = (text: string): number => text.replace(/\s+/gu, '').length;
 
 export class Playout {
   readonly #leadMs: number;
@@ -169,7 +174,7 @@ export class Playout {
     for (const span of spans) {
       const startByte = current.pushedBytes + Math.round(span.startMs * BYTES_PER_MS);
       const endByte = startByte + Math.max(1, Math.round(span.durationMs * BYTES_PER_MS));
-      current.runs.push({ startByte, endByte, characters: countCharacters(span.text) });
+      current.runs.push({ startByte, endByte, text: span.text });
     }
     if (spans.length === 0) addUnaligned(current, audio.length);
     if (audio.length > 0) current.chunks.push(audio);
@@ -239,10 +244,23 @@ export class Playout {
       sentMs: sentBytes / BYTES_PER_MS,
       pushedMs: generation.pushedBytes / BYTES_PER_MS,
       finished: generation.finished,
-      ...alignmentAt(generation.runs, heardBytes),
       complete:
         generation.finished && !generation.held && this.#pendingBytes === 0 && heardBytes >= generation.pushedBytes,
     };
+  }
+
+  /** The same, with what was said in it. */
+  heardSpeech(nowMs: number): HeardSpeech | undefined {
+    const generation = this.#generation;
+    const heard = this.heard(nowMs);
+    if (!generation || !heard) return undefined;
+    const heardBytes = this.#heardBytes(generation, nowMs);
+    const runs = generation.runs.map(({ startByte, endByte, text }) => ({
+      text,
+      durationMs: (endByte - startByte) / BYTES_PER_MS,
+      heardMs: Math.min(endByte - startByte, Math.max(0, heardBytes - startByte)) / BYTES_PER_MS,
+    }));
+    return { ...heard, runs };
   }
 
   /** Whether the caller is hearing the agent, or will without a `clear`. */
@@ -272,8 +290,7 @@ export class Playout {
     if (!generation?.held) return { repeatedMs: 0 };
     const { heardBytes, runs } = generation;
     const cutRun = runs.find(
-      ({ startByte, endByte, characters }) =>
-        characters !== undefined && startByte < heardBytes && heardBytes < endByte,
+      ({ startByte, endByte, text }) => text !== undefined && startByte < heardBytes && heardBytes < endByte,
     );
     moveTo(generation, cutRun?.startByte ?? heardBytes);
     generation.fromByte = generation.nextByte;
@@ -293,8 +310,8 @@ export class Playout {
    * Drops all unsent audio and forgets what the far buffer holds: the caller of this also puts a `clear` on the wire.
    * Returns what had been heard of the generation by now.
    */
-  clear(nowMs: number): Heard | undefined {
-    const heard = this.heard(nowMs);
+  clear(nowMs: number): HeardSpeech | undefined {
+    const heard = this.heardSpeech(nowMs);
     this.#generation = undefined;
     this.#forgetFarBuffer(nowMs);
     return heard;
@@ -385,25 +402,6 @@ function addUnaligned({ runs, pushedBytes }: Generation, bytes: number): void {
   const startByte = Math.max(pushedBytes, last?.endByte ?? 0);
   const endByte = pushedBytes + bytes;
   if (startByte >= endByte) return;
-  if (last?.characters === undefined && last?.endByte === startByte) runs[runs.length - 1] = { ...last, endByte };
-  else runs.push({ startByte, endByte, characters: undefined });
-}
-
-type Alignment = Pick<Heard, 'alignedCharacters' | 'heardCharacters' | 'unalignedMs' | 'heardUnalignedMs'>;
-
-/** What the runs say of the audio up to `heardBytes`; a run cut by it counts in proportion. */
-function alignmentAt(runs: readonly TextRun[], heardBytes: number): Alignment {
-  const sums = { alignedCharacters: 0, heardCharacters: 0, unalignedMs: 0, heardUnalignedMs: 0 };
-  for (const { startByte, endByte, characters } of runs) {
-    const bytes = endByte - startByte;
-    const heard = Math.min(bytes, Math.max(0, heardBytes - startByte));
-    if (characters === undefined) {
-      sums.unalignedMs += bytes / BYTES_PER_MS;
-      sums.heardUnalignedMs += heard / BYTES_PER_MS;
-    } else {
-      sums.alignedCharacters += characters;
-      sums.heardCharacters += Math.floor((characters * heard) / bytes);
-    }
-  }
-  return sums;
+  if (last && last.text === undefined && last.endByte === startByte) runs[runs.length - 1] = { ...last, endByte };
+  else runs.push({ startByte, endByte, text: undefined });
 }

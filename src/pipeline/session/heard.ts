@@ -1,19 +1,56 @@
 /** From how much audio was heard to how many characters of the spoken text that were. */
-import type { Heard } from '../../media/playout.ts';
+import type { HeardSpeech } from '../../media/playout.ts';
 import type { Clause } from './state.ts';
 
 /** A usual pace of synthetic speech, for audio without alignment of which the end is not known yet. */
 const MS_PER_CHARACTER = 75;
+/** Audio without text between two aligned words is a pause, up to this long. */
+const LONGEST_PAUSE_MS = 400;
+/** An aligned word is looked for this far ahead in the text: what lies before it had no alignment. */
+const MAX_SKIPPED_CHARACTERS = 200;
 
 /**
- * Non-whitespace characters of the clauses' spoken text that were heard: exact where the synthesiser gave alignment; text that no
- * alignment accounts for is spread over the audio that has none.
+ * Non-whitespace characters of the clauses' spoken text that were heard: exact where the synthesiser gave alignment, in proportion
+ * to the audio where it gave none.
  */
-export function heardCharacters(heard: Heard | undefined, clauses: readonly Clause[]): number {
+export function heardCharacters(heard: HeardSpeech | undefined, clauses: readonly Clause[]): number {
   if (!heard) return 0;
-  const total = clauses.reduce((sum, { spoken }) => sum + spoken.replace(/\s+/gu, '').length, 0);
-  const unaligned = Math.max(0, total - heard.alignedCharacters);
-  const wholeMs = heard.finished ? heard.unalignedMs : Math.max(heard.unalignedMs, unaligned * MS_PER_CHARACTER);
-  if (wholeMs <= 0 || heard.heardUnalignedMs <= 0) return heard.heardCharacters;
-  return heard.heardCharacters + Math.floor(unaligned * Math.min(1, heard.heardUnalignedMs / wholeMs));
+  const text = withoutSpaces(clauses.map(({ spoken }) => spoken).join(''));
+  let at = 0;
+  let aligned = false;
+  let gap = { durationMs: 0, heardMs: 0 };
+  for (const run of heard.runs) {
+    if (run.text === undefined) {
+      gap = { durationMs: gap.durationMs + run.durationMs, heardMs: gap.heardMs + run.heardMs };
+      continue;
+    }
+    const said = withoutSpaces(run.text);
+    const found = text.indexOf(said, at);
+    const start = found >= 0 && found - at <= MAX_SKIPPED_CHARACTERS ? found : at;
+    if (run.heardMs <= 0) return at + share(start - at, gap.heardMs, gap.durationMs);
+    at = start + share(said.length, run.heardMs, run.durationMs);
+    if (run.heardMs < run.durationMs) return at;
+    aligned = true;
+    gap = { durationMs: 0, heardMs: 0 };
+  }
+  return at + charactersIn(gap, text.length - at, aligned, heard.finished);
+}
+
+/** How many of the `rest` characters were heard in the audio at the end that has no alignment. */
+function charactersIn(
+  gap: { readonly durationMs: number; readonly heardMs: number },
+  rest: number,
+  aligned: boolean,
+  finished: boolean,
+): number {
+  if (aligned && gap.durationMs <= LONGEST_PAUSE_MS) return 0;
+  return share(rest, gap.heardMs, finished ? gap.durationMs : Math.max(gap.durationMs, rest * MS_PER_CHARACTER));
+}
+
+function share(characters: number, heardMs: number, wholeMs: number): number {
+  return wholeMs > 0 ? Math.floor(characters * Math.min(1, heardMs / wholeMs)) : 0;
+}
+
+function withoutSpaces(text: string): string {
+  return text.replace(/\s+/gu, '');
 }

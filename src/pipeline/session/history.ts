@@ -1,5 +1,5 @@
 /** The record of the conversation: what the caller said and what of the agent's words was heard, written once each. */
-import type { Heard } from '../../media/playout.ts';
+import type { HeardSpeech } from '../../media/playout.ts';
 import { heardText as textHeard } from '../text/heard-text.ts';
 import { heardCharacters } from './heard.ts';
 import type { Action, CallState, Reply } from './state.ts';
@@ -9,7 +9,7 @@ import { resultOf } from './tools.ts';
 export function recordCut(
   state: CallState,
   generation: number,
-  heard: Heard | undefined,
+  heard: HeardSpeech | undefined,
   actions: Action[],
 ): CallState {
   const { cut } = state;

@@ -1,6 +1,6 @@
 /** The caller speaks while the agent does, or is about to: silence first, then a judgement, then one of two ways on. */
 import * as replies from './reply.ts';
-import type { Heard } from '../../media/playout.ts';
+import type { HeardSpeech } from '../../media/playout.ts';
 import { heardCharacters } from './heard.ts';
 import type { Action, CallState, Phase, Reply } from './state.ts';
 import { emptyTurn } from './state.ts';
@@ -8,7 +8,7 @@ import { isProtected, judgeHeld, silencesAgent, takesFloor } from './turn-taking
 import { turnText } from './turn-taking/endpointing.ts';
 
 /** More voiced audio of the caller: it may silence an agent that is speaking. */
-export function onVoice(known: CallState, heard: Heard | undefined, nowMs: number, actions: Action[]): CallState {
+export function onVoice(known: CallState, heard: HeardSpeech | undefined, nowMs: number, actions: Action[]): CallState {
   const state = { ...known, heard };
   const { phase, turn, agent } = state;
   if (phase.type !== 'speaking' || turn.voice.type !== 'speaking' || !phase.reply.interruptible) return state;

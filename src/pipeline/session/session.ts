@@ -144,7 +144,7 @@ export class CallSession implements CallListener {
         this.#hints?.started();
         return this.#dispatch({ type: 'voice-started', startedAtMs: this.#clockTimeOf(event.atMs) });
       case 'speech-continued': {
-        const heard = this.#playout.heard(this.#clock.nowMs());
+        const heard = this.#playout.heardSpeech(this.#clock.nowMs());
         const voicedAtMs = this.#clockTimeOf(event.detectedAtMs);
         return this.#dispatch({ type: 'voice-continued', speechMs: event.speechMs, voicedAtMs, heard });
       }

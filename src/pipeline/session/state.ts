@@ -1,5 +1,5 @@
 /** The state of a call as a pure value, the events that change it and the actions that a step asks for. No I/O, no clock. */
-import type { Heard } from '../../media/playout.ts';
+import type { Heard, HeardSpeech } from '../../media/playout.ts';
 import type { CallEndReason, CallEventBody, SpeechKind } from '../events.ts';
 import type { AgentConfig } from '../ports.ts';
 import type { LlmMessage, LlmTool, ToolCall } from '../providers/spec.ts';
@@ -154,7 +154,7 @@ export interface CallState {
   /** When the sound began that was a false alarm: it silences the agent no more, but words of it still make a barge-in. */
   readonly ignoredVoiceMs: number | undefined;
   /** How much of the current reply was heard when the caller was last heard. */
-  readonly heard: Heard | undefined;
+  readonly heard: HeardSpeech | undefined;
   /** Turns in a row in which the caller spoke and nothing was understood. */
   readonly misheardTurns: number;
   /** Since when nobody has said anything. */
@@ -172,7 +172,7 @@ export type SessionEvent =
       readonly type: 'voice-continued';
       readonly speechMs: number;
       readonly voicedAtMs: number;
-      readonly heard: Heard | undefined;
+      readonly heard: HeardSpeech | undefined;
     }
   /** The voice detector: the caller has been silent since `endedAtMs`. */
   | { readonly type: 'voice-ended'; readonly endedAtMs: number }
@@ -199,7 +199,7 @@ export type SessionEvent =
   /** All of the reply has been heard. */
   | { readonly type: 'reply-heard'; readonly heard: Heard }
   /** Answer to the action `cut-reply`: how much had been heard; undefined: no audio had been made. */
-  | { readonly type: 'reply-cut'; readonly generation: number; readonly heard: Heard | undefined }
+  | { readonly type: 'reply-cut'; readonly generation: number; readonly heard: HeardSpeech | undefined }
   /** Answer to the action `resume-reply`. */
   | { readonly type: 'reply-resumed'; readonly generation: number; readonly repeatedMs: number }
   | { readonly type: 'dtmf'; readonly digit: string }
