@@ -1,7 +1,16 @@
 /** An ordered route of recognisers that looks like one. */
 import { BvraiError } from '../../core/errors.ts';
+import { RingBuffer } from '../../core/ring-buffer.ts';
 import { BYTES_PER_MS } from '../../media/call-port.ts';
-import type { Sink, SttPart, SttProvider, SttRequest, SttStream, StreamContext, TranscribedWord } from '../providers/spec.ts';
+import type {
+  Sink,
+  SttPart,
+  SttProvider,
+  SttRequest,
+  SttStream,
+  StreamContext,
+  TranscribedWord,
+} from '../providers/spec.ts';
 import type { Candidate } from './route.ts';
 import { Watchdog, deadlineError } from './route.ts';
 
@@ -36,7 +45,7 @@ class RoutedRecognition implements SttStream {
   readonly #sink: Sink<SttPart>;
   readonly #context: StreamContext;
   readonly #watchdog: Watchdog;
-  readonly #replay = new RecentAudio(REPLAY_MS * BYTES_PER_MS);
+  readonly #replay = new RingBuffer(REPLAY_MS * BYTES_PER_MS);
   #index = -1;
   #stream: SttStream | undefined;
   /** The last hint, as long as the recogniser has said nothing since: a successor must be given it, and the audio, too. */
@@ -114,7 +123,7 @@ class RoutedRecognition implements SttStream {
 
   #repeatTurn(stream: SttStream, owed: 'speech-started' | 'speech-ended'): void {
     stream.hint('speech-started');
-    const audio = this.#replay.readSince(this.#answeredByte);
+    const audio = this.#replay.newest(this.#replay.writtenBytes - this.#answeredByte);
     this.#streamFromByte = this.#replay.writtenBytes - audio.length;
     stream.write(audio);
     if (owed === 'speech-ended') stream.hint('speech-ended');
@@ -135,7 +144,8 @@ class RoutedRecognition implements SttStream {
   /** What has been told is not to be recognised again by a successor: its audio ends with its last word. */
   #markAnswered(words: readonly TranscribedWord[]): void {
     const endMs = words.at(-1)?.endMs;
-    const byte = endMs === undefined ? this.#replay.writtenBytes : this.#streamFromByte + Math.ceil(endMs * BYTES_PER_MS);
+    const byte =
+      endMs === undefined ? this.#replay.writtenBytes : this.#streamFromByte + Math.ceil(endMs * BYTES_PER_MS);
     this.#answeredByte = Math.min(byte, this.#replay.writtenBytes);
   }
 
@@ -143,39 +153,5 @@ class RoutedRecognition implements SttStream {
     const provider = this.#candidates[this.#index]?.provider.name;
     this.#context.log.warn({ stage: 'stt', provider, code: error.code, reason: error.message }, 'provider failed');
     this.#openNext(error);
-  }
-}
-
-/** The newest bytes of a stream, up to a capacity: a ring buffer, so that writing costs a copy and nothing else. */
-class RecentAudio {
-  readonly #ring: Uint8Array;
-  #written = 0;
-
-  constructor(capacityBytes: number) {
-    this.#ring = new Uint8Array(capacityBytes);
-  }
-
-  write(audio: Uint8Array): void {
-    const newest = audio.length > this.#ring.length ? audio.subarray(audio.length - this.#ring.length) : audio;
-    const at = this.#written % this.#ring.length;
-    const head = Math.min(newest.length, this.#ring.length - at);
-    this.#ring.set(newest.subarray(0, head), at);
-    this.#ring.set(newest.subarray(head), 0);
-    this.#written += newest.length;
-  }
-
-  get writtenBytes(): number {
-    return this.#written;
-  }
-
-  /** A copy of what was written from `byte` on, as far as it is still kept; oldest first. */
-  readSince(byte: number): Uint8Array {
-    const length = Math.min(this.#ring.length, this.#written, Math.max(0, this.#written - byte));
-    const audio = new Uint8Array(length);
-    const at = (this.#written - length) % this.#ring.length;
-    const head = Math.min(length, this.#ring.length - at);
-    audio.set(this.#ring.subarray(at, at + head), 0);
-    audio.set(this.#ring.subarray(0, length - head), head);
-    return audio;
   }
 }

@@ -1,8 +1,8 @@
 /** Sentence vectors by a worker thread, kept by sentence. */
 import type { Clock } from '../../../core/clock.ts';
 import type { Log } from '../../../core/log.ts';
-import { ByteCache } from './byte-cache.ts';
-import { startEngineWorker } from './engine-worker.ts';
+import { ByteCache } from '../../../core/byte-cache.ts';
+import { startWorker } from '../../../core/worker.ts';
 import { JobPool } from './job-pool.ts';
 
 export interface EmbeddingJob {
@@ -24,7 +24,7 @@ export class Embedder {
     this.#pool = new JobPool({
       ...options,
       name: 'embedder',
-      startWorker: () => startEngineWorker(import.meta.url, './embedding.worker'),
+      startWorker: () => startWorker(import.meta.url, './embedding.worker'),
       size: 1,
       maxQueued: MAX_QUEUED_JOBS,
       jobDeadlineMs: JOB_DEADLINE_MS,

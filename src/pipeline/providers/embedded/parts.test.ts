@@ -1,11 +1,11 @@
 /** The small pure parts of the embedded engines. */
 import { describe, expect, it } from 'vitest';
-import { ByteCache } from './byte-cache.ts';
+import { ByteCache } from '../../../core/byte-cache.ts';
 import { voicedRange, wordSpans } from './clause-timing.ts';
 import { confidenceOf, MIN_CONFIDENCE, scoreUtterance } from './confidence.ts';
 import { Dictionary } from './dictionary.ts';
 import { parsePhones } from './flite.ts';
-import { RingBuffer } from './ring-buffer.ts';
+import { RingBuffer } from '../../../core/ring-buffer.ts';
 import { pauseAfterMs, toSpokenAscii } from './spoken-text.ts';
 import { chunkSpeech } from './telephone-speech.ts';
 

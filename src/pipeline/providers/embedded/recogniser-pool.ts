@@ -2,7 +2,7 @@
 import type { Worker } from 'node:worker_threads';
 import { BvraiError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
-import { startEngineWorker } from './engine-worker.ts';
+import { startWorker } from '../../../core/worker.ts';
 import type { RecogniserReply, RecogniserRequest } from './recogniser-messages.ts';
 
 /** A call's side of the pool. */
@@ -98,7 +98,7 @@ export class RecogniserPool {
 
   #startSeat(): Seat {
     const { promise, settle } = promiseWithSettle();
-    const worker = startEngineWorker(import.meta.url, './recogniser.worker');
+    const worker = startWorker(import.meta.url, './recogniser.worker');
     const seat: Seat = {
       worker,
       ready: false,

@@ -8,7 +8,7 @@ import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream }
 import { RecogniserPool } from './recogniser-pool.ts';
 import type { Place } from './recogniser-pool.ts';
 import type { RecogniserReply } from './recogniser-messages.ts';
-import { RingBuffer } from './ring-buffer.ts';
+import { RingBuffer } from '../../../core/ring-buffer.ts';
 import { SMALL_TALK_PHRASES } from './small-talk.ts';
 
 /** Audio from before the hint that an utterance begins with: the hint's lag (300 ms) and half a second of silence. */

@@ -5,8 +5,8 @@ import { BvraiError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
 
 import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
-import { ByteCache } from './byte-cache.ts';
-import { startEngineWorker } from './engine-worker.ts';
+import { ByteCache } from '../../../core/byte-cache.ts';
+import { startWorker } from '../../../core/worker.ts';
 import { JobPool } from './job-pool.ts';
 import { pauseAfterMs, toSpokenAscii } from './spoken-text.ts';
 import { chunkSpeech } from './telephone-speech.ts';
@@ -43,7 +43,7 @@ export interface Synthesiser extends TtsProvider {
 export function createSynthesiser(options: SynthesiserOptions): Synthesiser {
   const pool: ClausePool = new JobPool({
     name: 'synthesiser',
-    startWorker: () => startEngineWorker(import.meta.url, './synthesiser.worker'),
+    startWorker: () => startWorker(import.meta.url, './synthesiser.worker'),
     size: options.workers ?? (availableParallelism() > 2 ? 2 : 1),
     maxQueued: MAX_QUEUED_CLAUSES,
     jobDeadlineMs: JOB_DEADLINE_MS,

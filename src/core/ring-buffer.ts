@@ -7,6 +7,11 @@ export class RingBuffer {
     this.#bytes = new Uint8Array(capacityBytes);
   }
 
+  /** All that was ever written. */
+  get writtenBytes(): number {
+    return this.#written;
+  }
+
   write(data: Uint8Array): void {
     const capacity = this.#bytes.length;
     const kept = data.length > capacity ? data.subarray(data.length - capacity) : data;
