@@ -21,6 +21,8 @@ export class EndCheck implements Check {
   reason: CallEndReason | undefined;
   #lastAtMs = 0;
   #lastFailureMs = -1;
+  /** The model ends the call: what it says last may be long. */
+  #leaving = false;
 
   constructor(context: CheckContext, leftovers: () => Leftovers, lastError: () => string) {
     this.#context = context;
@@ -34,6 +36,7 @@ export class EndCheck implements Check {
     if (event.at_ms < this.#lastAtMs)
       fail('order', `${event.type} at ${event.at_ms} ms after one at ${this.#lastAtMs} ms`);
     this.#lastAtMs = event.at_ms;
+    if (event.type === 'tool-called') this.#leaving = true;
     if (event.type === 'turn-failed') this.#lastFailureMs = this.#context.nowMs();
     if (event.type !== 'call-ended') return;
     this.reason = event.reason;
@@ -52,7 +55,10 @@ export class EndCheck implements Check {
 
   settle(nowMs: number): void {
     const { agent, fail } = this.#context;
-    if (!this.reason && nowMs > agent.maxDurationMs + GOODBYE_MS) fail('end', 'the call is over its maximum duration');
+    // Sockets and streams of a real vendor take a moment to close; a timer does not.
+    if (this.#leftovers().released && this.#leftovers().timers > 0) fail('end', 'a timer is left of the call');
+    if (!this.reason && !this.#leaving && nowMs > agent.maxDurationMs + GOODBYE_MS)
+      fail('end', 'the call is over its maximum duration');
   }
 
   finish(): void {

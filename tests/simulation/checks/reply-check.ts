@@ -25,7 +25,7 @@ export class ReplyCheck implements Check {
   #interim: string[] = [];
   readonly #taken = new Set<string>();
   /** A confirmed turn that nothing has answered yet. */
-  #unanswered: { readonly turn: number; readonly sinceMs: number } | undefined;
+  #unanswered: { readonly turn: number; readonly sinceMs: number; readonly reopened: boolean } | undefined;
   #lastNewsMs = 0;
   #voice: { readonly startedAtMs: number; speechMs: number } | undefined;
   #lastVoiceMs = 0;
@@ -61,11 +61,10 @@ export class ReplyCheck implements Check {
     if (event.type === 'speech-started') this.#voice = { startedAtMs: this.#lastVoiceMs, speechMs: 0 };
     else if (event.type === 'speech-ended') this.#voice = undefined;
     else if (this.#voice) this.#voice.speechMs = event.speechMs;
-    // Speech that goes on takes an unheard reply back, and its turn opens again.
-    if (this.#unanswered && event.type !== 'speech-ended') {
-      const { turn, sinceMs } = this.#unanswered;
-      if (this.#lastVoiceMs > sinceMs + VOICE_MS) this.#unanswered = { turn, sinceMs: this.#lastVoiceMs };
-    }
+    // Speech that goes on takes an unheard reply back, and its turn must be confirmed again.
+    if (!this.#unanswered || event.type === 'speech-ended') return;
+    const { turn, sinceMs } = this.#unanswered;
+    if (this.#lastVoiceMs > sinceMs + VOICE_MS) this.#unanswered = { turn, sinceMs: this.#lastVoiceMs, reopened: true };
   }
 
   onEvent(event: CallEvent): void {
@@ -73,7 +72,7 @@ export class ReplyCheck implements Check {
     switch (event.type) {
       case 'turn-confirmed':
         this.#take(event.text);
-        this.#unanswered = { turn: event.turn, sinceMs: nowMs };
+        this.#unanswered = { turn: event.turn, sinceMs: nowMs, reopened: false };
         break;
       case 'false-interruption':
         this.#take(event.text);
@@ -133,10 +132,9 @@ export class ReplyCheck implements Check {
 
   #checkOwed(nowMs: number): void {
     if (this.#owed.size === 0 || this.#unanswered) return;
-    const { profile, far, fail } = this.#context;
-    const limitMs = profile.stt.some(({ model }) => model === 'turns') ? MODEL_CONFIRM_MS : CONFIRM_MS;
+    const { far, fail } = this.#context;
     const quietSinceMs = Math.max(this.#lastNewsMs, this.#lastVoiceMs, far.lastAudibleMs(nowMs));
-    if (nowMs - quietSinceMs > limitMs + SLACK_MS) {
+    if (nowMs - quietSinceMs > this.#confirmMs() + SLACK_MS) {
       fail('reply', `nothing came of the caller's words "${[...this.#owed.keys()].join(' ')}"`);
     }
   }
@@ -144,12 +142,16 @@ export class ReplyCheck implements Check {
   #checkUnanswered(nowMs: number): void {
     if (!this.#unanswered) return;
     const { agent, far, fail } = this.#context;
-    const { turn, sinceMs } = this.#unanswered;
-    if (far.port.isCongested()) this.#unanswered = { turn, sinceMs: sinceMs + 20 };
+    const { turn, sinceMs, reopened } = this.#unanswered;
+    if (far.port.isCongested()) this.#unanswered = { turn, sinceMs: sinceMs + 20, reopened };
     const waitedMs = nowMs - sinceMs;
-    if (waitedMs > agent.turnTaking.turnDeadlineMs + SLACK_MS) {
+    if (waitedMs > agent.turnTaking.turnDeadlineMs + (reopened ? this.#confirmMs() : 0) + SLACK_MS) {
       fail('reply', `turn ${turn}: no reply and no reason for ${Math.round(waitedMs)} ms`);
     }
+  }
+
+  #confirmMs(): number {
+    return this.#context.profile.stt.some(({ model }) => model === 'turns') ? MODEL_CONFIRM_MS : CONFIRM_MS;
   }
 
   #checkSilence(nowMs: number): void {

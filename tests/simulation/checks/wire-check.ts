@@ -23,7 +23,9 @@ export class WireCheck implements Check {
   #heldSinceMs: number | undefined;
   /** The speech that was on the wire when it was last cleared. */
   #held: Speech | undefined;
-  #resumeRuns: { readonly atMs: number; readonly speech: Speech; readonly from: number }[] = [];
+  /** Runs after a hold that no resume has explained so far. */
+  #unexplained: Speech[] = [];
+  #heldAtMs = 0;
   #resumedAtMs = -1;
   #mustResumeAtMs: number | undefined;
   #mustFlow: { readonly byMs: number; readonly speech: Speech; readonly heardTo: number } | undefined;
@@ -52,6 +54,7 @@ export class WireCheck implements Check {
         return;
       case 'resumed':
         this.#resumedAtMs = nowMs;
+        this.#unexplained = [];
         this.#mustResumeAtMs = undefined;
         this.#expectFlow(nowMs);
         return;
@@ -97,7 +100,7 @@ export class WireCheck implements Check {
     if (this.#mustFlow?.speech === speech) this.#mustFlow = undefined;
     if (this.#held === speech) {
       this.#held = undefined;
-      this.#resumeRuns.push({ atMs: nowMs, speech, from: run.from });
+      if (this.#resumedAtMs < this.#heldAtMs) this.#unexplained.push(speech);
       this.#checkResume(speech, run.from);
     } else if (kind === 'jumps') {
       fail(
@@ -113,10 +116,9 @@ export class WireCheck implements Check {
       fail('clear', `no clear on the wire at ${this.#mustClear.why}, with audio still to be played`);
     }
     this.#mustClear = undefined;
-    for (const { atMs, speech } of this.#resumeRuns) {
-      if (this.#resumedAtMs !== atMs) fail('clear', `audio of take ${speech.take.id} after its clear, and no resume`);
-    }
-    this.#resumeRuns = [];
+    for (const speech of this.#unexplained)
+      fail('clear', `audio of take ${speech.take.id} after its clear, and no resume`);
+    this.#unexplained = [];
     if (this.#mustResumeAtMs !== undefined && this.#mustResumeAtMs < nowMs) {
       fail('resume', 'a false interruption was not followed by a resume');
     }
@@ -134,7 +136,11 @@ export class WireCheck implements Check {
 
   #hold(): void {
     const speech = this.#context.far.speeches.at(-1);
-    if (speech && !speech.over) this.#held = speech;
+    if (!speech || speech.over) return;
+    this.#held = speech;
+    this.#mustFlow = undefined;
+    this.#heldAtMs = this.#context.nowMs();
+    this.#resumedAtMs = -1;
   }
 
   #expectClear(why: string): void {
