@@ -26,7 +26,8 @@ export function step(state: CallState, event: SessionEvent, nowMs: number): Step
   const actions: Action[] = [];
   if (state.phase.type === 'ended') return { state: afterEnd(state, event, actions), actions };
   const absorbed = absorb(state, event, nowMs, actions);
-  const settled = settle(absorbed, nowMs, actions);
+  // What was heard of a reply that was just cut comes next, and belongs into the history before anything is built on that.
+  const settled = absorbed.cut ? absorbed : settle(absorbed, nowMs, actions);
   // A call that ended while something was being said closes its record when it is known how much of that was heard.
   if (settled.phase.type === 'ended' && settled.cut === undefined) closeRecord(settled, actions);
   return { state: settled, actions };
