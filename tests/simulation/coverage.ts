@@ -16,6 +16,7 @@ export class Coverage {
     this.count(event.type);
     if (event.type === 'agent-said') this.count(`said: ${event.kind}${event.interrupted ? ', interrupted' : ''}`);
     else if (event.type === 'agent-clause' && event.text.trim() === FILLER) this.count('said: filler');
+    else if (event.type === 'tool-called') this.count(`tool-called: ${event.name}`);
     else if (event.type === 'turn-confirmed') {
       if (event.turn === this.#turn) this.count('turn withdrawn');
       this.#turn = event.turn;

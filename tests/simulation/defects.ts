@@ -15,6 +15,8 @@ const SESSION = 'src/pipeline/session/session.ts';
 const INTERRUPTION = 'src/pipeline/session/interruption.ts';
 const LISTENING = 'src/pipeline/session/listening.ts';
 const REPLY = 'src/pipeline/session/reply.ts';
+const PROMPT = 'src/pipeline/session/prompt.ts';
+const HISTORY = 'src/pipeline/session/history.ts';
 const GUESSING = 'src/pipeline/session/turn-taking/speculation.ts';
 const TTS_ROUTE = 'src/pipeline/router/tts-route.ts';
 const PLAYOUT = 'src/media/playout.ts';
@@ -96,11 +98,15 @@ export const DEFECTS: readonly Defect[] = [
     `moveTo(generation, cutRun?.startByte ?? heardBytes);`,
     `moveTo(generation, heardBytes);`,
   ]),
-  defect('a silenced agent waits for ever', [
-    INTERRUPTION,
-    `  if (verdict.type === 'wait') return state;`,
-    `  if (verdict.type !== 'barge-in') return state;`,
-  ]),
+  defect(
+    'a silenced agent waits for ever',
+    [INTERRUPTION, `  if (verdict.type === 'wait') return state;`, `  if (verdict.type !== 'barge-in') return state;`],
+    [
+      INTERRUPTION,
+      `  return [verdict.type === 'wait' ? verdict.untilMs : nowMs];`,
+      `  return verdict.type === 'wait' ? [] : [];`,
+    ],
+  ),
   defect('a tool is run on a guess', [
     LISTENING,
     `      return withReply({ ...reply, toolCalls: [...reply.toolCalls, event.call] });`,
@@ -112,29 +118,49 @@ export const DEFECTS: readonly Defect[] = [
     `this.#playout.begin(action.generation, action.held);`,
     `this.#playout.begin(action.generation);`,
   ]),
+  defect('a tool call in the history has no result', [
+    PROMPT,
+    `toolCalls: tools.map(({ call }) => call) }, ...results];`,
+    `toolCalls: tools.map(({ call }) => call) }, ...results.slice(1)];`,
+  ]),
   defect('guesses without number', [GUESSING, `state.guesses < maxTries && `, ``]),
   defect('guesses whatever they cost', [GUESSING, ` && state.wastedTokens < wastedTokenBudget`, ``]),
   defect('the history keeps the full text instead of what was heard', [
+    HISTORY,
+    `recordAgent(recorded.state, cut, heardText, heard.heardMs, true, actions)`,
+    `recordAgent(recorded.state, cut, heardText === '' ? '' : fullText(cut), heard.heardMs, true, actions)`,
+  ]),
+  defect('a guess is written to the history', [
     REPLY,
-    `const { heardText } = textHeard(`,
-    `const heardText = fullText(cut);\n  textHeard(`,
+    `  return { ...state, speculation: undefined, wastedTokens: state.wastedTokens + reply.tokens };`,
+    `  const text = reply.clauses.map(({ original }) => original).join('');
+  const history = [...state.history, { role: 'agent', text, heardText: text, tools: [] } as const];
+  return { ...state, history, speculation: undefined, wastedTokens: state.wastedTokens + reply.tokens };`,
   ]),
   defect('the transcripts of a withdrawn turn are lost', [
     INTERRUPTION,
-    `    turn: joinTurns(reply.callerWords, state.turn),`,
+    `    turn: { ...state.turn, finals: [reply.callerText, ...state.turn.finals] },`,
     `    turn: state.turn,`,
   ]),
-  defect('the turn deadline is ignored', [REPLY, `  if (nowMs >= current.deadlineAtMs) {`, `  if (nowMs < 0) {`]),
-  defect('nobody reminds a silent caller', [
-    LISTENING,
-    `  if (remindMs === undefined || nowMs < remindMs) return state;`,
-    `  return state;`,
-  ]),
+  defect(
+    'the turn deadline is ignored',
+    [REPLY, `  if (nowMs >= current.deadlineAtMs) {`, `  if (nowMs < 0) {`],
+    [
+      REPLY,
+      `return [reply.deadlineAtMs, fillerDueMs(reply, state)].filter(`,
+      `return [fillerDueMs(reply, state)].filter(`,
+    ],
+  ),
+  defect(
+    'nobody reminds a silent caller',
+    [LISTENING, `  if (remindMs === undefined || nowMs < remindMs) return state;`, `  return state;`],
+    [LISTENING, `const quiet = [reminderDueMs(state), warningDueMs(state)];`, `const quiet = [warningDueMs(state)];`],
+  ),
   defect('a timer is left at the end', [
     SESSION,
-    `    this.#released = true;
-    this.#wakeTimer?.cancel();`,
-    `    this.#released = true;`,
+    `    this.#wakeTimer?.cancel();
+    this.#pollTimer?.cancel();`,
+    `    this.#wakeTimer?.cancel();`,
   ]),
   defect('the recogniser is left open at the end', [SESSION, `    this.#stt?.close();\n`, ``]),
   defect('the pacer sends all it has', [PLAYOUT, `this.#leadAt(nowMs) + FRAME_MS <= this.#leadMs`, `this.#leadMs > 0`]),

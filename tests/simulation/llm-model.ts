@@ -104,6 +104,7 @@ export class LlmModel implements LlmProvider {
       return script('well', random.chance(0.5) ? this.#reply(random) : [], tool.name);
     }
     const tokens = this.#reply(random);
+    if (tool && random.chance(profile.straysToTools)) return script('well', tokens, 'book_table');
     const part = tokens.slice(0, random.int(1, tokens.length));
     if (random.chance(profile.failsAfter)) return script('fails', part);
     if (random.chance(profile.stallsAfter)) return script('stalls', part);

@@ -82,8 +82,8 @@ function plant(copy: string, { patches }: Defect): Outcome {
 }
 
 function run(copy: string): { status: number | null; output: string } {
-  const main = join(copy, 'tests/simulation/main.ts');
-  const args = ['--import', 'tsx', main, '--seeds', values.seeds, '--no-shrink', '--except', values.except];
+  const entry = join(copy, 'tests/simulation/main.ts');
+  const args = ['--import', 'tsx', entry, '--seeds', values.seeds, '--no-shrink', '--except', values.except];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: copy, encoding: 'utf8' });
   const [first = ''] = (stdout === '' ? stderr : stdout).split('\n');
   return { status, output: first };

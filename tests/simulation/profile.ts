@@ -44,6 +44,8 @@ export interface LlmProfile {
   readonly slow: number;
   readonly longReply: number;
   readonly endsCall: number;
+  /** Calls a tool that nobody has offered. */
+  readonly straysToTools: number;
 }
 
 export interface TtsProfile {
@@ -105,6 +107,7 @@ const CALM_LLM: LlmProfile = {
   slow: 0,
   longReply: 0.3,
   endsCall: 0,
+  straysToTools: 0,
 };
 
 const CALM_TTS: TtsProfile = {
@@ -152,7 +155,9 @@ export function calmed(profile: Profile, parts: readonly Calmable[]): Profile {
     ...(has('congestion') ? { congestionChance: 0 } : {}),
     ...(has('vad') ? { vadLateMs: 0 } : {}),
     ...(has('stt') ? { stt: profile.stt.map(({ model }) => ({ ...CALM_STT, model })) } : {}),
-    ...(has('llm') ? { llm: profile.llm.map(({ endsCall }) => ({ ...CALM_LLM, endsCall })) } : {}),
+    ...(has('llm')
+      ? { llm: profile.llm.map(({ endsCall, straysToTools }) => ({ ...CALM_LLM, endsCall, straysToTools })) }
+      : {}),
     ...(has('tts') ? { tts: profile.tts.map(() => CALM_TTS) } : {}),
   };
 }
@@ -251,6 +256,7 @@ function makeLlm(random: Random): LlmProfile {
     slow: sometimes(0.3),
     longReply: random.between(0.2, 0.7),
     endsCall: random.chance(0.25) ? 0.2 : 0,
+    straysToTools: random.chance(0.1) ? 0.4 : 0,
   };
 }
 

@@ -1,5 +1,6 @@
 /** Invariant 6: one end with one reason, nothing after it, and nothing left of the call. */
 import type { CallEndReason, CallEvent } from '../../../src/pipeline/events.ts';
+import { END_CALL } from '../../../src/pipeline/session/tools.ts';
 import type { Check, CheckContext } from './check.ts';
 import { stallMs } from './check.ts';
 
@@ -36,7 +37,7 @@ export class EndCheck implements Check {
     if (event.at_ms < this.#lastAtMs)
       fail('order', `${event.type} at ${event.at_ms} ms after one at ${this.#lastAtMs} ms`);
     this.#lastAtMs = event.at_ms;
-    if (event.type === 'tool-called') this.#leaving = true;
+    if (event.type === 'tool-called' && event.name === END_CALL) this.#leaving = true;
     if (event.type === 'turn-failed') this.#lastFailureMs = this.#context.nowMs();
     if (event.type !== 'call-ended') return;
     this.reason = event.reason;

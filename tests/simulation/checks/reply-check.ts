@@ -3,6 +3,7 @@ import type { VadEvent } from '../../../src/media/vad/vad.ts';
 import type { CallEvent } from '../../../src/pipeline/events.ts';
 import type { SttPart } from '../../../src/pipeline/providers/spec.ts';
 import { fixedPhrases } from '../../../src/pipeline/session/phrases.ts';
+import { END_CALL } from '../../../src/pipeline/session/tools.ts';
 import type { Speech } from '../far-side.ts';
 import type { Run } from '../sample-code.ts';
 import { isAgentWord, isCallerWord, wordsOf } from '../words.ts';
@@ -83,7 +84,7 @@ export class ReplyCheck implements Check {
         this.#unanswered = undefined;
         break;
       case 'tool-called':
-        this.#leaving = true;
+        this.#leaving ||= event.name === END_CALL;
         break;
       case 'call-ended':
         this.#ended = true;
