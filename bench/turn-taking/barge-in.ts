@@ -27,6 +27,8 @@ const ANSWER =
 /** No clause of the answer is longer, white space left out: more than this must not be said twice after a resume. */
 const LONGEST_CLAUSE = 90;
 
+/** Sound of the agent so long after the onset, while the caller speaks, is not the rest of what was interrupted. */
+const TALKED_OVER_MS = 1_000;
 const SHORT_MS = 2_500;
 const INTERRUPTERS = [
   'cards-001',
@@ -99,7 +101,9 @@ async function interrupt(
       if (!utterance) continue;
       await phone.waitUntilAgentSpeaks(TIMEOUT_MS);
       const beganMs = utterance.startMs - recording.earOnsetMs;
-      const clear = phone.events.find(({ type, atMs }) => type === 'clear' && atMs >= beganMs);
+      const clears = phone.events.filter(({ type, atMs }) => type === 'clear' && atMs >= beganMs);
+      // A breath may silence the agent for a moment only; then it is the clear at the words that counts.
+      const clear = clears.find(({ atMs }) => atMs >= beganMs + recording.onsetMs) ?? clears[0];
       results.push({
         recording: recording.name,
         clearMs: clear && clear.atMs - beganMs - recording.onsetMs,
@@ -236,6 +240,8 @@ function reportInterruptions({ results, clears, faults }: Outcome<Interruption>,
     ]),
   );
   console.log(`\n${cleared.length - found.length} clears more came with a breath before the voice.`);
+  const talkedOver = results.filter(({ silentMs }) => (silentMs ?? 0) > TALKED_OVER_MS).length;
+  console.log(`${talkedOver} times the agent was heard again before the caller had finished.`);
   console.log(`${clears} clears, ${faults.length} of them followed by audio that should not have been sent.`);
   const [p50, p95] = [quantile(found, 0.5), quantile(found, 0.95)];
   const misses = [...faults];
