@@ -1,8 +1,10 @@
 /** Invariant 5, and that what is cut is aborted: tools, guesses, streams. */
 import type { CallEvent } from '../../../src/pipeline/events.ts';
 import type { LlmMessage } from '../../../src/pipeline/providers/spec.ts';
+import { FRAME_BYTES } from '../../../src/media/call-port.ts';
 import type { Speech } from '../far-side.ts';
 import type { Run } from '../sample-code.ts';
+import type { Take } from '../takes.ts';
 import type { Check, CheckContext, ModelRequest } from './check.ts';
 
 export class GuessCheck implements Check {
@@ -12,6 +14,8 @@ export class GuessCheck implements Check {
   #wasted = 0;
   /** A guess that is neither confirmed nor dropped, and how many takes there were when it began. */
   #open: { readonly takes: number } | undefined;
+  /** Audio that was ready when its guess was confirmed. */
+  #mustSound: Take | undefined;
   #cutAtMs: number | undefined;
   #takesAtCut = 0;
 
@@ -34,6 +38,9 @@ export class GuessCheck implements Check {
         this.#open = undefined;
         return;
       case 'speculation-hit':
+        this.#mustSound = takes.takes
+          .slice(this.#open?.takes ?? Number.POSITIVE_INFINITY)
+          .find(({ delivered, state }) => delivered >= FRAME_BYTES && (state === 'open' || state === 'finished'));
         this.#open = undefined;
         return;
       case 'turn-confirmed':
@@ -70,6 +77,12 @@ export class GuessCheck implements Check {
   }
 
   settle(): void {
+    const { far } = this.#context;
+    const ready = this.#mustSound;
+    this.#mustSound = undefined;
+    if (ready && !far.port.isCongested() && !far.speeches.some(({ take }) => take === ready)) {
+      this.#context.fail('speculation', `take ${ready.id} was ready when its guess was confirmed, and is not sent`);
+    }
     if (this.#cutAtMs === undefined) return;
     const { takes, fail } = this.#context;
     const cutAtMs = this.#cutAtMs;

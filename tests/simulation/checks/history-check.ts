@@ -25,10 +25,11 @@ export class HistoryCheck implements Check {
   /** How often each word of the caller was in a final; 0: only in a guess. In order of first recognition. */
   readonly #recognised = new Map<string, number>();
   readonly #dropped = new Set<string>();
+  #digits = '';
   readonly #due: DueCheck[] = [];
   #last: ModelRequest | undefined;
   /** Requests of this moment, which are confirmed ones if a turn was confirmed in it, and what had been recognised before. */
-  #fresh: { readonly request: ModelRequest; readonly owed: readonly string[] }[] = [];
+  #fresh: { readonly request: ModelRequest; readonly owed: readonly string[]; readonly digits: string }[] = [];
   #confirmedAtMs = -1;
 
   constructor(context: CheckContext) {
@@ -47,10 +48,14 @@ export class HistoryCheck implements Check {
         this.#confirmedAtMs = nowMs;
         return;
       case 'speculation-hit':
-        if (this.#last) this.#checkNothingLost(this.#last, this.#owed());
+        if (this.#last) this.#checkNothingLost(this.#last, this.#owed(), this.#digits);
         return;
       case 'false-interruption':
+        this.#checkAlarm(event.text);
         for (const word of wordsOf(event.text)) this.#dropped.add(word);
+        return;
+      case 'dtmf':
+        this.#digits += event.digit;
         return;
       case 'agent-said':
         return this.#checkSaid(event, nowMs);
@@ -60,7 +65,7 @@ export class HistoryCheck implements Check {
 
   onModelRequest(request: ModelRequest): void {
     this.#last = request;
-    this.#fresh.push({ request, owed: this.#owed() });
+    this.#fresh.push({ request, owed: this.#owed(), digits: this.#digits });
     this.#checkCallerWords(request.request.messages);
     const messages = request.request.messages.filter(({ role }) => role === 'assistant');
     const words = messages.flatMap(({ content }) => [...wordsOf(content), END_OF_MESSAGE]);
@@ -69,8 +74,8 @@ export class HistoryCheck implements Check {
   }
 
   settle(nowMs: number): void {
-    for (const { request, owed } of this.#fresh) {
-      if (this.#confirmedAtMs === request.startedAtMs) this.#checkNothingLost(request, owed);
+    for (const { request, owed, digits } of this.#fresh) {
+      if (this.#confirmedAtMs === request.startedAtMs) this.#checkNothingLost(request, owed, digits);
     }
     this.#fresh = [];
     while (this.#due[0] && this.#due[0].atMs <= nowMs) this.#due.shift()?.run();
@@ -118,10 +123,23 @@ export class HistoryCheck implements Check {
     return [...this.#recognised].flatMap(([word, finals]) => (finals > 0 && !this.#dropped.has(word) ? [word] : []));
   }
 
-  #checkNothingLost({ number, request }: ModelRequest, owed: readonly string[]): void {
+  #checkNothingLost({ number, request }: ModelRequest, owed: readonly string[], digits: string): void {
+    const { fail } = this.#context;
     const words = new Set(callerWords(request.messages));
     const lost = owed.find((word) => !words.has(word));
-    if (lost) this.#context.fail('caller-words', `"${lost}" was recognised and is missing from request ${number}`);
+    if (lost) fail('caller-words', `"${lost}" was recognised and is missing from request ${number}`);
+    const told = request.messages
+      .flatMap(({ role, content }) => (role === 'user' ? (content.match(/\d/gu) ?? []) : []))
+      .join('');
+    if (told !== digits) fail('caller-words', `the keys ${digits} were pressed, and request ${number} has ${told}`);
+  }
+
+  /** Only "go on" and too few words to count may be taken for nothing. */
+  #checkAlarm(text: string): void {
+    const { agent, fail } = this.#context;
+    const words = wordsOf(text).filter(isCallerWord);
+    if (words.length >= agent.turnTaking.bargeInMinWords)
+      fail('hold', `"${words.join(' ')}" was taken for a false alarm`);
   }
 
   #checkSaid(event: Extract<CallEvent, { type: 'agent-said' }>, nowMs: number): void {
