@@ -178,6 +178,8 @@ describe('a barge-in', () => {
     // The same sound does not silence the agent twice.
     expect(call.of('interruption-suspected')).toHaveLength(1);
     expect(call.of('agent-said')[0]).toMatchObject({ heard_text: LONG, interrupted: false });
+    // Nor is the caller asked to repeat what was taken for no speech.
+    expect(call.of('agent-said')).toHaveLength(1);
   });
 
   it('still comes of words that are recognised after it was taken for a false alarm', () => {
@@ -267,7 +269,10 @@ describe('a guess', () => {
     call.say('On Sundays?');
     call.advance(5_000);
     expect(call.of('speculation-started')).toHaveLength(1);
-    const broke = new ScriptedCall({ reply: answer, agent: { turn_taking: { speculation: { wasted_token_budget: 0 } } } });
+    const broke = new ScriptedCall({
+      reply: answer,
+      agent: { turn_taking: { speculation: { wasted_token_budget: 0 } } },
+    });
     broke.say(GUESSED);
     broke.advance(3_000);
     expect(broke.of('speculation-started')).toHaveLength(0);
@@ -277,7 +282,10 @@ describe('a guess', () => {
 
 describe('a recogniser that decides turns itself', () => {
   it('is believed at once: no local wait is stacked on it', () => {
-    const call = new ScriptedCall({ finalAfterMs: undefined, agent: { turn_taking: { end_of_turn_silence_ms: 2_000 } } });
+    const call = new ScriptedCall({
+      finalAfterMs: undefined,
+      agent: { turn_taking: { end_of_turn_silence_ms: 2_000 } },
+    });
     call.say('');
     call.model({ type: 'turn-end-likely', text: 'Hello?' });
     call.advance(100);
@@ -298,21 +306,29 @@ describe('the rest of a call', () => {
   });
 
   it('warns before the maximum duration', () => {
-    const call = new ScriptedCall({ agent: { max_duration_s: 20, duration_warning_s: 10, silence: { max_reminders: 0 } } });
+    const call = new ScriptedCall({
+      agent: { max_duration_s: 20, duration_warning_s: 10, silence: { max_reminders: 0 } },
+    });
     call.advance(40_000);
     expect(call.of('agent-said').map(({ kind }) => kind)).toEqual(['warning', 'goodbye']);
     expect(call.events.at(-1)).toMatchObject({ type: 'call-ended', reason: 'max-duration' });
   });
 
   it('fills a long wait, and still answers in the same breath', () => {
-    const call = new ScriptedCall({ reply: () => ({ pieces: ['Yes.'], firstMs: 4_500 }), agent: { turn_taking: NO_GUESSES } });
+    const call = new ScriptedCall({
+      reply: () => ({ pieces: ['Yes.'], firstMs: 4_500 }),
+      agent: { turn_taking: NO_GUESSES },
+    });
     call.say('Are you there?');
     call.advance(9_000);
     expect(call.of('agent-said')).toMatchObject([{ kind: 'reply', heard_text: 'One moment, please. Yes.' }]);
   });
 
   it('ends by the tool: the goodbye is heard, and the history has the result', () => {
-    const call = new ScriptedCall({ reply: () => ({ pieces: [], tools: ['end_call'] }), agent: { goodbye_message: 'So long.' } });
+    const call = new ScriptedCall({
+      reply: () => ({ pieces: [], tools: ['end_call'] }),
+      agent: { goodbye_message: 'So long.' },
+    });
     call.say('I am done here.');
     call.advance(5_000);
     expect(call.of('agent-said')).toMatchObject([{ heard_text: 'So long.', interrupted: false }]);

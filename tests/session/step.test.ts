@@ -6,7 +6,15 @@ import { nextWakeMs, step } from '../../src/pipeline/session/step.ts';
 
 const agent = toAgentConfig(
   'ada',
-  agentSchema.parse({ name: 'Ada', turn_taking: { end_of_turn_silence_ms: 400, turn_deadline_ms: 6_000, filler_after_ms: 6_000, speculation: { enabled: false } } }),
+  agentSchema.parse({
+    name: 'Ada',
+    turn_taking: {
+      end_of_turn_silence_ms: 400,
+      turn_deadline_ms: 6_000,
+      filler_after_ms: 6_000,
+      speculation: { enabled: false },
+    },
+  }),
 );
 
 /** Runs events, each at its time, through the machine. */

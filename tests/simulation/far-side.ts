@@ -83,16 +83,17 @@ export class FarSide {
       isCongested: () => this.#options.clock.nowMs() < this.#congestedUntilMs,
       hangUp: () => {
         if (this.#closed) return;
-        this.close();
         options.listener.onHangUp();
+        this.close(this.#arrive());
         options.ended();
       },
     };
   }
 
-  /** The wire is gone: nothing more arrives either way. */
-  close(): void {
+  /** The wire is gone: nothing more arrives either way, and from `atMs` on nothing is heard. */
+  close(atMs = this.#options.clock.nowMs()): void {
     this.#closed = true;
+    for (const { segments } of this.speeches.slice(-3)) cutAfter(segments, atMs);
     for (const { timer } of this.#marks) timer?.cancel();
     this.#marks = [];
   }

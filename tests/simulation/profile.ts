@@ -26,6 +26,8 @@ export interface SttProfile {
   readonly noAnswer: number;
   /** A word is not heard. */
   readonly deafToWord: number;
+  /** The newest word of a guess is misheard, and right in the final. */
+  readonly secondThoughts: number;
   /** Fails after this much audio; undefined: never. */
   readonly failsAfterMs: number | undefined;
   /** Says nothing any more after this much audio. */
@@ -91,6 +93,7 @@ const CALM_STT: SttProfile = {
   emptyFinal: 1,
   noAnswer: 0,
   deafToWord: 0,
+  secondThoughts: 0,
   failsAfterMs: undefined,
   muteAfterMs: undefined,
 };
@@ -236,6 +239,7 @@ function makeStt(random: Random, model: SttProfile['model']): SttProfile {
     emptyFinal: random.pick([0, 0.5, 1]),
     noAnswer: sometimes(0.5),
     deafToWord: sometimes(0.1),
+    secondThoughts: random.chance(0.3) ? 0.3 : 0,
     failsAfterMs: undefined,
     muteAfterMs: undefined,
   };

@@ -7,6 +7,7 @@ import type { CallerVoice, Sound } from './caller-voice.ts';
 import { frameEndMs, frameNumbers } from './caller-voice.ts';
 import type { SttProfile } from './profile.ts';
 import { Random, seedOf } from './random.ts';
+import { misheard } from './words.ts';
 
 export interface SttModelOptions {
   readonly name: string;
@@ -123,7 +124,10 @@ class Recognition implements SttStream {
     this.#open.push(sound);
     this.#lastWordEndMs = sound.endMs;
     this.#utteranceOpen = true;
-    this.#send({ type: 'transcript-interim', text: written(this.#open), confidence: 0.8 }, this.#latency());
+    const guess = this.#random.chance(this.#profile.secondThoughts)
+      ? [...this.#open.slice(0, -1), { ...sound, text: misheard(sound.text) }]
+      : this.#open;
+    this.#send({ type: 'transcript-interim', text: written(guess), confidence: 0.8 }, this.#latency());
     if (this.#profile.model === 'finals' && this.#open.length >= MAX_WORDS_OPEN) this.#final(false, false);
   }
 

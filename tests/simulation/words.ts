@@ -10,7 +10,8 @@ const AGENT_CONSONANTS = 'lmnrstv';
 const ENDINGS = ['', 'n', 'sel', 'toran'] as const;
 const SYLLABLES = 3;
 
-const CALLER_WORD = /^(?:[bdgk][aeiou]){3}$/u;
+/** The last vowel is a `y` where a recogniser has misheard the word. */
+const CALLER_WORD = /^(?:[bdgk][aeiou]){2}[bdgk][aeiouy]$/u;
 const AGENT_WORD = /^(?:[lmnrstv][aeiou]){3}(?:n|sel|toran)?$/u;
 
 export function callerWord(index: number): string {
@@ -21,7 +22,14 @@ export function agentWord(index: number): string {
   return syllables(index, AGENT_CONSONANTS) + (ENDINGS[index % ENDINGS.length] ?? '');
 }
 
-export const isCallerWord = (word: string): boolean => CALLER_WORD.test(word);
+/** A word of the caller's as a recogniser mishears it. */
+export const misheard = (word: string): string => (CALLER_WORD.test(word) ? `${word.slice(0, -1)}y` : word);
+
+/** The caller's own words in a text, without their last vowel: words that are misheard are the same words. */
+export function callerWordsIn(text: string): string[] {
+  return wordsOf(text).flatMap((word) => (CALLER_WORD.test(word) ? [word.slice(0, -1)] : []));
+}
+
 export const isAgentWord = (word: string): boolean => AGENT_WORD.test(word);
 
 /** Lower case, no punctuation. */

@@ -24,8 +24,14 @@ export class Metrics {
     'Times the agent was silenced by a sound that meant nothing, by cause',
     ['cause'],
   );
-  readonly #speculations = this.#counter('bvrai_speculations_total', 'Replies begun on a guess, by outcome', ['outcome']);
-  readonly #wastedTokens = this.#counter('bvrai_speculation_wasted_tokens_total', 'Tokens of guesses that were wrong', []);
+  readonly #speculations = this.#counter('bvrai_speculations_total', 'Replies begun on a guess, by outcome', [
+    'outcome',
+  ]);
+  readonly #wastedTokens = this.#counter(
+    'bvrai_speculation_wasted_tokens_total',
+    'Tokens of guesses that were wrong',
+    [],
+  );
   readonly #wireFaults = this.#counter('bvrai_media_faults_total', 'Faults on the media wire, by kind', ['kind']);
   readonly #stages = new Histogram({
     name: 'bvrai_turn_stage_seconds',

@@ -30,6 +30,8 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
     }
     case 'voice-ended':
       actions.push({ type: 'emit', event: { type: 'caller-speech-ended' } });
+      // A sound that was taken for a false alarm and stayed without words was none of the caller's turn.
+      if (isIgnored(state)) return { ...state, quietSinceMs: nowMs, turn: { ...turn, voice: { type: 'silent' } } };
       return { ...state, quietSinceMs: nowMs, turn: endVoice(turn, event.endedAtMs, nowMs) };
     default:
       return unreachable(event);
@@ -152,6 +154,11 @@ function modelSays(state: CallState, text: string, modelTurn: CallerTurn['modelT
 function isLate(state: CallState, text: string): boolean {
   if (state.turn.voice.type !== 'silent' || state.lastTurnText === '' || state.phase.type === 'listening') return false;
   return ` ${normaliseTranscript(state.lastTurnText)} `.includes(` ${normaliseTranscript(text)} `);
+}
+
+function isIgnored({ turn, ignoredVoiceMs }: CallState): boolean {
+  const same = turn.voice.type === 'speaking' && turn.voice.startedAtMs === ignoredVoiceMs;
+  return same && turn.finals.length === 0 && turn.interim === '';
 }
 
 function endVoice(turn: CallerTurn, endedAtMs: number, nowMs: number): CallerTurn {

@@ -3,7 +3,7 @@ import { BYTES_PER_MS } from '../../../src/media/call-port.ts';
 import type { CallEvent } from '../../../src/pipeline/events.ts';
 import type { LlmMessage, SttPart } from '../../../src/pipeline/providers/spec.ts';
 import type { Speech } from '../far-side.ts';
-import { isCallerWord, wordsOf } from '../words.ts';
+import { callerWordsIn, wordsOf } from '../words.ts';
 import type { Check, CheckContext, ModelRequest } from './check.ts';
 import { newsAgeMs, stallMs } from './check.ts';
 
@@ -52,7 +52,7 @@ export class HistoryCheck implements Check {
         return;
       case 'false-interruption':
         this.#checkAlarm(event.text);
-        for (const word of wordsOf(event.text)) this.#dropped.add(word);
+        for (const word of callerWordsIn(event.text)) this.#dropped.add(word);
         return;
       case 'dtmf':
         this.#digits += event.digit;
@@ -86,9 +86,7 @@ export class HistoryCheck implements Check {
   }
 
   #hear(text: string, times: number): void {
-    for (const word of wordsOf(text)) {
-      if (isCallerWord(word)) this.#recognised.set(word, (this.#recognised.get(word) ?? 0) + times);
-    }
+    for (const word of callerWordsIn(text)) this.#recognised.set(word, (this.#recognised.get(word) ?? 0) + times);
   }
 
   #later(run: () => void): void {
@@ -137,7 +135,7 @@ export class HistoryCheck implements Check {
   /** Only "go on" and too few words to count may be taken for nothing. */
   #checkAlarm(text: string): void {
     const { agent, fail } = this.#context;
-    const words = wordsOf(text).filter(isCallerWord);
+    const words = callerWordsIn(text);
     if (words.length >= agent.turnTaking.bargeInMinWords)
       fail('hold', `"${words.join(' ')}" was taken for a false alarm`);
   }
@@ -214,5 +212,5 @@ export class HistoryCheck implements Check {
 }
 
 function callerWords(messages: readonly LlmMessage[]): string[] {
-  return messages.flatMap(({ role, content }) => (role === 'user' ? wordsOf(content).filter(isCallerWord) : []));
+  return messages.flatMap(({ role, content }) => (role === 'user' ? callerWordsIn(content) : []));
 }

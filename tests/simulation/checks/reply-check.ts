@@ -6,7 +6,7 @@ import { fixedPhrases } from '../../../src/pipeline/session/phrases.ts';
 import { END_CALL } from '../../../src/pipeline/session/tools.ts';
 import type { Speech } from '../far-side.ts';
 import type { Run } from '../sample-code.ts';
-import { isAgentWord, isCallerWord, wordsOf } from '../words.ts';
+import { callerWordsIn, isAgentWord } from '../words.ts';
 import type { Check, CheckContext } from './check.ts';
 
 /** After the last word, transcript and sound: the longest wait for words to be complete, and for a late transcript. */
@@ -112,7 +112,7 @@ export class ReplyCheck implements Check {
   }
 
   #owe(text: string, nowMs: number): string[] {
-    const words = wordsOf(text).filter((word) => isCallerWord(word) && !this.#taken.has(word) && !this.#owed.has(word));
+    const words = callerWordsIn(text).filter((word) => !this.#taken.has(word) && !this.#owed.has(word));
     for (const word of words) this.#owed.set(word, nowMs);
     this.#lastNewsMs = nowMs;
     return words;
@@ -125,7 +125,7 @@ export class ReplyCheck implements Check {
   }
 
   #take(text: string): void {
-    for (const word of wordsOf(text)) {
+    for (const word of callerWordsIn(text)) {
       this.#owed.delete(word);
       this.#taken.add(word);
     }

@@ -7,10 +7,15 @@ import { takesLeave } from './end-call.ts';
 import { turnText } from './endpointing.ts';
 
 /**
- * With no voiced window for so long (one of 32 ms, and some margin) a caller who has said a complete sentence has probably
- * paused, long before the detector is sure.
+ * With no voiced window for so long (one of 32 ms, and some margin) a caller who has ended a sentence has probably paused, long
+ * before the detector is sure.
  */
 const PAUSE_GUESS_MS = 40;
+/**
+ * While the detector still hears a voice, only a recogniser's full stop is taken for an end: many beginnings of sentences ("where
+ * are you …") are sentences.
+ */
+const SENTENCE_END = /[.?!…。！？]["'”’)]*\s*$/u;
 
 export type Guess =
   | { readonly type: 'none' }
@@ -26,7 +31,7 @@ export function judgeGuess(state: CallState, nowMs: number): Guess {
   if (takesLeave(text, agent.endCallPhrases) || !soundsDone(text, agent)) return { type: 'none' };
   if (turn.modelTurn !== 'none') return turn.modelTurn === 'likely' ? { type: 'begin', text } : { type: 'none' };
   if (turn.voice.type !== 'speaking') return { type: 'begin', text };
-  if (assessCompleteness(text, agent.language) !== 'complete') return { type: 'none' };
+  if (!SENTENCE_END.test(text)) return { type: 'none' };
   const untilMs = turn.voice.lastVoicedAtMs + PAUSE_GUESS_MS;
   return nowMs >= untilMs ? { type: 'begin', text } : { type: 'wait', untilMs };
 }
