@@ -15,6 +15,8 @@ const SESSION = 'src/pipeline/session/session.ts';
 const INTERRUPTION = 'src/pipeline/session/interruption.ts';
 const LISTENING = 'src/pipeline/session/listening.ts';
 const REPLY = 'src/pipeline/session/reply.ts';
+const CALLER = 'src/pipeline/session/caller.ts';
+const BARGE_IN = 'src/pipeline/session/turn-taking/barge-in.ts';
 const PROMPT = 'src/pipeline/session/prompt.ts';
 const HISTORY = 'src/pipeline/session/history.ts';
 const GUESSING = 'src/pipeline/session/turn-taking/speculation.ts';
@@ -178,6 +180,22 @@ export const DEFECTS: readonly Defect[] = [
     turn: emptyTurn(state.modelDecides),
     phase: { type: 'listening' },
     falseAlarms: 0,`,
+  ]),
+  defect('a pressed key is lost', [CALLER, `: [...turn.finals, digit];`, `: turn.finals;`]),
+  defect('words are taken for a false alarm', [
+    BARGE_IN,
+    `  if (takesFloor(turn, settings, language)) return { type: 'barge-in' };`,
+    `  if (takesFloor(turn, { ...settings, bargeInMinWords: 4 }, language)) return { type: 'barge-in' };`,
+  ]),
+  defect('a confirmed guess is not let go', [
+    REPLY,
+    `  actions.push({ type: 'resume-reply', generation: reply.generation });\n`,
+    ``,
+  ]),
+  defect('a late final is taken for a new turn', [
+    CALLER,
+    `  if (state.countedInterim === '') return { state, text: isLate(state, text) ? '' : text };`,
+    `  if (state.turn.voice.type === 'silent') return { state, text };`,
   ]),
   defect('the agent is never interrupted', [
     INTERRUPTION,
