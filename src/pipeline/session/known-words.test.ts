@@ -8,6 +8,8 @@ it.each([
   ['So — when?', 'so', { rest: 'when?', leftover: '' }],
   ['', 'known', { rest: '', leftover: 'known' }],
   ['Something else.', 'known', undefined],
+  ['Opening times?', 'Openings', { rest: 'times?', leftover: '' }],
+  ['to', 'two', undefined],
 ])('%j against %j', (text, known, compared) => {
   expect(compareWithKnown(text, known)).toEqual(compared);
 });

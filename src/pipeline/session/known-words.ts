@@ -1,6 +1,10 @@
 /** Recognisers say words again until they are final: what of a transcript is new? */
 import { normaliseTranscript } from '../text/normalise.ts';
 
+/** Two words are alike when they begin with this many same letters, and with this share of the longer one. */
+const MIN_SAME_BEGINNING = 3;
+const SAME_SHARE = 0.6;
+
 export interface Compared {
   /** What the transcript says beyond the known words, as it says it. */
   readonly rest: string;
@@ -13,15 +17,25 @@ export function compareWithKnown(text: string, known: string): Compared | undefi
   const said = wordsOf(text);
   const expected = wordsOf(known);
   const common = Math.min(said.length, expected.length);
-  for (let index = 0; index < common; index++) if (said[index] !== expected[index]) return undefined;
+  for (let index = 0; index < common; index++) {
+    if (!isAlike(said[index] ?? '', expected[index] ?? '')) return undefined;
+  }
   return { rest: afterWords(text, common), leftover: afterWords(known, common) };
+}
+
+/** The same word, or a recogniser's other spelling or inflection of it: their beginnings agree for the most part. */
+function isAlike(word: string, other: string): boolean {
+  if (word === other) return true;
+  let same = 0;
+  while (same < word.length && word[same] === other[same]) same++;
+  return same >= MIN_SAME_BEGINNING && same >= SAME_SHARE * Math.max(word.length, other.length);
 }
 
 /** Whether at least half of the words of one are words of the other. */
 export function sharesHalf(text: string, other: string): boolean {
   const said = wordsOf(text);
-  const known = new Set(wordsOf(other));
-  return said.filter((word) => known.has(word)).length * 2 >= said.length;
+  const known = wordsOf(other);
+  return said.filter((word) => known.some((one) => isAlike(word, one))).length * 2 >= said.length;
 }
 
 function wordsOf(text: string): string[] {
