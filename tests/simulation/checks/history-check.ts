@@ -196,8 +196,9 @@ export class HistoryCheck implements Check {
     const news = (samples: number, ms: number) => samples + ms * BYTES_PER_MS;
     const least = take.words.filter(({ to }) => to <= news(earTo, -newsAgeMs(profile))).length - tolerance;
     const most = take.words.filter(({ from }) => from < news(earTo, stallMs(profile))).length + tolerance;
-    // Of two speeches of the same text the history holds one, if nothing was heard of the other.
-    if (matched > most && least <= 0) return 0;
+    // Two speeches may begin alike. A message is one speech's; of one that was hardly heard there may be none.
+    const next = words[at + matched];
+    if (least <= 0 && (matched > most || (next !== undefined && next !== END_OF_MESSAGE))) return 0;
     if (matched < least || matched > most) {
       const text = take.words.map(({ word }) => word);
       const [said, ear] = [text.slice(0, matched).slice(-4).join(' '), text.slice(0, heard).slice(-4).join(' ')];
