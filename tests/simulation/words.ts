@@ -1,17 +1,18 @@
 /**
  * Words that occur once in a call, so that whoever finds one in a history knows who said it and when. They are built of syllables
- * that no abbreviation, unit or number has: what is written is what is spoken. The two speakers share no syllable.
+ * that no abbreviation, unit or number has: what is written is what is spoken. The two speakers share no syllable, and no two words of
+ * a caller are so alike that one could be the other misheard.
  */
 
 const VOWELS = 'aeiou';
-const CALLER_CONSONANTS = 'bdgk';
+const CALLER_CONSONANTS = 'bdfghjkpwz';
 const AGENT_CONSONANTS = 'lmnrstv';
 /** So that words differ in length, and with it in duration. */
 const ENDINGS = ['', 'n', 'sel', 'toran'] as const;
 const SYLLABLES = 3;
 
 /** The last vowel is a `y` where a recogniser has misheard the word. */
-const CALLER_WORD = /^(?:[bdgk][aeiou]){2}[bdgk][aeiouy]$/u;
+const CALLER_WORD = /^(?:[bdfghjkpwz][aeiou]){2}[bdfghjkpwz][aeiouy]$/u;
 const AGENT_WORD = /^(?:[lmnrstv][aeiou]){3}(?:n|sel|toran)?$/u;
 
 export function callerWord(index: number): string {
@@ -39,7 +40,7 @@ export function wordsOf(text: string): string[] {
 
 function syllables(index: number, consonants: string): string {
   let word = '';
-  // A stride coprime with the number of words: neighbours do not look alike.
+  // A stride coprime with the number of words: words that are said together do not look alike.
   let left = index * 7_919 + 101;
   for (let count = 0; count < SYLLABLES; count++) {
     const syllable = left % (consonants.length * VOWELS.length);
