@@ -188,7 +188,7 @@ function makeAgent(random: Random): Record<string, unknown> {
       speculation: {
         enabled: random.chance(0.75),
         max_tries: random.pick([1, 2, 2, 3]),
-        wasted_token_budget: random.pick([2_000, 2_000, 60]),
+        wasted_token_budget: random.pick([2_000, 2_000, 15]),
       },
     },
   };
