@@ -138,6 +138,7 @@ class RoutedRecognition implements SttStream {
       this.#watchdog.stop();
     }
     if (part.type === 'transcript-final' && part.text !== '') this.#markAnswered(part.words);
+    if (part.type === 'turn-ended') this.#markAnswered([]);
     this.#sink(part);
   }
 

@@ -81,8 +81,9 @@ function hearFinal(
   nowMs: number,
   actions: Action[],
 ): CallState {
-  const { state, text: fresh } = settleCounted(known, text);
-  const turn = { ...state.turn, settled: state.turn.settled || settled };
+  // Only recognisers that leave the end of a turn to us speak of finals: another one may have taken over.
+  const { state, text: fresh } = settleCounted({ ...known, modelDecides: false }, text);
+  const turn: CallerTurn = { ...state.turn, settled: state.turn.settled || settled, modelTurn: 'none' };
   if (text !== '') emitTranscript(text, true, confidence, actions);
   if (fresh === '') return { ...state, turn };
   return withTurn(state, { ...turn, finals: [...turn.finals, fresh], interim: '', transcriptAtMs: nowMs }, nowMs);
