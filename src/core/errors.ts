@@ -8,8 +8,6 @@ export type ErrorCode =
   | 'wire.malformed'
   | 'wire.limit'
   | 'wire.unsupported'
-  | 'stream.unauthorised'
-  | 'stream.protocol'
   | 'audio.invalid'
   | 'provider.auth'
   | 'provider.rate-limited'

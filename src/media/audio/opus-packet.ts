@@ -1,8 +1,6 @@
 /** What can be told of an Opus packet and stream without decoding: RFC 6716 section 3 (packets), RFC 7845 section 5 (headers). */
 import { BvraiError } from '../../core/errors.ts';
 
-/** Opus counts time in samples of this rate, whatever its content. */
-export const OPUS_RATE_HZ = 48_000;
 /** The longest packet, 120 ms, in samples at 48 kHz. */
 export const MAX_PACKET_SAMPLES = 5760;
 /** The longest frame within a packet, in bytes. */
