@@ -105,7 +105,8 @@ export class WireCheck implements Check {
     if (goesBack) this.#goneBackTo = speech;
     if (last !== speech && this.#goneBackTo !== speech)
       return fail('clear', `audio of take ${speech.take.id} after a later one`);
-    if (this.#mustFlow?.speech === speech) this.#mustFlow = undefined;
+    const flowing = this.#mustFlow?.speech;
+    if (flowing && (flowing === speech || belongsTo(flowing, speech))) this.#mustFlow = undefined;
     if (this.#held === speech || goesBack) {
       this.#held = undefined;
       if (this.#resumedAtMs < this.#heldAtMs) this.#unexplained.push(speech);
