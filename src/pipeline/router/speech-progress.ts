@@ -26,6 +26,8 @@ export interface SpokenChunk {
 const USUAL_MS_PER_CHARACTER = 70;
 /** An aligned word is looked for this far ahead in the text: what lies before it had no alignment. */
 const MAX_SKIPPED_CHARACTERS = 200;
+/** A word counts as said when this share of it was passed on: nobody misses the last of its sound. */
+const NEARLY_ALL = 0.9;
 /** A word that a chunk cuts is held back for the next chunk while this much audio is ahead of the caller's ear. */
 const MIN_AHEAD_MS = 150;
 
@@ -191,8 +193,7 @@ function afterWords(text: string, position: number, exact: boolean): string {
   if (position <= 0) return text;
   let count = 0;
   for (const { 0: word, index } of text.matchAll(/\S+/gu)) {
-    const said = exact ? position >= count + word.length : position >= count + word.length / 2;
-    if (!said) return text.slice(index);
+    if (position < count + word.length * (exact ? NEARLY_ALL : 0.5)) return text.slice(index);
     count += word.length;
   }
   return '';

@@ -20,11 +20,11 @@ export function heardCharacters(heard: HeardSpeech | undefined, clauses: readonl
   let aligned = false;
   let gap = { durationMs: 0, heardMs: 0 };
   for (const run of heard.runs) {
-    if (run.text === undefined) {
+    const said = withoutSpaces(run.text ?? '');
+    if (said === '') {
       gap = { durationMs: gap.durationMs + run.durationMs, heardMs: gap.heardMs + run.heardMs };
       continue;
     }
-    const said = withoutSpaces(run.text);
     const start = placeOf(said, text, at);
     if (run.heardMs <= 0) return at + share(start - at, gap.heardMs, gap.durationMs);
     at = start + share(said.length, run.heardMs, run.durationMs);
