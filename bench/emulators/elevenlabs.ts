@@ -1,4 +1,5 @@
 /** ElevenLabs' multi-context WebSocket on loopback: speaks in tones that a listener can decode to the letter. */
+import { parseRecord } from './json.ts';
 import { encodeMulaw } from './mulaw.ts';
 import { VendorServer } from './server.ts';
 import type { Emulator, Faults, Refusal, VendorSocket } from './server.ts';
@@ -128,7 +129,7 @@ class MultiStream {
   }
 
   #onText(text: string): void {
-    const message = parse(text);
+    const message = parseRecord(text);
     if (message === undefined) return this.#refuse('invalid_message', 'Not a JSON object.');
     this.#expectInput();
     if (message['close_socket'] === true) return this.#socket.close(1000);
@@ -225,17 +226,4 @@ function chunksOf({ pcm, characters }: Synthesis, chunkMs: number): Chunk[] {
     from = to;
   }
   return chunks;
-}
-
-function parse(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,9 @@
-/** OpenAI's chat completions on loopback: answers from a script, a token at a time. */
+/** OpenAI on loopback: chat completions from a script, a token at a time; for realtime transcription see openai-realtime.ts. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parseChat } from './openai-chat.ts';
 import type { Chat, ChatMessage } from './openai-chat.ts';
+import { REALTIME_DEFAULTS, RealtimeTranscription } from './openai-realtime.ts';
+import type { RealtimeSettings } from './openai-realtime.ts';
 import { GARBAGE, VendorServer } from './server.ts';
 import type { Emulator, Faults, Refusal } from './server.ts';
 
@@ -21,7 +23,7 @@ export type Reply =
 /** The first whose `match` fits the last user message; without `match` it fits always. */
 export type ReplyRules = readonly { readonly match?: RegExp; readonly reply: Reply }[];
 
-export interface OpenAiEmulatorSettings {
+export interface OpenAiEmulatorSettings extends RealtimeSettings {
   port: number;
   apiKey: string;
   reply: ReplyRules | ((messages: readonly ChatMessage[]) => Reply);
@@ -39,6 +41,7 @@ export interface OpenAiEmulator extends Emulator<OpenAiEmulatorSettings> {
 }
 
 const DEFAULTS: OpenAiEmulatorSettings = {
+  ...REALTIME_DEFAULTS,
   port: 0,
   apiKey: 'emulated-openai-key',
   reply: [
@@ -70,6 +73,11 @@ export async function startOpenAiEmulator(given: Partial<OpenAiEmulatorSettings>
     // A client that leaves mid-body; the response's close has been counted.
     handle(settings, server, request, response).catch(() => response.destroy());
   });
+  server.onSocket(
+    () => settings.faults,
+    (request, url) => checkSocket(settings, request, url),
+    (socket, url) => new RealtimeTranscription(settings, socket, url),
+  );
   return {
     url: `http://127.0.0.1:${server.port}/v1`,
     port: server.port,
@@ -132,9 +140,8 @@ async function readBody(request: IncomingMessage): Promise<string> {
 }
 
 function check(settings: OpenAiEmulatorSettings, request: IncomingMessage, body: string): Refusal | undefined {
-  if (request.headers.authorization !== `Bearer ${settings.apiKey}`) {
-    return failure(401, 'invalid_request_error', 'invalid_api_key', 'Incorrect API key provided.');
-  }
+  const unauthorised = checkKey(settings, request);
+  if (unauthorised !== undefined) return unauthorised;
   if (request.method === 'GET' && request.url === '/v1/models') return undefined;
   if (request.method !== 'POST' || request.url !== '/v1/chat/completions') {
     return failure(
@@ -145,6 +152,22 @@ function check(settings: OpenAiEmulatorSettings, request: IncomingMessage, body:
     );
   }
   return body === '' ? invalid('The body is empty.') : undefined;
+}
+
+function checkKey(settings: OpenAiEmulatorSettings, request: IncomingMessage): Refusal | undefined {
+  if (request.headers.authorization === `Bearer ${settings.apiKey}`) return undefined;
+  return failure(401, 'invalid_request_error', 'invalid_api_key', 'Incorrect API key provided.');
+}
+
+function checkSocket(settings: OpenAiEmulatorSettings, request: IncomingMessage, url: URL): Refusal | undefined {
+  const unauthorised = checkKey(settings, request);
+  if (unauthorised !== undefined) return unauthorised;
+  if (url.pathname !== '/v1/realtime') {
+    return failure(404, 'invalid_request_error', 'unknown_url', `Unknown request URL: GET ${url.pathname}.`);
+  }
+  // With a model in the address the session is a conversation.
+  if (url.searchParams.get('intent') === 'transcription' && !url.searchParams.has('model')) return undefined;
+  return invalid('The emulator serves intent=transcription only, and no model in the address.');
 }
 
 function failure(status: number, type: string, code: string | null, message: string): Refusal {
