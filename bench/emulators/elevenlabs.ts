@@ -1,6 +1,11 @@
-/** ElevenLabs' multi-context WebSocket on loopback: speaks in tones that a listener can decode to the letter. */
+/**
+ * ElevenLabs on loopback. Its multi-context WebSocket speaks in tones that a listener can decode to the letter; for its recogniser
+ * see scribe.ts.
+ */
 import { parseRecord } from './json.ts';
 import { encodeMulaw } from './mulaw.ts';
+import { SCRIBE_DEFAULTS, ScribeTranscription, refusedScribe } from './scribe.ts';
+import type { ScribeSettings } from './scribe.ts';
 import { VendorServer } from './server.ts';
 import type { Emulator, Faults, Refusal, VendorSocket } from './server.ts';
 import { CHARACTER_MS, encodeToneSpeech, speakable } from './tone-speech.ts';
@@ -11,7 +16,7 @@ export interface Synthesis {
   readonly characters: readonly { readonly char: string; readonly startMs: number; readonly durationMs: number }[];
 }
 
-export interface ElevenLabsEmulatorSettings {
+export interface ElevenLabsEmulatorSettings extends ScribeSettings {
   port: number;
   apiKey: string;
   /** `tones`: tone-speech.ts. */
@@ -30,6 +35,7 @@ export interface ElevenLabsEmulatorSettings {
 export type ElevenLabsEmulator = Emulator<ElevenLabsEmulatorSettings>;
 
 const DEFAULTS: ElevenLabsEmulatorSettings = {
+  ...SCRIBE_DEFAULTS,
   port: 0,
   apiKey: 'emulated-elevenlabs-key',
   voice: 'tones',
@@ -40,6 +46,7 @@ const DEFAULTS: ElevenLabsEmulatorSettings = {
   faults: {},
 };
 
+const SCRIBE_PATH = '/v1/speech-to-text/realtime';
 const MAX_CONTEXTS = 5;
 /** Without auto_mode text waits until there is this much of it. */
 const FIRST_SCHEDULE_LENGTH = 120;
@@ -53,7 +60,10 @@ export async function startElevenLabsEmulator(
   server.onSocket(
     () => settings.faults,
     (request, url) => check(settings, request.headers['xi-api-key'], url),
-    (socket, url) => new MultiStream(settings, socket, url.searchParams),
+    (socket, url) =>
+      url.pathname === SCRIBE_PATH
+        ? new ScribeTranscription(settings, socket, url)
+        : new MultiStream(settings, socket, url.searchParams),
   );
   return {
     url: `http://127.0.0.1:${server.port}`,
@@ -78,10 +88,15 @@ function check(
     status,
     body: { detail: { status: code, message } },
   });
-  if (!/^\/v1\/text-to-speech\/[^/]+\/multi-stream-input$/.test(url.pathname)) {
+  const recognises = url.pathname === SCRIBE_PATH;
+  if (!recognises && !/^\/v1\/text-to-speech\/[^/]+\/multi-stream-input$/.test(url.pathname)) {
     return refuse(404, 'not_found', 'Not Found');
   }
   if (key !== settings.apiKey) return refuse(401, 'invalid_api_key', 'Invalid API key');
+  if (recognises) {
+    const refused = refusedScribe(url.searchParams);
+    return refused === undefined ? undefined : refuse(400, 'invalid_parameters', refused);
+  }
   if (url.searchParams.get('output_format') === 'ulaw_8000') return undefined;
   return refuse(400, 'invalid_output_format', 'The emulator makes output_format=ulaw_8000 only.');
 }

@@ -1,6 +1,7 @@
 /** What the recognisers over WebSockets have in common: parts are told, a failure once, and all ends with the call. */
 import type { Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
+import type { ErrorCode } from '../../core/errors.ts';
 import { DEFAULT_CONNECT_TIMEOUT_MS, ProviderSocket } from './socket.ts';
 import type { SocketSettings } from './socket.ts';
 import type { Sink, StreamContext, SttPart } from './spec.ts';
@@ -77,6 +78,14 @@ export class SttSocket {
   after(delayMs: number, run: () => void): void {
     this.stopTimer();
     if (!this.#over) this.#timer = this.#context.clock.after(delayMs, run);
+  }
+
+  /** Fails with a timeout of the vendor's, unless the timer is stopped or replaced within the time. `what` it was to do. */
+  failAfter(delayMs: number, code: ErrorCode, what: string): void {
+    const { provider } = this.#settings;
+    this.after(delayMs, () => {
+      this.fail(new BvraiError(code, `${provider} did not ${what} in ${delayMs} ms.`, { details: { provider } }));
+    });
   }
 
   stopTimer(): void {

@@ -1,5 +1,4 @@
 /** OpenAI's realtime transcription as a recogniser: μ-law up in JSON while the caller speaks, one commit per pause. */
-import { BvraiError } from '../../../core/errors.ts';
 import { RingBuffer } from '../../../core/ring-buffer.ts';
 import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream } from '../spec.ts';
 import { SttSocket } from '../stt-socket.ts';
@@ -119,19 +118,12 @@ class RealtimeStream implements SttStream {
   #watch(): void {
     if (!this.#ready) return;
     if (this.#awaited === 0) return this.#socket.stopTimer();
-    this.#socket.after(TRANSCRIPT_TIMEOUT_MS, () => {
-      const message = `openai did not transcribe what was said in ${TRANSCRIPT_TIMEOUT_MS} ms.`;
-      this.#socket.fail(new BvraiError('provider.timeout-gap', message, { details: { provider: PROVIDER } }));
-    });
+    this.#socket.failAfter(TRANSCRIPT_TIMEOUT_MS, 'provider.timeout-gap', 'transcribe what was said');
   }
 
   /** A vendor that takes the connection but not the session is as good as one that does not answer. */
   #awaitSession(): void {
-    const waitMs = this.#socket.connectTimeoutMs;
-    this.#socket.after(waitMs, () => {
-      const message = `openai did not begin the session in ${waitMs} ms.`;
-      this.#socket.fail(new BvraiError('provider.timeout-connect', message, { details: { provider: PROVIDER } }));
-    });
+    this.#socket.failAfter(this.#socket.connectTimeoutMs, 'provider.timeout-connect', 'begin the session');
   }
 
   #onEvent(event: RealtimeEvent): void {
