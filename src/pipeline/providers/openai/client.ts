@@ -5,21 +5,17 @@ import type * as Undici from 'undici';
 import { BvraiError } from '../../../core/errors.ts';
 import { networkError, statusError } from '../http.ts';
 import type { HeaderReader } from '../http.ts';
+import type { HttpConnections } from '../http-connections.ts';
 import { isJsonObject } from '../json.ts';
 import { PROVIDER, codeOfVendorError, parseChunk } from './wire.ts';
 import type { ChatBody } from './wire.ts';
-
-/** The vendor's load balancers keep idle connections for minutes; undici's own default of 4 s costs a handshake a turn. */
-const KEEP_ALIVE_MS = 60_000;
-/** Of one response. A reply of 4,000 tokens, a chunk each with all its wrapping, is about 1 MB. */
-const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 
 export interface ClientSettings {
   readonly apiKey: string;
   /** With `/v1`. */
   readonly baseUrl: string;
-  readonly connectTimeoutMs: number;
-  /** The longest a generation may take; the SDK's and undici's own timers lie beyond it and never decide anything. */
+  readonly connections: HttpConnections;
+  /** The longest a generation may take; the SDK's own timer lies beyond it and never decides anything. */
   readonly maxGenerationMs: number;
 }
 
@@ -29,21 +25,11 @@ export interface ChatClient {
   stream(body: ChatBody, signal: AbortSignal): Promise<AsyncIterable<unknown>>;
   /** Any error of the two above as a BvraiError. */
   normalise(thrown: unknown): BvraiError;
-  /** Drops every connection. */
-  close(): Promise<void>;
 }
 
 /** Loads the SDK and undici: 150 ms cold, which is why it happens once and not on a call's first turn. */
 export async function loadChatClient(settings: ClientSettings): Promise<ChatClient> {
-  const [sdk, undici] = await Promise.all([import('openai'), import('undici')]);
-  const beyondMs = settings.maxGenerationMs + 60_000;
-  const agent = new undici.Agent({
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    connect: { timeout: settings.connectTimeoutMs },
-    headersTimeout: beyondMs,
-    bodyTimeout: beyondMs,
-    maxResponseSize: MAX_RESPONSE_BYTES,
-  });
+  const [sdk, { undici, dispatcher }] = await Promise.all([import('openai'), settings.connections.loaded()]);
   const open = (fetch: Fetch) =>
     new sdk.OpenAI({
       apiKey: settings.apiKey,
@@ -54,15 +40,14 @@ export async function loadChatClient(settings: ClientSettings): Promise<ChatClie
       webhookSecret: null,
       logLevel: 'off',
       maxRetries: 0,
-      timeout: beyondMs,
+      timeout: settings.maxGenerationMs + 60_000,
       fetch,
     });
-  const client = open(fetchThrough(undici, agent));
+  const client = open(fetchThrough(undici, dispatcher));
   await rehearse(open(async () => new Response(REHEARSAL)));
   return {
     stream: (body, signal) => client.post<AsyncIterable<unknown>>('/chat/completions', { body, stream: true, signal }),
     normalise: (thrown) => chatError(sdk, undici, thrown),
-    close: () => agent.destroy(),
   };
 }
 
