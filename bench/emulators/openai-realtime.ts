@@ -1,4 +1,6 @@
 /** OpenAI's realtime transcription on loopback: hears when somebody speaks, and says that they said what the script says. */
+import { delaySchema } from './delays.ts';
+import type { Delay } from './delays.ts';
 import { isRecord, parseRecord } from './json.ts';
 import type { JsonRecord } from './json.ts';
 import { ScriptReader } from './script.ts';
@@ -11,9 +13,9 @@ export interface RealtimeSettings {
   /** What the stretches of speech of a connection say. */
   transcripts: Script;
   /** From a commit to its transcript. */
-  transcriptDelayMs: number;
+  transcriptDelayMs: Delay;
   /** How far the live models' deltas lie behind the speech. */
-  liveDelayMs: number;
+  liveDelayMs: Delay;
   /** Root mean square of 16-bit samples that counts as speech. */
   speechThreshold: number;
 }
@@ -29,6 +31,11 @@ export const REALTIME_DEFAULTS: RealtimeSettings = {
   transcriptDelayMs: 250,
   liveDelayMs: 150,
   speechThreshold: 500,
+};
+
+export const REALTIME_KNOBS = {
+  transcriptDelayMs: delaySchema.exactOptional(),
+  liveDelayMs: delaySchema.exactOptional(),
 };
 
 /** These transcribe as audio comes, and detect no turns; the others begin at the commit. */
@@ -191,7 +198,8 @@ export class RealtimeTranscription {
   }
 
   /** Those words that have not been told. */
-  #sayDeltas(buffer: Uncommitted, words: readonly Word[], delayMs: number): void {
+  #sayDeltas(buffer: Uncommitted, words: readonly Word[], delay: Delay): void {
+    const delayMs = this.#socket.delays.drawMs(delay);
     for (const [index, word] of words.entries()) {
       if (index < buffer.wordsTold) continue;
       buffer.wordsTold = index + 1;

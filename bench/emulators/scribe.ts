@@ -1,4 +1,6 @@
 /** ElevenLabs' realtime speech-to-text on loopback: hears when somebody speaks, and says that they said what the script says. */
+import { delaySchema } from './delays.ts';
+import type { Delay } from './delays.ts';
 import { parseRecord } from './json.ts';
 import { ScriptReader } from './script.ts';
 import type { Script, Stretch, Word } from './script.ts';
@@ -10,10 +12,10 @@ export interface ScribeSettings {
   /** What the stretches of speech of a connection say. */
   transcripts: Script;
   /** From a commit to its transcript. */
-  commitDelayMs: number;
+  commitDelayMs: Delay;
   /** Speech between two partials, and how long each takes to come out. Besides, every pause brings one with all that was said. */
   partialEveryMs: number;
-  partialDelayMs: number;
+  partialDelayMs: Delay;
   /** Root mean square of 16-bit samples that counts as speech. */
   speechThreshold: number;
 }
@@ -30,6 +32,11 @@ export const SCRIBE_DEFAULTS: ScribeSettings = {
   partialEveryMs: 250,
   partialDelayMs: 150,
   speechThreshold: 500,
+};
+
+export const SCRIBE_KNOBS = {
+  commitDelayMs: delaySchema.exactOptional(),
+  partialDelayMs: delaySchema.exactOptional(),
 };
 
 /** Silence that makes a pause: shorter ones are within words. */
@@ -118,7 +125,10 @@ export class ScribeTranscription {
   #sayPartial(stretch: Stretch): void {
     this.#nextPartialMs = this.#audioMs + this.#settings.partialEveryMs;
     const text = textOf(stretch.interimWords(this.#audioMs, this.#pauseTold));
-    this.#socket.sendLater(this.#settings.partialDelayMs, { message_type: 'partial_transcript', text });
+    this.#socket.sendLater(this.#socket.delays.drawMs(this.#settings.partialDelayMs), {
+      message_type: 'partial_transcript',
+      text,
+    });
   }
 
   #commitByClient(): void {
@@ -137,7 +147,8 @@ export class ScribeTranscription {
     const words = stretch?.finalWords() ?? [];
     if (stretch !== undefined) this.#script.end(stretch);
     const text = textOf(words);
-    this.#socket.sendLater(this.#settings.commitDelayMs, { message_type: 'committed_transcript', text });
+    const delayMs = this.#socket.delays.drawMs(this.#settings.commitDelayMs);
+    this.#socket.sendLater(delayMs, { message_type: 'committed_transcript', text });
     if (!this.#timestamps) return;
     const timed = words.map(({ punctuated_word: word, start, end, confidence }) => ({
       text: word,
