@@ -90,7 +90,7 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     last: embedded,
   };
   const onEvent = records.append.bind(records);
-  const calls = new LiveCalls({ clock: systemClock, vad, providers, metrics, onEvent });
+  const calls = new LiveCalls({ clock: systemClock, vad, providers, metrics, log, random: Math.random, onEvent });
   const tokens = new StreamTokens<StreamClaims>({ clock: systemClock });
   const parts = { config, log, agents, calls, records, metrics, tokens };
   const state = { enginesReady: false, draining: false };
@@ -116,6 +116,7 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     state.draining = true;
     log.info({ activeCalls: calls.active, graceMs }, 'draining');
     await calls.drain(graceMs);
+    calls.close();
     await listeners.close();
     await warming;
     await closeEngines();
