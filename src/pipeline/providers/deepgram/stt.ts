@@ -15,6 +15,8 @@ const KEEP_ALIVE_MS = 4_000;
 export function createDeepgramStt(settings: SttSettings): SttProvider {
   return {
     name: PROVIDER,
+    // Word times by v1, the eager end of a turn by v2.
+    capabilities: { mulawIn: true, wordTimes: true, eagerEndOfTurn: true },
     open(request, sink, context) {
       const Stream = isFlux(request.model) ? FluxStream : DeepgramStream;
       return new Stream(settings, request, sink, context);

@@ -99,7 +99,7 @@ describe('parseScribeMessage', () => {
   it('lets pass what it does not know', () => {
     expect(parse({ message_type: 'warning', error: 'x' })).toEqual({ type: 'ignored', name: 'warning' });
     expect(parse({ message_type: 'committed_transcript_entities' })).toMatchObject({ type: 'ignored' });
-    expect(parse({})).toEqual({ type: 'ignored', name: 'undefined' });
+    expect(parse({})).toEqual({ type: 'ignored', name: '(undefined)' });
   });
 
   it.each([

@@ -16,7 +16,7 @@ import { z } from 'zod';
 import { BvraiError } from '../../../core/errors.ts';
 import type { ErrorCode } from '../../../core/errors.ts';
 import { setQuery, socketUrl } from '../http.ts';
-import { parseJsonObject } from '../json.ts';
+import { nameOf, parseJsonObject } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import type { SttRequest, TranscribedWord } from '../spec.ts';
 import { PROVIDER } from './wire.ts';
@@ -95,8 +95,8 @@ export function parseScribeMessage(text: string): ScribeMessage {
       return { type: 'ignored', name };
     default:
       // All errors, and nothing else, have this field.
-      if ('error' in message) return parseFailure(String(name), message);
-      return { type: 'ignored', name: String(name).slice(0, 60) };
+      if ('error' in message) return parseFailure(nameOf(name), message);
+      return { type: 'ignored', name: nameOf(name) };
   }
 }
 

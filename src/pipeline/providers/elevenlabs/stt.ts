@@ -20,7 +20,12 @@ const TRANSCRIPT_TIMEOUT_MS = 5_000;
 
 /** Speech-to-text by ElevenLabs' Scribe. Owns nothing between streams. */
 export function createElevenLabsStt(settings: SttSettings): SttProvider {
-  return { name: PROVIDER, open: (request, sink, context) => new ScribeStream(settings, request, sink, context) };
+  return {
+    name: PROVIDER,
+    // Word times come after the words, and only when the route asks for them (`include_timestamps`).
+    capabilities: { mulawIn: true },
+    open: (request, sink, context) => new ScribeStream(settings, request, sink, context),
+  };
 }
 
 /**

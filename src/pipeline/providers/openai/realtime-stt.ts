@@ -31,7 +31,11 @@ const TRANSCRIPT_TIMEOUT_MS = 5_000;
 
 /** Speech-to-text by OpenAI's realtime API. `baseUrl` has `/v1`. Owns nothing between streams. */
 export function createOpenAiStt(settings: SttSettings): SttProvider {
-  return { name: PROVIDER, open: (request, sink, context) => new RealtimeStream(settings, request, sink, context) };
+  return {
+    name: PROVIDER,
+    capabilities: { mulawIn: true },
+    open: (request, sink, context) => new RealtimeStream(settings, request, sink, context),
+  };
 }
 
 /**

@@ -146,7 +146,7 @@ describe('parseRealtimeEvent', () => {
 
   it('lets pass what it does not know', () => {
     expect(parse({ type: 'session.created' })).toEqual({ type: 'ignored', name: 'session.created' });
-    expect(parse({})).toEqual({ type: 'ignored', name: 'undefined' });
+    expect(parse({})).toEqual({ type: 'ignored', name: '(undefined)' });
   });
 
   it.each([

@@ -16,7 +16,7 @@ import { BvraiError } from '../../../core/errors.ts';
 import type { ErrorCode } from '../../../core/errors.ts';
 import { setQuery, socketUrl } from '../http.ts';
 import type { VendorError } from '../http.ts';
-import { isJsonObject, parseJsonObject } from '../json.ts';
+import { isJsonObject, nameOf, parseJsonObject } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import type { SttRequest } from '../spec.ts';
 import { PROVIDER, codeOfVendorError } from './wire.ts';
@@ -145,7 +145,7 @@ export function parseRealtimeEvent(text: string): RealtimeEvent {
     case 'error':
       return parseError(event['error']);
     default:
-      return { type: 'ignored', name: String(event['type']).slice(0, 60) };
+      return { type: 'ignored', name: nameOf(event['type']) };
   }
 }
 
