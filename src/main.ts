@@ -32,10 +32,12 @@ import { LiveCalls } from './pipeline/calls.ts';
 import type { Providers } from './pipeline/calls.ts';
 import { Metrics } from './pipeline/metrics/metrics.ts';
 import { createDeepgramStt } from './pipeline/providers/deepgram/stt.ts';
+import { createElevenLabsStt } from './pipeline/providers/elevenlabs/stt.ts';
 import { createElevenLabsTts } from './pipeline/providers/elevenlabs/tts.ts';
 import { createEmbeddedEngines } from './pipeline/providers/embedded/index.ts';
 import type { EmbeddedEngines } from './pipeline/providers/embedded/index.ts';
 import { createOpenAiLlm } from './pipeline/providers/openai/llm.ts';
+import { createOpenAiStt } from './pipeline/providers/openai/realtime-stt.ts';
 
 /** A running server. */
 export interface BvraiServer {
@@ -77,6 +79,8 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     stt: new Map([
       ['embedded', embedded.stt],
       ...(config.deepgram ? [['deepgram', createDeepgramStt(config.deepgram)] as const] : []),
+      ...(config.openai ? [['openai', createOpenAiStt(config.openai)] as const] : []),
+      ...(config.elevenlabs ? [['elevenlabs', createElevenLabsStt(config.elevenlabs)] as const] : []),
     ]),
     llm: new Map([['embedded', embedded.llm], ...(openai ? [['openai', openai] as const] : [])]),
     tts: new Map([

@@ -9,12 +9,13 @@ export interface ModelLag {
 }
 
 /**
- * Where the gate stands. `onset`: windows sound like speech, but not yet for `minSpeechMs`.
+ * Where the gate stands. `onset`: windows sound like speech, but not yet for `minSpeechMs` since `windowsFromMs`.
  * `pause`: speech has been reported, its windows went quiet, but not yet for `minSilenceMs`.
+ * `speechMs` counts from `startedAtMs`: the voice that the model was too slow to hear is voice too.
  */
 type GateState =
   | { readonly kind: 'silence' }
-  | { readonly kind: 'onset'; readonly startedAtMs: number; readonly speechMs: number }
+  | { readonly kind: 'onset'; readonly startedAtMs: number; readonly windowsFromMs: number }
   | { readonly kind: 'speech'; readonly startedAtMs: number; readonly speechMs: number }
   | { readonly kind: 'pause'; readonly startedAtMs: number; readonly speechMs: number; readonly silentFromMs: number };
 
@@ -53,7 +54,7 @@ export class SpeechGate {
         return;
       case 'onset':
         if (probability < this.#settings.offThreshold) this.#state = SILENCE;
-        else this.#onset(state.startedAtMs, state.speechMs + WINDOW_MS);
+        else this.#onset(state.startedAtMs, state.windowsFromMs);
         return;
       case 'speech':
         if (probability < this.#settings.offThreshold) this.#pause(state.startedAtMs, state.speechMs, windowStartMs);
@@ -69,15 +70,15 @@ export class SpeechGate {
   }
 
   #begin(windowStartMs: number): void {
-    this.#onset(Math.max(this.#endedAtMs, windowStartMs - this.#lag.onsetMs), WINDOW_MS);
+    this.#onset(Math.max(this.#endedAtMs, windowStartMs - this.#lag.onsetMs), windowStartMs);
   }
 
-  #onset(startedAtMs: number, speechMs: number): void {
-    if (speechMs < this.#settings.minSpeechMs) {
-      this.#state = { kind: 'onset', startedAtMs, speechMs };
+  #onset(startedAtMs: number, windowsFromMs: number): void {
+    if (this.#positionMs - windowsFromMs < this.#settings.minSpeechMs) {
+      this.#state = { kind: 'onset', startedAtMs, windowsFromMs };
       return;
     }
-    this.#state = { kind: 'speech', startedAtMs, speechMs };
+    this.#state = { kind: 'speech', startedAtMs, speechMs: this.#positionMs - startedAtMs };
     this.#sink.onEvent({ type: 'speech-started', atMs: startedAtMs, detectedAtMs: this.#positionMs });
   }
 

@@ -17,7 +17,7 @@ export type VadEvent =
   | {
       readonly type: 'speech-continued';
       readonly startedAtMs: number;
-      /** How much of it was voiced, pauses left out: what a barge-in threshold compares with. */
+      /** How much of it was voiced, since `startedAtMs` and pauses left out: what a barge-in threshold compares with. */
       readonly speechMs: number;
       readonly detectedAtMs: number;
     }
@@ -42,7 +42,7 @@ export interface VadSettings {
   readonly onThreshold: number;
   /** A window below this one begins a pause. Between the two nothing changes. */
   readonly offThreshold: number;
-  /** Voiced audio before `speech-started`, in whole windows of 32 ms (rounded up). */
+  /** Windows that sound like speech before `speech-started`: whole ones of 32 ms (rounded up). */
   readonly minSpeechMs: number;
   /** Silence, from the estimated end of the speech, before `speech-ended`. */
   readonly minSilenceMs: number;
