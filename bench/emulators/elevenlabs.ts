@@ -1,7 +1,12 @@
 /** ElevenLabs' multi-context WebSocket on loopback: speaks in tones that a listener can decode to the letter. */
+import { z } from 'zod';
+import { COMMON_KNOBS } from './control.ts';
+import { delaySchema } from './delays.ts';
+import type { Delay } from './delays.ts';
+import { spoilAudio } from './faults.ts';
 import { encodeMulaw } from './mulaw.ts';
-import { VendorServer } from './server.ts';
-import type { Emulator, Faults, Refusal, VendorSocket } from './server.ts';
+import { COMMON_DEFAULTS, VendorServer } from './server.ts';
+import type { Emulator, EmulatorSettings, Refusal, VendorSocket } from './server.ts';
 import { CHARACTER_MS, encodeToneSpeech, speakable } from './tone-speech.ts';
 
 /** Text made audible: 16-bit samples at 8 kHz, and when each character of the text is said. */
@@ -10,34 +15,38 @@ export interface Synthesis {
   readonly characters: readonly { readonly char: string; readonly startMs: number; readonly durationMs: number }[];
 }
 
-export interface ElevenLabsEmulatorSettings {
-  port: number;
-  apiKey: string;
+export interface ElevenLabsEmulatorSettings extends EmulatorSettings {
   /** `tones`: tone-speech.ts. */
   voice: 'tones' | ((text: string) => Synthesis);
   /** From text to its first audio, when the context was not speaking already. */
-  firstAudioMs: number;
+  firstAudioMs: Delay;
   /** Audio in one message, at least; chunks end with a character. */
   chunkMs: number;
   /** How much faster than real time audio is made after the first chunk. */
   speed: number;
   /** Names of the alignment's fields: the documented ones, or those with `chars` in front. */
   alignment: 'char' | 'chars' | 'none';
-  faults: Faults;
 }
 
 export type ElevenLabsEmulator = Emulator<ElevenLabsEmulatorSettings>;
 
 const DEFAULTS: ElevenLabsEmulatorSettings = {
-  port: 0,
+  ...COMMON_DEFAULTS,
   apiKey: 'emulated-elevenlabs-key',
   voice: 'tones',
   firstAudioMs: 170,
   chunkMs: 250,
   speed: 8,
   alignment: 'char',
-  faults: {},
 };
+
+const KNOBS = z.strictObject({
+  ...COMMON_KNOBS,
+  firstAudioMs: delaySchema.exactOptional(),
+  chunkMs: z.number().min(20).max(10_000).exactOptional(),
+  speed: z.number().min(0.01).max(10_000).exactOptional(),
+  alignment: z.enum(['char', 'chars', 'none']).exactOptional(),
+});
 
 const MAX_CONTEXTS = 5;
 /** Without auto_mode text waits until there is this much of it. */
@@ -47,42 +56,32 @@ export async function startElevenLabsEmulator(
   given: Partial<ElevenLabsEmulatorSettings> = {},
 ): Promise<ElevenLabsEmulator> {
   const settings = { ...DEFAULTS, ...given };
-  const server = await VendorServer.listen(settings.port);
-  server.onRequest((_request, response) => response.writeHead(404).end());
-  server.onSocket(
-    () => settings.faults,
-    (request, url) => check(settings, request.headers['xi-api-key'], url),
-    (socket, url) => new MultiStream(settings, socket, url.searchParams),
-  );
-  return {
-    url: `http://127.0.0.1:${server.port}`,
-    port: server.port,
-    settings,
-    get connections() {
-      return server.connections;
-    },
-    received: server.received,
-    watch: (listener) => server.watch(listener),
-    disconnect: (code, reason) => server.disconnect(code, reason),
-    close: () => server.close(),
-  };
+  const server = await VendorServer.listen({ settings, knobs: KNOBS, errorBody });
+  server.onSocket({
+    path: /^\/v1\/text-to-speech\/[^/]+\/multi-stream-input$/,
+    check: (request, url) => refusedKey(settings, request.headers['xi-api-key']) ?? refusedFormat(url.searchParams),
+    serve: (socket, url) => new MultiStream(settings, socket, url.searchParams),
+  });
+  return server;
 }
 
-function check(
-  settings: ElevenLabsEmulatorSettings,
-  key: string | string[] | undefined,
-  url: URL,
-): Refusal | undefined {
-  const refuse = (status: number, code: string, message: string): Refusal => ({
-    status,
-    body: { detail: { status: code, message } },
-  });
-  if (!/^\/v1\/text-to-speech\/[^/]+\/multi-stream-input$/.test(url.pathname)) {
-    return refuse(404, 'not_found', 'Not Found');
-  }
-  if (key !== settings.apiKey) return refuse(401, 'invalid_api_key', 'Invalid API key');
-  if (url.searchParams.get('output_format') === 'ulaw_8000') return undefined;
-  return refuse(400, 'invalid_output_format', 'The emulator makes output_format=ulaw_8000 only.');
+function refusal(status: number, code: string, message: string): Refusal {
+  return { status, body: { detail: { status: code, message } } };
+}
+
+function errorBody(status: number): unknown {
+  return status === 404
+    ? refusal(status, 'not_found', 'Not Found').body
+    : refusal(status, `emulated_${status}`, 'Refused.').body;
+}
+
+function refusedKey(settings: ElevenLabsEmulatorSettings, key: string | string[] | undefined): Refusal | undefined {
+  return key === settings.apiKey ? undefined : refusal(401, 'invalid_api_key', 'Invalid API key');
+}
+
+function refusedFormat(query: URLSearchParams): Refusal | undefined {
+  if (query.get('output_format') === 'ulaw_8000') return undefined;
+  return refusal(400, 'invalid_output_format', 'The emulator makes output_format=ulaw_8000 only.');
 }
 
 interface Context {
@@ -92,6 +91,8 @@ interface Context {
   /** Chunks that wait to be sent. */
   chunks: Chunk[];
   speaking: boolean;
+  /** Some of its audio has been sent. */
+  heard: boolean;
   closing: boolean;
 }
 
@@ -159,7 +160,7 @@ class MultiStream {
       this.#refuse('max_active_conversations');
       return undefined;
     }
-    const context: Context = { id: contextId, buffer: '', chunks: [], speaking: false, closing: false };
+    const context: Context = { id: contextId, buffer: '', chunks: [], speaking: false, heard: false, closing: false };
     this.#contexts.set(contextId, context);
     return context;
   }
@@ -172,7 +173,7 @@ class MultiStream {
     context.chunks.push(...chunksOf(synthesis, chunkMs));
     if (context.speaking) return;
     context.speaking = true;
-    this.#socket.after(firstAudioMs, () => this.#speak(context));
+    this.#socket.after(this.#socket.delays.drawMs(firstAudioMs), () => this.#speak(context));
   }
 
   #speak(context: Context): void {
@@ -183,8 +184,12 @@ class MultiStream {
       return;
     }
     const alignment = this.#alignment(chunk);
-    const audio = Buffer.from(chunk.audio).toString('base64');
-    this.#socket.send({ audio, contextId: context.id, alignment, normalizedAlignment: alignment });
+    const bytes = spoilAudio(chunk.audio, this.#socket.faults().audio, { first: !context.heard });
+    context.heard = true;
+    if (bytes !== undefined) {
+      const audio = Buffer.from(bytes).toString('base64');
+      this.#socket.send({ audio, contextId: context.id, alignment, normalizedAlignment: alignment });
+    }
     const audioMs = chunk.audio.length / 8;
     this.#socket.after(audioMs / this.#settings.speed, () => this.#speak(context));
   }

@@ -10,11 +10,13 @@ import { Received, until } from './harness.ts';
 
 const GREETING = ['Hello, this is Ada at the front desk.', 'How can I help you today?'];
 
+const FIRST_AUDIO_MS = 170;
+
 let emulator: ElevenLabsEmulator;
 let route: TtsProvider;
 
 beforeEach(async () => {
-  emulator = await startElevenLabsEmulator({ firstAudioMs: 170 });
+  emulator = await startElevenLabsEmulator({ firstAudioMs: FIRST_AUDIO_MS });
   const provider = createElevenLabsTts({
     apiKey: emulator.settings.apiKey,
     baseUrl: emulator.url,
@@ -66,7 +68,7 @@ describe('a greeting that has been spoken before', () => {
     expect(second.parts.map(comparable)).toEqual(first.parts.map(comparable));
     const spoken = emulator.received.slice(toldByFirst).filter(({ text }) => text.includes('context_id'));
     expect(spoken).toEqual([]);
-    expect(first.firstAudioMs).toBeGreaterThan(emulator.settings.firstAudioMs - 1);
+    expect(first.firstAudioMs).toBeGreaterThan(FIRST_AUDIO_MS - 1);
     console.info(
       `first audio after ${first.firstAudioMs.toFixed(1)} ms, on the second call after ${second.firstAudioMs.toFixed(1)} ms`,
     );
