@@ -67,9 +67,13 @@ const failureShape = z.object({ code: text, err_code: text, description: text, e
 export function parseAuraMessage(frame: string): AuraMessage {
   const message = parseJsonObject(frame);
   if (message === undefined || typeof message['type'] !== 'string') {
-    const error = new BvraiError('provider.protocol', 'deepgram sent a message that is not a JSON object with a type.', {
-      details: { provider: PROVIDER },
-    });
+    const error = new BvraiError(
+      'provider.protocol',
+      'deepgram sent a message that is not a JSON object with a type.',
+      {
+        details: { provider: PROVIDER },
+      },
+    );
     return { type: 'failed', error };
   }
   switch (message['type']) {
