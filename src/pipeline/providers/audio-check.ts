@@ -110,7 +110,9 @@ function frameBytes(bytes: Buffer, at: number): number | undefined {
 
 /** Pairs of bytes that must have been seen: a tenth of a second. */
 const MIN_PAIRS = 800;
+/** Share of high bytes from 0x00 to 0x0f, and by how much it exceeds that of the low bytes, which is a sixteenth or so. */
 const MIN_HIGH_BYTE_SHARE = 0.2;
+const MIN_EXCESS = 0.06;
 
 /**
  * Recognises 16-bit PCM that comes where μ-law should. Its samples are pairs, and of a voice the high byte lies near zero
@@ -139,7 +141,7 @@ export class SixteenBitDetector {
     }
     if (this.#pairs < MIN_PAIRS) return false;
     const [low, high] = this.#small.toSorted((a, b) => a - b);
-    return (high ?? 0) >= MIN_HIGH_BYTE_SHARE * this.#pairs && 2 * (low ?? 0) <= (high ?? 0);
+    return (high ?? 0) >= MIN_HIGH_BYTE_SHARE * this.#pairs && (high ?? 0) - (low ?? 0) >= MIN_EXCESS * this.#pairs;
   }
 }
 
