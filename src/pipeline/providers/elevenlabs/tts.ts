@@ -17,6 +17,9 @@ import {
   parseRefusal,
   codeOfClose,
 } from './wire.ts';
+import { createElevenLabsHttpTts } from './http-tts.ts';
+import { withFallback } from './with-fallback.ts';
+import type { HttpConnections } from '../http-connections.ts';
 import { UtteranceBook } from '../utterances.ts';
 import type { BookedUtterance } from '../utterances.ts';
 import type { ElevenLabsMessage } from './wire.ts';
@@ -33,14 +36,24 @@ export interface ElevenLabsSettings {
   /** http(s); the WebSocket address derives from it. */
   readonly baseUrl?: string | undefined;
   readonly connectTimeoutMs?: number | undefined;
+  /** For speaking over HTTP when the WebSocket fails; their owner closes them. Without them there is no such fallback. */
+  readonly connections?: HttpConnections | undefined;
 }
 
-/** Text-to-speech by ElevenLabs' multi-context WebSocket. Owns nothing between streams. */
+const DEFAULT_BASE_URL = 'https://api.elevenlabs.io';
+
+/**
+ * Text-to-speech by ElevenLabs' multi-context WebSocket, and by its HTTP streaming when that fails. Owns nothing between
+ * streams.
+ */
 export function createElevenLabsTts(settings: ElevenLabsSettings): TtsProvider {
-  return checkedSpeech({
+  const socket: TtsProvider = {
     name: PROVIDER,
     open: (request, sink, context) => new ElevenLabsStream(settings, request, sink, context),
-  });
+  };
+  const { apiKey, baseUrl = DEFAULT_BASE_URL, connections } = settings;
+  if (connections === undefined) return checkedSpeech(socket);
+  return checkedSpeech(withFallback(socket, createElevenLabsHttpTts({ apiKey, baseUrl, connections })));
 }
 
 interface Utterance extends BookedUtterance {
@@ -121,7 +134,7 @@ class ElevenLabsStream implements TtsStream {
   #connect(): void {
     const { clock } = this.#context;
     try {
-      const url = multiStreamUrl(this.#settings.baseUrl ?? 'https://api.elevenlabs.io', this.#request);
+      const url = multiStreamUrl(this.#settings.baseUrl ?? DEFAULT_BASE_URL, this.#request);
       const inactivityMs = Number(url.searchParams.get('inactivity_timeout')) * 1000;
       if (inactivityMs > 0) this.#keepAliveMs = Math.min(MAX_KEEP_ALIVE_MS, inactivityMs / 3);
       this.#socket = new ProviderSocket(
