@@ -8,7 +8,6 @@ import { UtteranceBook } from '../utterances.ts';
 import type { BookedUtterance } from '../utterances.ts';
 import { CLEAR, CLOSE, FLUSH, FlushBudget, parseAuraMessage, speakMessages, speakUrl } from './aura-wire.ts';
 import type { AuraMessage, FlushReason } from './aura-wire.ts';
-import type { DeepgramSettings } from './live-socket.ts';
 import { PROVIDER, parseRefusal } from './wire.ts';
 
 const BYTES_PER_MS = 8;
@@ -20,8 +19,15 @@ const MAX_FLUSH_WAIT_MS = 1_000;
 /** Text is flushed this long before the audio ahead of it runs out: the vendor's time to first audio, with room. */
 const GAP_LEAD_MS = 700;
 
+export interface DeepgramSpeechSettings {
+  readonly apiKey: string;
+  /** http(s); the WebSocket's address derives from it. */
+  readonly baseUrl: string;
+  readonly connectTimeoutMs?: number | undefined;
+}
+
 /** Text-to-speech by Aura's WebSocket; a route's `voice` is the vendor's model, e.g. `aura-2-thalia-en`. Owns nothing between streams. */
-export function createDeepgramTts(settings: DeepgramSettings): TtsProvider {
+export function createDeepgramTts(settings: DeepgramSpeechSettings): TtsProvider {
   return checkedSpeech({
     name: PROVIDER,
     open: (request, sink, context) => new AuraStream(settings, request, sink, context),
@@ -49,7 +55,7 @@ interface Utterance extends BookedUtterance {
  * before it is about to run out, which is when the language model is slow.
  */
 class AuraStream implements TtsStream {
-  readonly #settings: DeepgramSettings;
+  readonly #settings: DeepgramSpeechSettings;
   readonly #request: TtsRequest;
   readonly #sink: Sink<TtsPart>;
   readonly #context: StreamContext;
@@ -76,7 +82,7 @@ class AuraStream implements TtsStream {
   #failTimer: Timer | undefined;
   #over = false;
 
-  constructor(settings: DeepgramSettings, request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext) {
+  constructor(settings: DeepgramSpeechSettings, request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext) {
     this.#settings = settings;
     this.#request = request;
     this.#sink = sink;
