@@ -23,6 +23,7 @@ export interface Config {
   readonly deepgram: ProviderConfig | undefined;
   readonly openai: ProviderConfig | undefined;
   readonly elevenlabs: ProviderConfig | undefined;
+  readonly anthropic: ProviderConfig | undefined;
 }
 
 const port = (example: string) =>
@@ -71,6 +72,8 @@ const schema = z.object({
   OPENAI_BASE_URL: httpUrl('https://api.openai.com/v1').optional(),
   ELEVENLABS_API_KEY: secret.optional(),
   ELEVENLABS_BASE_URL: httpUrl('https://api.elevenlabs.io').default('https://api.elevenlabs.io'),
+  ANTHROPIC_API_KEY: secret.optional(),
+  ANTHROPIC_BASE_URL: httpUrl('https://api.anthropic.com').default('https://api.anthropic.com'),
 });
 
 /** Values that must not be shown in an error, even when they are at fault. */
@@ -116,6 +119,7 @@ export function readConfig(
       env.OPENAI_BASE_URL ?? 'https://api.openai.com/v1',
     ),
     elevenlabs: provider(env.ELEVENLABS_API_KEY, env.ELEVENLABS_BASE_URL),
+    anthropic: provider(env.ANTHROPIC_API_KEY, env.ANTHROPIC_BASE_URL),
   };
 }
 

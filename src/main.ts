@@ -32,11 +32,14 @@ import { LiveCalls } from './pipeline/calls.ts';
 import type { Providers } from './pipeline/calls.ts';
 import { Metrics } from './pipeline/metrics/metrics.ts';
 import { createDeepgramStt } from './pipeline/providers/deepgram/stt.ts';
+import { createDeepgramTts } from './pipeline/providers/deepgram/tts.ts';
 import { createElevenLabsStt } from './pipeline/providers/elevenlabs/stt.ts';
 import { createElevenLabsTts } from './pipeline/providers/elevenlabs/tts.ts';
 import { createEmbeddedEngines } from './pipeline/providers/embedded/index.ts';
 import type { EmbeddedEngines } from './pipeline/providers/embedded/index.ts';
+import { HttpConnections } from './pipeline/providers/http-connections.ts';
 import { createOpenAiLlm } from './pipeline/providers/openai/llm.ts';
+import { createOpenAiTts } from './pipeline/providers/openai/tts.ts';
 import { createOpenAiStt } from './pipeline/providers/openai/realtime-stt.ts';
 
 /** A running server. */
@@ -72,7 +75,8 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
   const agents = await loadAgents(config.agentsDirectory);
   const vad = await loadVad(log, { clock: systemClock });
   const embedded = createEmbeddedEngines({ log, clock: systemClock });
-  const openai = config.openai && createOpenAiLlm(config.openai);
+  const connections = new HttpConnections();
+  const openai = config.openai && createOpenAiLlm({ ...config.openai, connections });
   const records = new CallRecords();
   const metrics = new Metrics();
   const providers: Providers = {
@@ -85,7 +89,11 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     llm: new Map([['embedded', embedded.llm], ...(openai ? [['openai', openai] as const] : [])]),
     tts: new Map([
       ['embedded', embedded.tts],
-      ...(config.elevenlabs ? [['elevenlabs', createElevenLabsTts(config.elevenlabs)] as const] : []),
+      ...(config.elevenlabs
+        ? [['elevenlabs', createElevenLabsTts({ ...config.elevenlabs, connections })] as const]
+        : []),
+      ...(config.deepgram ? [['deepgram', createDeepgramTts(config.deepgram)] as const] : []),
+      ...(config.openai ? [['openai', createOpenAiTts({ ...config.openai, connections })] as const] : []),
     ]),
     last: embedded,
   };
@@ -96,6 +104,7 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
   const state = { enginesReady: false, draining: false };
   const closeEngines = async (): Promise<void> => {
     await Promise.all([embedded.close(), vad.close(), openai?.close()]);
+    await connections.close();
   };
   const listeners = await listen(parts, state).catch(async (thrown: unknown) => {
     await closeEngines();
