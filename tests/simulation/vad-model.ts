@@ -7,6 +7,10 @@ import { WINDOW_MS } from '../../src/media/vad/vad.ts';
 import type { CallerVoice } from './caller-voice.ts';
 import type { Random } from './random.ts';
 
+/** The gate asks for no longer fade, to no finer a step. */
+const LONGEST_FADE_MS = 64;
+const FADE_STEP_MS = 8;
+
 export interface VadModelOptions {
   readonly clock: VirtualClock;
   readonly voice: CallerVoice;
@@ -47,7 +51,10 @@ export class VadModel implements VadEngine {
       write: (mulaw) => {
         if (!open) return;
         writtenMs += mulaw.length / BYTES_PER_MS;
-        while (gate.positionMs + WINDOW_MS <= writtenMs) gate.push(probability(voice, random, gate.positionMs));
+        while (gate.positionMs + WINDOW_MS <= writtenMs) {
+          const fromMs = gate.positionMs;
+          gate.push(probability(voice, random, fromMs), fadedMs(voice, fromMs + WINDOW_MS));
+        }
       },
       close: () => {
         if (open) this.openDetectors--;
@@ -59,6 +66,13 @@ export class VadModel implements VadEngine {
   close(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+/** For how long, up to a moment, there has been no sound. */
+function fadedMs(voice: CallerVoice, atMs: number): number {
+  let faded = 0;
+  while (faded < LONGEST_FADE_MS && !voice.isVoicedAt(atMs - faded - FADE_STEP_MS)) faded += FADE_STEP_MS;
+  return faded;
 }
 
 /** What a model would say of the window at `fromMs`. */

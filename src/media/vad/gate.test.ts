@@ -19,7 +19,7 @@ describe('SpeechGate', () => {
   it('reports speech after minSpeechMs, each further window of it, and its end after minSilenceMs', () => {
     expect(events([0, 0.9, 0.9, 0.9, 0, 0, 0], { minSpeechMs: 64, minSilenceMs: 64 })).toEqual([
       { type: 'speech-started', atMs: 32, detectedAtMs: 96 },
-      { type: 'speech-continued', startedAtMs: 32, speechMs: 96, detectedAtMs: 128 },
+      { type: 'speech-continued', startedAtMs: 32, speechMs: 96, faded: false, detectedAtMs: 128 },
       { type: 'speech-ended', startedAtMs: 32, speechMs: 96, atMs: 128, detectedAtMs: 192 },
     ]);
   });
@@ -62,6 +62,44 @@ describe('SpeechGate', () => {
     expect(heard).toMatchObject([
       { atMs: 32, detectedAtMs: 128 },
       { atMs: 128, detectedAtMs: 352 },
+    ]);
+  });
+
+  it('counts the voice from where it is held to have begun, not from the window that heard it', () => {
+    const lag = { onsetMs: 32, offsetMs: 0 };
+    expect(events([0, 0, 0.9, 0.9, 0.9], { minSpeechMs: 64 }, lag)).toMatchObject([
+      { type: 'speech-started', atMs: 32, detectedAtMs: 128 },
+      { type: 'speech-continued', speechMs: 128, detectedAtMs: 160 },
+    ]);
+  });
+
+  it('tells once that the voice has faded, and takes it back with the next window that has not', () => {
+    const heard: VadEvent[] = [];
+    const gate = new SpeechGate({ onEvent: (event) => heard.push(event) }, NO_LAG, {
+      minSpeechMs: 32,
+      minSilenceMs: 96,
+    });
+    for (const [probability, fadedMs] of [
+      [0, 64],
+      [0.9, 0],
+      [0.9, 24],
+      [0.9, 56],
+      [0.9, 88],
+      [0.9, 0],
+      [0, 48],
+      [0, 80],
+      [0, 112],
+    ] as const)
+      gate.push(probability, fadedMs);
+    expect(heard).toMatchObject([
+      { type: 'speech-started' },
+      { type: 'speech-continued', faded: false },
+      { type: 'speech-continued', faded: true },
+      { type: 'speech-faded', atMs: 72, detectedAtMs: 128 },
+      { type: 'speech-continued', faded: true },
+      { type: 'speech-continued', faded: false },
+      { type: 'speech-faded', atMs: 176, detectedAtMs: 224 },
+      { type: 'speech-ended' },
     ]);
   });
 

@@ -19,6 +19,9 @@ type GateState =
   | { readonly kind: 'speech'; readonly startedAtMs: number; readonly speechMs: number }
   | { readonly kind: 'pause'; readonly startedAtMs: number; readonly speechMs: number; readonly silentFromMs: number };
 
+/** A fade so long may be the end of speech; most gaps within words are shorter. */
+const FADED_MS = 40;
+
 const SILENCE: GateState = { kind: 'silence' };
 
 /** Turns one probability a window into speech that starts and ends, with hysteresis. Pure: time is counted in windows. */
@@ -30,6 +33,7 @@ export class SpeechGate {
   #positionMs = 0;
   /** Speech cannot begin before the previous one ended. */
   #endedAtMs = 0;
+  #faded = false;
 
   /** Throws `config.invalid` when the settings contradict each other. */
   constructor(sink: VadSink, lag: ModelLag, settings: Partial<VadSettings> = {}) {
@@ -43,10 +47,21 @@ export class SpeechGate {
     return this.#positionMs;
   }
 
-  /** Takes the probability of speech (0 to 1) of the next window. */
-  push(probability: number): void {
+  /** Takes the probability of speech (0 to 1) of the next window, and for how long the voice has faded by its energy. */
+  push(probability: number, fadedMs = 0): void {
     const windowStartMs = this.#positionMs;
     this.#positionMs += WINDOW_MS;
+    const wasFaded = this.#faded;
+    this.#faded = fadedMs >= FADED_MS;
+    this.#judge(probability, windowStartMs);
+    const { kind } = this.#state;
+    if (!this.#faded || wasFaded || (kind !== 'speech' && kind !== 'pause')) return;
+    const { startedAtMs } = this.#state;
+    const atMs = Math.max(startedAtMs, this.#positionMs - fadedMs);
+    this.#sink.onEvent({ type: 'speech-faded', startedAtMs, atMs, detectedAtMs: this.#positionMs });
+  }
+
+  #judge(probability: number, windowStartMs: number): void {
     const state = this.#state;
     switch (state.kind) {
       case 'silence':
@@ -84,7 +99,8 @@ export class SpeechGate {
 
   #continue(startedAtMs: number, speechMs: number): void {
     this.#state = { kind: 'speech', startedAtMs, speechMs };
-    this.#sink.onEvent({ type: 'speech-continued', startedAtMs, speechMs, detectedAtMs: this.#positionMs });
+    const detectedAtMs = this.#positionMs;
+    this.#sink.onEvent({ type: 'speech-continued', startedAtMs, speechMs, faded: this.#faded, detectedAtMs });
   }
 
   #pause(startedAtMs: number, speechMs: number, silentFromMs: number): void {

@@ -6,7 +6,7 @@ import { compareWithKnown, sharesHalf } from './known-words.ts';
 import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
 import { observeResumption } from './turn-taking/endpointing.ts';
 
-type VoiceEvent = Extract<SessionEvent, { type: 'voice-started' | 'voice-continued' | 'voice-ended' }>;
+type VoiceEvent = Extract<SessionEvent, { type: 'voice-started' | 'voice-continued' | 'voice-faded' | 'voice-ended' }>;
 type TranscriptEvent = Extract<
   SessionEvent,
   { type: 'transcript-interim' | 'transcript-final' | 'turn-end-likely' | 'turn-resumed' | 'turn-ended' }
@@ -20,14 +20,17 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
       actions.push({ type: 'emit', event: { type: 'caller-speech-started' } });
       const { startedAtMs } = event;
       const rhythm = observeResumption(state.rhythm, turn, startedAtMs, state.agent.language);
-      const voice: Voice = { type: 'speaking', startedAtMs, speechMs: 0, lastVoicedAtMs: nowMs };
+      const voice: Voice = { type: 'speaking', startedAtMs, speechMs: 0, lastVoicedAtMs: nowMs, faded: false };
       return { ...state, rhythm, ignoredVoiceMs: undefined, turn: { ...turn, voice, settled: false } };
     }
     case 'voice-continued': {
       if (turn.voice.type !== 'speaking') return state;
-      const { speechMs, voicedAtMs } = event;
-      return { ...state, turn: { ...turn, voice: { ...turn.voice, speechMs, lastVoicedAtMs: voicedAtMs } } };
+      const { speechMs, voicedAtMs, faded } = event;
+      return { ...state, turn: { ...turn, voice: { ...turn.voice, speechMs, lastVoicedAtMs: voicedAtMs, faded } } };
     }
+    case 'voice-faded':
+      if (turn.voice.type !== 'speaking') return state;
+      return { ...state, turn: { ...turn, voice: { ...turn.voice, faded: true } } };
     case 'voice-ended':
       actions.push({ type: 'emit', event: { type: 'caller-speech-ended' } });
       // A sound that was taken for a false alarm and stayed without words was none of the caller's turn.
