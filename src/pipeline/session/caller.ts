@@ -2,7 +2,7 @@
 import { unreachable } from '../../core/errors.ts';
 import type { CallEventBody } from '../events.ts';
 import { normaliseTranscript } from '../text/normalise.ts';
-import { compareWithKnown, sharesHalf } from './known-words.ts';
+import { compareWithKnown, restAfterLast, sharesHalf } from './known-words.ts';
 import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
 import { observeResumption } from './turn-taking/endpointing.ts';
 
@@ -98,7 +98,7 @@ function newWords(state: CallState, text: string): string {
   if (state.countedInterim === '') return text;
   const compared = compareWithKnown(text, state.countedInterim);
   if (compared) return compared.rest;
-  return isSecondThought(text, state) ? '' : text;
+  return beyondSecondThought(text, state);
 }
 
 /** What of a final has not been counted already, and the state in which the counted words are final. */
@@ -107,12 +107,16 @@ function settleCounted(state: CallState, text: string): { state: CallState; text
   if (state.countedInterim === '') return { state, text: isLate(state, text) ? '' : text };
   const compared = compareWithKnown(text, state.countedInterim);
   if (compared) return { state: { ...state, countedInterim: compared.leftover }, text: compared.rest };
-  return { state: { ...state, countedInterim: '' }, text: isSecondThought(text, state) ? '' : text };
+  return { state: { ...state, countedInterim: '' }, text: beyondSecondThought(text, state) };
 }
 
-/** Words that differ from the counted ones in part, with no new sound since, are the recogniser's second thoughts on those. */
-function isSecondThought(text: string, { turn, countedInterim }: CallState): boolean {
-  return turn.voice.type === 'silent' && sharesHalf(text, countedInterim);
+/**
+ * Words that differ from the counted ones in part, with no new sound since, are the recogniser's second thoughts on those. What
+ * follows the last of those is new all the same.
+ */
+function beyondSecondThought(text: string, { turn, countedInterim }: CallState): string {
+  if (turn.voice.type !== 'silent' || !sharesHalf(text, countedInterim)) return text;
+  return restAfterLast(text, countedInterim) ?? '';
 }
 
 /** A key was pressed: it becomes part of what the caller says. */
