@@ -59,8 +59,6 @@ const DEFAULTS: DeepgramEmulatorSettings = {
   faults: {},
 };
 
-/** The detector's. */
-const FRAME_MS = 20;
 /** Silence that makes a pause: shorter ones are within words. */
 const PAUSE_MS = 60;
 
@@ -191,14 +189,12 @@ class LiveStream {
 
   #onFrame(frame: DetectorFrame): void {
     this.#audioMs = frame.audioMs;
+    if (frame.voiced) this.#lastVoicedAtMs = performance.now();
     if (frame.onsetMs !== undefined) this.#beginSegment(frame.onsetMs);
     const segment = this.#segment;
-    // What follows the end that the script tells is a breath, however loud: delays count from the end of the speech.
-    const voiced = frame.voiced && frame.audioMs < (segment?.stretch.endsAtMs ?? Infinity) + FRAME_MS;
-    if (voiced) this.#lastVoicedAtMs = performance.now();
     if (segment === undefined) return this.#onSilence();
     const { stretch } = segment;
-    if (voiced) {
+    if (frame.voiced) {
       stretch.lastVoicedMs = frame.audioMs;
       segment.pauseTold = false;
     }
@@ -206,7 +202,7 @@ class LiveStream {
     if (quietMs >= this.#endpointingMs) return this.#endSegment(segment, false);
     if (quietMs >= PAUSE_MS && !segment.pauseTold) return this.#tellPause(segment);
     // In the first moments of a silence nobody knows yet whether it is a pause.
-    if (frame.audioMs < segment.nextInterimMs || (!voiced && !segment.pauseTold)) return;
+    if (frame.audioMs < segment.nextInterimMs || (!frame.voiced && !segment.pauseTold)) return;
     this.#sayInterim(segment, this.#settings.interimDelayMs);
   }
 

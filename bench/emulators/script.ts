@@ -84,12 +84,6 @@ export class Stretch {
     this.lastVoicedMs = startMs;
   }
 
-  /** Where its utterance ends, as far as the script tells. */
-  get endsAtMs(): number {
-    const { originMs, speechMs } = this.utterance;
-    return speechMs === undefined ? Infinity : originMs + speechMs;
-  }
-
   /** What an interim may show at `audioMs`; `paused`: the recogniser holds that all sound so far has been heard. */
   interimWords(audioMs: number, paused: boolean): Word[] {
     if (paused || this.utterance.speechMs !== undefined) return this.finalWords();

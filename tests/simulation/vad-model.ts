@@ -7,8 +7,8 @@ import { WINDOW_MS } from '../../src/media/vad/vad.ts';
 import type { CallerVoice } from './caller-voice.ts';
 import type { Random } from './random.ts';
 
-/** The gate asks for no longer fade, to no finer a step. */
-const LONGEST_FADE_MS = 64;
+/** No longer fade matters to the gate, and no finer step. */
+const LONGEST_FADE_MS = 240;
 const FADE_STEP_MS = 8;
 
 export interface VadModelOptions {

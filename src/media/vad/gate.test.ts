@@ -103,6 +103,22 @@ describe('SpeechGate', () => {
     ]);
   });
 
+  it('places the end where the voice began to fade, if it never came back, but not far before the model does', () => {
+    const endOf = (fadedMs: readonly number[]) => {
+      const heard: VadEvent[] = [];
+      const gate = new SpeechGate({ onEvent: (event) => heard.push(event) }, NO_LAG, { minSilenceMs: 96 });
+      for (const [index, faded] of fadedMs.entries()) gate.push(index < 8 ? 0.9 : 0, faded);
+      return heard.find(({ type }) => type === 'speech-ended');
+    };
+    // The model hears the voice until 256 ms.
+    const kept = Array.from({ length: 12 }, () => 0);
+    expect(endOf(kept)).toMatchObject({ atMs: 256, detectedAtMs: 352 });
+    const fadesAt = (fromMs: number) => kept.map((_, index) => Math.max(0, (index + 1) * 32 - fromMs));
+    expect(endOf(fadesAt(200))).toMatchObject({ atMs: 200, detectedAtMs: 320 });
+    expect(endOf(fadesAt(80))).toMatchObject({ atMs: 156, detectedAtMs: 288 });
+    expect(endOf(fadesAt(300))).toMatchObject({ atMs: 256 });
+  });
+
   it('never lets speech begin before the one before it ended, nor before the audio', () => {
     const lag = { onsetMs: 90, offsetMs: 0 };
     const settings = { minSpeechMs: 32, minSilenceMs: 32 };

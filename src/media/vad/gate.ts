@@ -22,6 +22,12 @@ type GateState =
 /** A fade so long may be the end of speech; most gaps within words are shorter. */
 const FADED_MS = 40;
 
+/**
+ * A model may take a breath at the end for voice, for longer than its usual lag. A fade that has lasted ever since places the end
+ * of speech up to so much earlier; a weak last syllable may fade too, so no more.
+ */
+const MAX_TRAIL_MS = 100;
+
 const SILENCE: GateState = { kind: 'silence' };
 
 /** Turns one probability a window into speech that starts and ends, with hysteresis. Pure: time is counted in windows. */
@@ -33,7 +39,7 @@ export class SpeechGate {
   #positionMs = 0;
   /** Speech cannot begin before the previous one ended. */
   #endedAtMs = 0;
-  #faded = false;
+  #fadedMs = 0;
 
   /** Throws `config.invalid` when the settings contradict each other. */
   constructor(sink: VadSink, lag: ModelLag, settings: Partial<VadSettings> = {}) {
@@ -51,14 +57,18 @@ export class SpeechGate {
   push(probability: number, fadedMs = 0): void {
     const windowStartMs = this.#positionMs;
     this.#positionMs += WINDOW_MS;
-    const wasFaded = this.#faded;
-    this.#faded = fadedMs >= FADED_MS;
+    const wasFaded = this.#isFaded;
+    this.#fadedMs = fadedMs;
     this.#judge(probability, windowStartMs);
     const { kind } = this.#state;
-    if (!this.#faded || wasFaded || (kind !== 'speech' && kind !== 'pause')) return;
+    if (!this.#isFaded || wasFaded || (kind !== 'speech' && kind !== 'pause')) return;
     const { startedAtMs } = this.#state;
     const atMs = Math.max(startedAtMs, this.#positionMs - fadedMs);
     this.#sink.onEvent({ type: 'speech-faded', startedAtMs, atMs, detectedAtMs: this.#positionMs });
+  }
+
+  get #isFaded(): boolean {
+    return this.#fadedMs >= FADED_MS;
   }
 
   #judge(probability: number, windowStartMs: number): void {
@@ -100,11 +110,13 @@ export class SpeechGate {
   #continue(startedAtMs: number, speechMs: number): void {
     this.#state = { kind: 'speech', startedAtMs, speechMs };
     const detectedAtMs = this.#positionMs;
-    this.#sink.onEvent({ type: 'speech-continued', startedAtMs, speechMs, faded: this.#faded, detectedAtMs });
+    this.#sink.onEvent({ type: 'speech-continued', startedAtMs, speechMs, faded: this.#isFaded, detectedAtMs });
   }
 
   #pause(startedAtMs: number, speechMs: number, silentFromMs: number): void {
-    const atMs = Math.max(startedAtMs, silentFromMs - this.#lag.offsetMs);
+    const modelMs = silentFromMs - this.#lag.offsetMs;
+    const fadeMs = Math.max(this.#positionMs - this.#fadedMs, modelMs - MAX_TRAIL_MS);
+    const atMs = Math.max(startedAtMs, Math.min(modelMs, fadeMs));
     if (this.#positionMs - atMs < this.#settings.minSilenceMs) {
       this.#state = { kind: 'pause', startedAtMs, speechMs, silentFromMs };
       return;
