@@ -66,6 +66,7 @@ describe('a call', () => {
       call.advance(8_000);
     }
     expect(call.of('agent-said').map(({ kind }) => kind)).toEqual(['apology', 'apology']);
+    expect(call.of('turn-failed').map(({ stage, code }) => `${stage} ${code}`)).toEqual(Array(4).fill('stt no-words'));
     expect(call.requests).toHaveLength(0);
   });
 
@@ -297,17 +298,6 @@ describe('a recogniser that decides turns itself', () => {
 });
 
 describe('the rest of a call', () => {
-  it('asks once for each thing that it did not catch, twice in a row at most, and logs every one', () => {
-    const call = new ScriptedCall({});
-    for (let time = 1; time <= 3; time++) {
-      call.say('', 1_000);
-      call.advance(6_000);
-      expect(call.of('turn-failed')).toHaveLength(time);
-      expect(call.of('agent-said').filter(({ kind }) => kind === 'apology')).toHaveLength(Math.min(time, 2));
-    }
-    expect(call.of('turn-failed')[2]).toMatchObject({ stage: 'stt', code: 'no-words' });
-  });
-
   it('reminds a caller who says nothing, and takes its leave after that', () => {
     const silence = { reminder_after_ms: 3_000, reminder_message: 'Still there?', max_reminders: 2 };
     const call = new ScriptedCall({ agent: { ...withGreeting, silence } });
