@@ -39,7 +39,7 @@ export class VadModel implements VadEngine {
     };
     const gate = new SpeechGate(
       { onEvent: (event) => (lateMs === 0 ? deliver(event) : void clock.after(lateMs, () => deliver(event))) },
-      { onsetMs: 0, offsetMs: 0 },
+      { onsetMs: 0, offsetMs: 0, breathMs: 60 },
       settings,
     );
     let writtenMs = 0;

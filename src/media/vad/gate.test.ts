@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { SpeechGate } from './gate.ts';
 import type { VadEvent, VadSettings } from './vad.ts';
 
-const NO_LAG = { onsetMs: 0, offsetMs: 0 };
+const NO_LAG = { onsetMs: 0, offsetMs: 0, breathMs: 0 };
 /** Long enough to end any speech. */
 const REST = Array.from({ length: 20 }, () => 0);
 
@@ -57,7 +57,7 @@ describe('SpeechGate', () => {
   });
 
   it('takes off what the model trails by, at both ends, and counts the silence from there', () => {
-    const lag = { onsetMs: 32, offsetMs: 64 };
+    const lag = { ...NO_LAG, onsetMs: 32, offsetMs: 64 };
     const heard = milestones(events([0, 0, 0.9, 0.9, 0.9, 0.9, ...REST], { minSilenceMs: 200 }, lag));
     expect(heard).toMatchObject([
       { atMs: 32, detectedAtMs: 128 },
@@ -66,7 +66,7 @@ describe('SpeechGate', () => {
   });
 
   it('counts the voice from where it is held to have begun, not from the window that heard it', () => {
-    const lag = { onsetMs: 32, offsetMs: 0 };
+    const lag = { ...NO_LAG, onsetMs: 32 };
     expect(events([0, 0, 0.9, 0.9, 0.9], { minSpeechMs: 64 }, lag)).toMatchObject([
       { type: 'speech-started', atMs: 32, detectedAtMs: 128 },
       { type: 'speech-continued', speechMs: 128, detectedAtMs: 160 },
@@ -106,7 +106,11 @@ describe('SpeechGate', () => {
   it('places the end where the voice began to fade, if it never came back, but not far before the model does', () => {
     const endOf = (fadedMs: readonly number[]) => {
       const heard: VadEvent[] = [];
-      const gate = new SpeechGate({ onEvent: (event) => heard.push(event) }, NO_LAG, { minSilenceMs: 96 });
+      const gate = new SpeechGate(
+        { onEvent: (event) => heard.push(event) },
+        { ...NO_LAG, breathMs: 60 },
+        { minSilenceMs: 96 },
+      );
       for (const [index, faded] of fadedMs.entries()) gate.push(index < 8 ? 0.9 : 0, faded);
       return heard.find(({ type }) => type === 'speech-ended');
     };
@@ -115,12 +119,12 @@ describe('SpeechGate', () => {
     expect(endOf(kept)).toMatchObject({ atMs: 256, detectedAtMs: 352 });
     const fadesAt = (fromMs: number) => kept.map((_, index) => Math.max(0, (index + 1) * 32 - fromMs));
     expect(endOf(fadesAt(200))).toMatchObject({ atMs: 200, detectedAtMs: 320 });
-    expect(endOf(fadesAt(80))).toMatchObject({ atMs: 156, detectedAtMs: 288 });
+    expect(endOf(fadesAt(80))).toMatchObject({ atMs: 196, detectedAtMs: 320 });
     expect(endOf(fadesAt(300))).toMatchObject({ atMs: 256 });
   });
 
   it('never lets speech begin before the one before it ended, nor before the audio', () => {
-    const lag = { onsetMs: 90, offsetMs: 0 };
+    const lag = { ...NO_LAG, onsetMs: 90 };
     const settings = { minSpeechMs: 32, minSilenceMs: 32 };
     expect(milestones(events([0.9, 0, 0.9, 0], settings, lag))).toMatchObject([
       { type: 'speech-started', atMs: 0 },

@@ -6,6 +6,11 @@ import type { VadSettings, VadSink } from './vad.ts';
 export interface ModelLag {
   readonly onsetMs: number;
   readonly offsetMs: number;
+  /**
+   * A breath at the end may be taken for voice for longer than that. A fade that has lasted ever since places the end of speech up to
+   * so much earlier; a weak last syllable may fade too, so no more.
+   */
+  readonly breathMs: number;
 }
 
 /**
@@ -21,12 +26,6 @@ type GateState =
 
 /** A fade so long may be the end of speech; most gaps within words are shorter. */
 const FADED_MS = 40;
-
-/**
- * A model may take a breath at the end for voice, for longer than its usual lag. A fade that has lasted ever since places the end
- * of speech up to so much earlier; a weak last syllable may fade too, so no more.
- */
-const MAX_TRAIL_MS = 100;
 
 const SILENCE: GateState = { kind: 'silence' };
 
@@ -115,7 +114,7 @@ export class SpeechGate {
 
   #pause(startedAtMs: number, speechMs: number, silentFromMs: number): void {
     const modelMs = silentFromMs - this.#lag.offsetMs;
-    const fadeMs = Math.max(this.#positionMs - this.#fadedMs, modelMs - MAX_TRAIL_MS);
+    const fadeMs = Math.max(this.#positionMs - this.#fadedMs, modelMs - this.#lag.breathMs);
     const atMs = Math.max(startedAtMs, Math.min(modelMs, fadeMs));
     if (this.#positionMs - atMs < this.#settings.minSilenceMs) {
       this.#state = { kind: 'pause', startedAtMs, speechMs, silentFromMs };
