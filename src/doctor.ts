@@ -32,8 +32,8 @@ const FRAME_BYTES = 160;
 /** After the words, so that every recogniser knows that they are over. */
 const SILENCE_MS = 2_000;
 
+/** Beside what the error itself advises. */
 const ADVICE: Partial<Record<ErrorCode, string>> = {
-  'provider.auth': 'Is the key right, may it use this service, and has the account credit?',
   'provider.rate-limited': "The account's limit is reached: wait, or ask the vendor for more.",
   'provider.overloaded': 'The vendor is in trouble: see its status page; calls go to the next provider of the route.',
   'provider.unavailable': 'Nobody answers there: check the base URL, DNS and the firewall.',
@@ -41,7 +41,6 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   'provider.timeout-first': 'It took the request and said nothing: see its status page.',
   'provider.timeout-gap': 'It stopped half-way: see its status page.',
   'provider.closed': 'It hung up: see its status page.',
-  'provider.bad-request': 'Does the account have the default model and voice? Is the base URL right?',
   'provider.protocol': 'What answers is not the vendor: check the base URL.',
 };
 
