@@ -1,4 +1,4 @@
-/** A call whose model is Anthropic's: the agent speaks first, is answered, and is answered by the next model when that one is overloaded. */
+/** A call whose model is Anthropic's: the agent speaks first and answers, and the next model answers when that one is overloaded. */
 import { afterEach, expect, it } from 'vitest';
 import { decodeToneSpeech } from '../../bench/emulators/tone-speech.ts';
 import { Phone } from '../../bench/phone/phone.ts';
