@@ -1,9 +1,13 @@
-/** Deepgram's live API on loopback (v1; for v2 see flux.ts): hears when somebody speaks, and says that they said what the script says. */
+/**
+ * Deepgram on loopback. Its live API (v1; for v2 see flux.ts, for recordings prerecorded.ts) hears when somebody speaks, and says that
+ * they said what the script says.
+ */
 import { z } from 'zod';
 import { COMMON_KNOBS } from './control.ts';
 import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
 import { FluxLiveStream, refusedFlux } from './flux.ts';
+import { serveRecording } from './prerecorded.ts';
 import { ScriptReader } from './script.ts';
 import type { Script, Stretch, Word } from './script.ts';
 import { SpeechDetector } from './speech-detector.ts';
@@ -24,6 +28,8 @@ export interface DeepgramEmulatorSettings extends EmulatorSettings {
   interimDelayMs: Delay;
   /** Silence between two empty finals, as the real one sends them. */
   emptyFinalEveryMs: number;
+  /** From a recording's last byte to its transcript. */
+  recordingDelayMs: Delay;
   /** Flux: silence from the last sound to the EndOfTurn, at the usual threshold of 0.7. */
   fluxEndOfTurnMs: Delay;
   /** Whether Finalize is answered even when there was nothing to finalise; the real one does not promise it. */
@@ -50,6 +56,7 @@ const DEFAULTS: DeepgramEmulatorSettings = {
   interimEveryMs: 250,
   interimDelayMs: 100,
   emptyFinalEveryMs: 5_000,
+  recordingDelayMs: 500,
   fluxEndOfTurnMs: 260,
   answersEmptyFinalize: true,
   keepAliveTimeoutMs: 10_000,
@@ -60,6 +67,7 @@ const KNOBS = z.strictObject({
   ...COMMON_KNOBS,
   finalDelayMs: delaySchema.exactOptional(),
   interimDelayMs: delaySchema.exactOptional(),
+  recordingDelayMs: delaySchema.exactOptional(),
   fluxEndOfTurnMs: delaySchema.exactOptional(),
 });
 
@@ -69,6 +77,13 @@ const PAUSE_MS = 60;
 export async function startDeepgramEmulator(given: Partial<DeepgramEmulatorSettings> = {}): Promise<DeepgramEmulator> {
   const settings = { ...DEFAULTS, ...given };
   const server = await VendorServer.listen({ settings, knobs: KNOBS, errorBody });
+  server.onRequest({
+    method: 'POST',
+    path: '/v1/listen',
+    check: ({ request, url }) =>
+      refusedKey(settings, request.headers.authorization) ?? refusedKeywords(url.searchParams),
+    serve: (exchange) => serveRecording(settings, exchange),
+  });
   server.onSocket({
     path: '/v1/listen',
     check: (request, url) =>
