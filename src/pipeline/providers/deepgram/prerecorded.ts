@@ -21,6 +21,11 @@ export interface TranscriberSettings {
 }
 
 export interface RecordingTranscriber {
+  /**
+   * Loads the SDK, which the first transcription would do otherwise. It takes half a second, of which the event loop stands still for
+   * more than a tenth: that should not be while calls are in progress.
+   */
+  warm(): Promise<void>;
   /** Rejects with a BvraiError; `aborted` when the signal does. One attempt: trying again is the caller's business. */
   transcribe(
     recording: Recording,
@@ -29,9 +34,13 @@ export interface RecordingTranscriber {
   ): Promise<RecordingTranscript>;
 }
 
-/** Loads the SDK with the first recording. */
 export function createDeepgramTranscriber(settings: TranscriberSettings): RecordingTranscriber {
-  return { transcribe: (recording, request, context) => transcribe(settings, recording, request, context) };
+  return {
+    async warm() {
+      await import('@deepgram/sdk');
+    },
+    transcribe: (recording, request, context) => transcribe(settings, recording, request, context),
+  };
 }
 
 async function transcribe(
