@@ -1,8 +1,10 @@
 /**
- * Deepgram on loopback. Its live API (v1; for v2 see flux.ts, for recordings prerecorded.ts) hears when somebody speaks, and says that
- * they said what the script says.
+ * Deepgram on loopback. Its live API (v1; for v2 see flux.ts, for recordings prerecorded.ts, for speech aura.ts) hears when somebody
+ * speaks, and says that they said what the script says.
  */
 import { z } from 'zod';
+import { AURA_DEFAULTS, AuraStream, refusedSpeech } from './aura.ts';
+import type { AuraSettings } from './aura.ts';
 import { COMMON_KNOBS } from './control.ts';
 import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
@@ -15,7 +17,7 @@ import type { DetectorFrame } from './speech-detector.ts';
 import { COMMON_DEFAULTS, VendorServer } from './server.ts';
 import type { Emulator, EmulatorSettings, Refusal, VendorSocket } from './server.ts';
 
-export interface DeepgramEmulatorSettings extends EmulatorSettings {
+export interface DeepgramEmulatorSettings extends EmulatorSettings, AuraSettings {
   /** What the stretches of speech of a connection say. */
   transcripts: Script;
   /** From the arrival of the last voiced audio to its final, unless endpointing takes longer. */
@@ -44,6 +46,7 @@ export type DeepgramEmulator = Emulator<DeepgramEmulatorSettings>;
 
 const DEFAULTS: DeepgramEmulatorSettings = {
   ...COMMON_DEFAULTS,
+  ...AURA_DEFAULTS,
   apiKey: 'emulated-deepgram-key',
   transcripts: [
     'Hello there.',
@@ -69,6 +72,9 @@ const KNOBS = z.strictObject({
   interimDelayMs: delaySchema.exactOptional(),
   recordingDelayMs: delaySchema.exactOptional(),
   fluxEndOfTurnMs: delaySchema.exactOptional(),
+  auraFirstAudioMs: delaySchema.exactOptional(),
+  auraChunkMs: z.number().min(20).max(10_000).exactOptional(),
+  auraSpeed: z.number().min(0.01).max(10_000).exactOptional(),
 });
 
 /** Silence that makes a pause: shorter ones are within words. */
@@ -99,6 +105,11 @@ export async function startDeepgramEmulator(given: Partial<DeepgramEmulatorSetti
       return reason === undefined ? undefined : refusal(400, 'INVALID_QUERY_PARAMETER', reason);
     },
     serve: (socket, url) => new FluxLiveStream(settings, socket, url),
+  });
+  server.onSocket({
+    path: '/v1/speak',
+    check: (request, url) => refusedKey(settings, request.headers.authorization) ?? refusedSpeech(url),
+    serve: (socket, url) => new AuraStream(settings, socket, url),
   });
   return server;
 }

@@ -8,23 +8,18 @@ import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
 import { spoilAudio } from './faults.ts';
 import { parseRecord } from './json.ts';
-import { encodeMulaw } from './mulaw.ts';
 import { SCRIBE_DEFAULTS, SCRIBE_KNOBS, ScribeTranscription, refusedScribe } from './scribe.ts';
 import type { ScribeSettings } from './scribe.ts';
 import { COMMON_DEFAULTS, VendorServer } from './server.ts';
-import type { Emulator, EmulatorSettings, Refusal, VendorSocket } from './server.ts';
-import { CHARACTER_MS, encodeToneSpeech, speakable } from './tone-speech.ts';
+import type { Emulator, EmulatorSettings, Refusal, VendorExchange, VendorSocket } from './server.ts';
+import { chunksOf, streamSpeech, synthesise } from './voice.ts';
+import type { Chunk, Voice } from './voice.ts';
 
-/** Text made audible: 16-bit samples at 8 kHz, and when each character of the text is said. */
-export interface Synthesis {
-  readonly pcm: Int16Array;
-  readonly characters: readonly { readonly char: string; readonly startMs: number; readonly durationMs: number }[];
-}
+export type { Synthesis } from './voice.ts';
 
 export interface ElevenLabsEmulatorSettings extends EmulatorSettings, ScribeSettings {
-  /** `tones`: tone-speech.ts. */
-  voice: 'tones' | ((text: string) => Synthesis);
-  /** From text to its first audio, when the context was not speaking already. */
+  voice: Voice;
+  /** From text to its first audio, when the context was not speaking already; over HTTP from the request. */
   firstAudioMs: Delay;
   /** Audio in one message, at least; chunks end with a character. */
   chunkMs: number;
@@ -70,6 +65,18 @@ export async function startElevenLabsEmulator(
     check: (request, url) => refusedKey(settings, request.headers['xi-api-key']) ?? refusedFormat(url.searchParams),
     serve: (socket, url) => new MultiStream(settings, socket, url.searchParams),
   });
+  server.onRequest({
+    method: 'POST',
+    path: /^\/v1\/text-to-speech\/[^/]+\/stream$/,
+    check: ({ request, url }) => refusedKey(settings, request.headers['xi-api-key']) ?? refusedFormat(url.searchParams),
+    serve: (exchange) => serveStream(settings, exchange),
+  });
+  server.onRequest({
+    method: 'GET',
+    path: '/v1/voices',
+    check: ({ request }) => refusedKey(settings, request.headers['xi-api-key']),
+    serve: (exchange) => exchange.sendJson(200, { voices: VOICES }),
+  });
   server.onSocket({
     path: '/v1/speech-to-text/realtime',
     check: (request, url) => {
@@ -81,6 +88,27 @@ export async function startElevenLabsEmulator(
     serve: (socket, url) => new ScribeTranscription(settings, socket, url),
   });
   return server;
+}
+
+const VOICES = [
+  {
+    voice_id: 'JBFqnCBsd6RMkjVDRZzb',
+    name: 'George',
+    category: 'premade',
+    labels: { accent: 'British', gender: 'male' },
+  },
+  { voice_id: 'emulated-clone', name: 'Somebody', category: 'cloned', labels: {} },
+];
+
+/** One text over HTTP: raw μ-law, and no alignment. */
+async function serveStream(settings: ElevenLabsEmulatorSettings, exchange: VendorExchange): Promise<void> {
+  const text = parseRecord(exchange.body.toString('utf8'))?.['text'];
+  if (typeof text !== 'string' || text.trim() === '') {
+    return exchange.refuse(refusal(400, 'input_text_empty', 'The text is empty.'));
+  }
+  const { voice, chunkMs, firstAudioMs, speed } = settings;
+  const chunks = chunksOf(synthesise(voice, text), chunkMs);
+  await streamSpeech(exchange, chunks, { contentType: 'audio/basic', firstAudioMs, speed });
 }
 
 function refusal(status: number, code: string, message: string): Refusal {
@@ -112,11 +140,6 @@ interface Context {
   /** Some of its audio has been sent. */
   heard: boolean;
   closing: boolean;
-}
-
-interface Chunk {
-  readonly audio: Uint8Array;
-  readonly characters: Synthesis['characters'];
 }
 
 class MultiStream {
@@ -186,9 +209,8 @@ class MultiStream {
   #generate(context: Context): void {
     if (context.buffer === '') return;
     const { voice, chunkMs, firstAudioMs } = this.#settings;
-    const synthesis = voice === 'tones' ? toneVoice(context.buffer) : voice(context.buffer);
+    context.chunks.push(...chunksOf(synthesise(voice, context.buffer), chunkMs));
     context.buffer = '';
-    context.chunks.push(...chunksOf(synthesis, chunkMs));
     if (context.speaking) return;
     context.speaking = true;
     this.#socket.after(this.#socket.delays.drawMs(firstAudioMs), () => this.#speak(context));
@@ -227,25 +249,4 @@ class MultiStream {
     this.#contexts.delete(context.id);
     this.#socket.send({ isFinal: true, contextId: context.id });
   }
-}
-
-function toneVoice(text: string): Synthesis {
-  const chars = Array.from(text);
-  // One tone for each character of the text, so that alignment and audio agree.
-  const pcm = encodeToneSpeech(chars.map((char) => speakable(char)[0] ?? '?').join(''));
-  const characters = chars.map((char, index) => ({ char, startMs: index * CHARACTER_MS, durationMs: CHARACTER_MS }));
-  return { pcm, characters };
-}
-
-function chunksOf({ pcm, characters }: Synthesis, chunkMs: number): Chunk[] {
-  const chunks: Chunk[] = [];
-  for (let from = 0; from < characters.length;) {
-    const startMs = characters[from]?.startMs ?? 0;
-    let to = from + 1;
-    while (to < characters.length && (characters[to]?.startMs ?? 0) - startMs < chunkMs) to++;
-    const endSample = to === characters.length ? pcm.length : (characters[to]?.startMs ?? 0) * 8;
-    chunks.push({ audio: encodeMulaw(pcm.slice(startMs * 8, endSample)), characters: characters.slice(from, to) });
-    from = to;
-  }
-  return chunks;
 }

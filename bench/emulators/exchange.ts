@@ -96,7 +96,7 @@ export class VendorExchange {
 
   /** Sends the headers of an answer whose body follows by `sendEvent` or `sendBytes`, until `end`. */
   open(status: number, headers: Readonly<Record<string, string>>): void {
-    this.#asEvents = headers['content-type'] === 'text/event-stream';
+    this.#asEvents = headers['content-type']?.startsWith('text/event-stream') === true;
     this.#response.writeHead(status, headers);
     this.#response.flushHeaders();
     this.#outlet.begin();

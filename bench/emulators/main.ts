@@ -2,6 +2,7 @@
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import { parseArgs } from 'node:util';
+import { startAnthropicEmulator } from './anthropic.ts';
 import { serveControl } from './control.ts';
 import { startDeepgramEmulator } from './deepgram.ts';
 import { startElevenLabsEmulator } from './elevenlabs.ts';
@@ -15,6 +16,7 @@ const VENDORS = [
   { name: 'deepgram', start: startDeepgramEmulator },
   { name: 'openai', start: startOpenAiEmulator },
   { name: 'elevenlabs', start: startElevenLabsEmulator },
+  { name: 'anthropic', start: startAnthropicEmulator },
 ] as const;
 
 const USAGE = `Emulates ${VENDORS.map(({ name }) => name).join(', ')} on 127.0.0.1, so that the cloud path can be tried without keys.

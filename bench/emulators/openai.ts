@@ -1,10 +1,12 @@
-/** OpenAI on loopback: chat completions from a script, a token at a time; for realtime transcription see openai-realtime.ts. */
+/** OpenAI on loopback (for speech see openai-speech.ts, for realtime transcription openai-realtime.ts): answers chat completions from a script, a token at a time. */
 import { z } from 'zod';
 import { COMMON_KNOBS } from './control.ts';
 import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
 import { parseChat } from './openai-chat.ts';
 import type { Chat, ChatMessage } from './openai-chat.ts';
+import { SPEECH_DEFAULTS, serveSpeech } from './openai-speech.ts';
+import type { SpeechSettings } from './openai-speech.ts';
 import { REALTIME_DEFAULTS, REALTIME_KNOBS, RealtimeTranscription } from './openai-realtime.ts';
 import type { RealtimeSettings } from './openai-realtime.ts';
 import { USUAL_REPLIES, replyTo, tokensOf } from './reply.ts';
@@ -15,7 +17,7 @@ import type { Emulator, EmulatorSettings, Refusal, VendorExchange } from './serv
 export type { ChatMessage } from './openai-chat.ts';
 export type { Reply, ReplyRules, ToolUse } from './reply.ts';
 
-export interface OpenAiEmulatorSettings extends EmulatorSettings, RealtimeSettings {
+export interface OpenAiEmulatorSettings extends EmulatorSettings, SpeechSettings, RealtimeSettings {
   reply: ReplyRules | ((messages: readonly ChatMessage[]) => Reply);
   /** From the request to the first token, and between tokens. */
   firstTokenMs: Delay;
@@ -26,6 +28,7 @@ export type OpenAiEmulator = Emulator<OpenAiEmulatorSettings>;
 
 const DEFAULTS: OpenAiEmulatorSettings = {
   ...COMMON_DEFAULTS,
+  ...SPEECH_DEFAULTS,
   ...REALTIME_DEFAULTS,
   apiKey: 'emulated-openai-key',
   reply: USUAL_REPLIES,
@@ -38,6 +41,9 @@ const KNOBS = z.strictObject({
   ...REALTIME_KNOBS,
   firstTokenMs: delaySchema.exactOptional(),
   interTokenMs: delaySchema.exactOptional(),
+  speechFirstAudioMs: delaySchema.exactOptional(),
+  speechChunkMs: z.number().min(20).max(10_000).exactOptional(),
+  speechSpeed: z.number().min(0.01).max(10_000).exactOptional(),
 });
 
 export async function startOpenAiEmulator(given: Partial<OpenAiEmulatorSettings> = {}): Promise<OpenAiEmulator> {
@@ -56,6 +62,15 @@ export async function startOpenAiEmulator(given: Partial<OpenAiEmulatorSettings>
     path: '/v1/chat/completions',
     check,
     serve: (exchange) => serveChat(settings, exchange),
+  });
+  server.onRequest({
+    method: 'POST',
+    path: '/v1/audio/speech',
+    check,
+    serve: async (exchange) => {
+      const refused = await serveSpeech(settings, exchange);
+      if (refused !== undefined) exchange.refuse(refused);
+    },
   });
   server.onSocket({
     path: '/v1/realtime',

@@ -213,18 +213,18 @@ export class World {
 
   #makeSession(): CallSession {
     const voices = new SpeechCache();
-    // The routes of a simulated call have no weights to draw by.
+    // Health outlives a call, and so do its timers. The routes of a simulated call have no weights to draw by.
     const random = () => 0;
     return new CallSession(this.far.port, this.#agent, {
       clock: this.#owned,
       log: this.#log(),
       vad: this.vad,
-      stt: this.#tapStt(sttRoute(candidatesOf('stt', this.#owned, this.stts), random)),
-      llm: this.#tapLlm(llmRoute(candidatesOf('llm', this.#owned, this.llms), random)),
+      stt: this.#tapStt(sttRoute(candidatesOf('stt', this.clock, this.stts), random)),
+      llm: this.#tapLlm(llmRoute(candidatesOf('llm', this.clock, this.llms), random)),
       tts: ttsRoute(
         candidatesOf(
           'tts',
-          this.#owned,
+          this.clock,
           this.ttss.map((provider) => cachedSpeech(provider, voices)),
         ),
         random,

@@ -73,6 +73,19 @@ export class Metrics {
     ...PROVIDER_LABELS,
     'outcome',
   ]);
+  readonly #breakers = new Gauge({
+    name: 'bvrai_provider_breaker_state',
+    help: "1 for the state that a provider's breaker is in",
+    labelNames: [...PROVIDER_LABELS, 'state'],
+    registers: [this.#registry],
+  });
+  readonly #quantiles = new Gauge({
+    name: 'bvrai_provider_first_quantile_seconds',
+    help: 'Live percentiles of the time to the first token or byte',
+    labelNames: [...PROVIDER_LABELS, 'quantile'],
+    registers: [this.#registry],
+  });
+  #snapshot: () => readonly HealthSnapshot[] = () => [];
   readonly #switches = this.#counter('bvrai_provider_switches_total', 'Times a call went on with another provider', [
     'stage',
     'from',
@@ -84,37 +97,9 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry });
   }
 
-  /** Percentiles and breakers as they are when somebody looks. */
+  /** Where percentiles and breakers are read whenever somebody looks. */
   observeProviders(snapshot: () => readonly HealthSnapshot[]): void {
-    const registers = [this.#registry];
-    new Gauge({
-      name: 'bvrai_provider_breaker_state',
-      help: 'State of the breaker: 1 for the one it is in',
-      labelNames: [...PROVIDER_LABELS, 'state'],
-      registers,
-      collect() {
-        this.reset();
-        for (const { key, state } of snapshot()) this.set({ ...labelsOf(key), state }, 1);
-      },
-    });
-    new Gauge({
-      name: 'bvrai_provider_first_quantile_seconds',
-      help: 'Live percentiles of the time to the first token or byte',
-      labelNames: [...PROVIDER_LABELS, 'quantile'],
-      registers,
-      collect() {
-        this.reset();
-        for (const { key, p50Ms, p95Ms, p99Ms } of snapshot()) {
-          for (const [quantile, ms] of [
-            ['0.5', p50Ms],
-            ['0.95', p95Ms],
-            ['0.99', p99Ms],
-          ] as const) {
-            if (ms !== undefined) this.set({ ...labelsOf(key), quantile }, ms / 1000);
-          }
-        }
-      },
-    });
+    this.#snapshot = snapshot;
   }
 
   providerEvent(event: HealthEvent): void {
@@ -175,7 +160,20 @@ export class Metrics {
 
   /** The exposition text and its content type. */
   async expose(): Promise<{ contentType: string; text: string }> {
+    this.#readHealth();
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
+  }
+
+  #readHealth(): void {
+    this.#breakers.reset();
+    this.#quantiles.reset();
+    for (const { key, state, p50Ms, p95Ms, p99Ms } of this.#snapshot()) {
+      const labels = labelsOf(key);
+      this.#breakers.set({ ...labels, state }, 1);
+      for (const [quantile, ms] of Object.entries({ '0.5': p50Ms, '0.95': p95Ms, '0.99': p99Ms })) {
+        if (ms !== undefined) this.#quantiles.set({ ...labels, quantile }, ms / 1000);
+      }
+    }
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {

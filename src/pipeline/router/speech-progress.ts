@@ -8,6 +8,15 @@ export interface Piece {
   readonly options: SpeakOptions | undefined;
 }
 
+/** Where a text lies: among the visible characters of the utterance, and in its audio, of which it may be longer than what came. */
+interface AlignedText {
+  readonly fromCharacter: number;
+  readonly toCharacter: number;
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly isWord: boolean;
+}
+
 export interface SpokenChunk {
   readonly audio: Uint8Array;
   readonly spans?: readonly SpokenSpan[] | undefined;
@@ -17,6 +26,8 @@ export interface SpokenChunk {
 const USUAL_MS_PER_CHARACTER = 70;
 /** An aligned word is looked for this far ahead in the text: what lies before it had no alignment. */
 const MAX_SKIPPED_CHARACTERS = 200;
+/** A word counts as said when this share of it was passed on: nobody misses the last of its sound. */
+const NEARLY_ALL = 0.9;
 /** A word that a chunk cuts is held back for the next chunk while this much audio is ahead of the caller's ear. */
 const MIN_AHEAD_MS = 150;
 
@@ -44,8 +55,8 @@ export class Pace {
 export class SpeechProgress {
   readonly #pace: Pace;
   readonly #pieces: Piece[] = [];
-  /** Visible characters, as alignment tells; undefined: this voice gives none. */
-  #alignedCharacters: number | undefined;
+  /** The last aligned text that was passed on; undefined: this voice gives no alignment. */
+  #aligned: AlignedText | undefined;
   #passedMs = 0;
   #firstAtMs: number | undefined;
   #held: SpokenChunk | undefined;
@@ -84,20 +95,20 @@ export class SpeechProgress {
     const held = this.#held;
     this.#held = undefined;
     const passed = held && this.#pass(held);
-    if (this.#alignedCharacters === undefined) this.#pace.learn(visible(this.#text).length, this.#passedMs);
+    if (!this.#aligned) this.#pace.learn(visible(this.#text).length, this.#passedMs);
     return passed;
   }
 
   /**
-   * What another voice has to say: from the first word that was not passed on in full. Without alignment that is estimated from
-   * the voice's pace, to the nearest word.
+   * What another voice has to say: from the first word that was not passed on in full. Where words are not aligned that is
+   * estimated, from the pace of the clause or the voice, to the nearest word.
    */
   rest(): Piece[] {
-    const aligned = this.#alignedCharacters !== undefined;
-    let position = this.#alignedCharacters ?? this.#passedMs / this.#pace.msPerCharacter;
+    const exact = this.#aligned?.isWord === true;
+    let position = this.#position;
     const rest: Piece[] = [];
     for (const piece of this.#pieces) {
-      const text = afterWords(piece.text, position, aligned);
+      const text = afterWords(piece.text, position, exact);
       position = Math.max(0, position - visible(piece.text).length);
       if (visible(text) === '') continue;
       rest.push(text === piece.text ? piece : { text, options: undefined });
@@ -109,18 +120,29 @@ export class SpeechProgress {
     return this.#pieces.map(({ text }) => text).join(' ');
   }
 
+  /** Visible characters passed on. */
+  get #position(): number {
+    if (!this.#aligned) return this.#passedMs / this.#pace.msPerCharacter;
+    const { fromCharacter, toCharacter, fromMs, toMs } = this.#aligned;
+    if (this.#passedMs >= toMs) return toCharacter;
+    return fromCharacter + (toCharacter - fromCharacter) * ((this.#passedMs - fromMs) / (toMs - fromMs));
+  }
+
   #pass(chunk: SpokenChunk): SpokenChunk {
+    for (const span of chunk.spans ?? []) this.#aligned = this.#align(span, this.#aligned);
     this.#passedMs += chunk.audio.length / BYTES_PER_MS;
-    for (const { text } of chunk.spans ?? []) this.#alignedCharacters = this.#positionAfter(text);
     return chunk;
   }
 
-  /** Visible characters up to and with the aligned text that comes next. */
-  #positionAfter(spanText: string): number {
-    const at = this.#alignedCharacters ?? 0;
-    const said = visible(spanText);
+  /** Finds the text that a span of the next audio speaks, behind the one before it. */
+  #align({ text, startMs, durationMs }: SpokenSpan, before: AlignedText | undefined): AlignedText {
+    const at = before?.toCharacter ?? 0;
+    const said = visible(text);
     const found = visible(this.#text).indexOf(said, at);
-    return (found >= 0 && found - at <= MAX_SKIPPED_CHARACTERS ? found : at) + said.length;
+    const fromCharacter = found >= 0 && found - at <= MAX_SKIPPED_CHARACTERS ? found : at;
+    const fromMs = this.#passedMs + startMs;
+    const isWord = !/\S\s+\S/u.test(text);
+    return { fromCharacter, toCharacter: fromCharacter + said.length, fromMs, toMs: fromMs + durationMs, isWord };
   }
 
   /** The last word of a chunk is whole if the text has none of it left. */
@@ -128,11 +150,9 @@ export class SpeechProgress {
     const { audio, spans = [] } = chunk;
     const last = spans.at(-1);
     if (!last || /\s$/u.test(last.text)) return { head: chunk, tail: undefined };
-    const before = this.#alignedCharacters;
-    for (const { text } of spans) this.#alignedCharacters = this.#positionAfter(text);
-    const end = this.#alignedCharacters ?? 0;
-    this.#alignedCharacters = before;
-    if (isWordEnd(this.#text, end)) return { head: chunk, tail: undefined };
+    let aligned = this.#aligned;
+    for (const span of spans) aligned = this.#align(span, aligned);
+    if (!aligned?.isWord || isWordEnd(this.#text, aligned.toCharacter)) return { head: chunk, tail: undefined };
     const startByte = Math.min(audio.length, Math.max(0, Math.round(last.startMs * BYTES_PER_MS)));
     return {
       head: { audio: audio.subarray(0, startByte), spans: spans.slice(0, -1) },
@@ -173,8 +193,7 @@ function afterWords(text: string, position: number, exact: boolean): string {
   if (position <= 0) return text;
   let count = 0;
   for (const { 0: word, index } of text.matchAll(/\S+/gu)) {
-    const said = exact ? position >= count + word.length : position >= count + word.length / 2;
-    if (!said) return text.slice(index);
+    if (position < count + word.length * (exact ? NEARLY_ALL : 0.5)) return text.slice(index);
     count += word.length;
   }
   return '';

@@ -71,6 +71,7 @@ describe('a route of voices', () => {
       'One ',
       'two ',
       'three ',
+      '',
       'four.',
     ]);
   });

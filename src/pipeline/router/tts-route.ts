@@ -3,6 +3,7 @@ import { BvraiError, unreachable } from '../../core/errors.ts';
 import type {
   Sink,
   SpeakOptions,
+  SpokenSpan,
   StreamContext,
   TtsPart,
   TtsProvider,
@@ -29,6 +30,9 @@ export function ttsRoute(candidates: readonly Candidate<TtsProvider>[], random: 
   };
 }
 
+/** Tells the ledger that a text of the voice before reaches no further, however long it was to last. */
+const JOINT: SpokenSpan = { text: '', startMs: 0, durationMs: 0 };
+
 interface Route {
   readonly candidates: readonly Candidate<TtsProvider>[];
   readonly paces: ReadonlyMap<Candidate<TtsProvider>, Pace>;
@@ -47,6 +51,8 @@ interface Utterance {
   readonly id: string;
   finished: boolean;
   progress: SpeechProgress;
+  /** Another voice has been heard, and the next audio is the first of the one that goes on. */
+  atJoint: boolean;
 }
 
 class RoutedSpeech implements TtsStream {
@@ -118,7 +124,7 @@ class RoutedSpeech implements TtsStream {
   #current(utteranceId: string): Utterance {
     if (this.#utterance?.id === utteranceId) return this.#utterance;
     this.#leaveUtterance((attempt) => attempt.abandon());
-    const utterance = { id: utteranceId, finished: false, progress: this.#newProgress() };
+    const utterance = { id: utteranceId, finished: false, progress: this.#newProgress(), atJoint: false };
     this.#utterance = utterance;
     return utterance;
   }
@@ -202,6 +208,7 @@ class RoutedSpeech implements TtsStream {
   /** The lane's voice takes the utterance over: what has been passed on is not said again. */
   #goOn(lane: Lane, utterance: Utterance): void {
     const rest = utterance.progress.rest();
+    utterance.atJoint ||= utterance.progress.audible;
     utterance.progress = this.#newProgress();
     for (const piece of rest) utterance.progress.add(piece);
     this.#sayAll(lane, utterance);
@@ -243,7 +250,7 @@ class RoutedSpeech implements TtsStream {
     if (utterance.finished) this.#watch(utterance);
     else this.#watchdog.stop();
     const chunk = utterance.progress.take({ audio, spans }, this.#context.clock.nowMs());
-    if (chunk) this.#pass(utterance.id, chunk);
+    if (chunk) this.#pass(utterance, chunk);
   }
 
   #onFinished(lane: Lane, utterance: Utterance): void {
@@ -254,14 +261,16 @@ class RoutedSpeech implements TtsStream {
       return this.#onFailure(lane, new BvraiError('provider.protocol', `${name} finished without a sound.`));
     }
     this.#settleRace(lane);
-    if (held) this.#pass(utterance.id, held);
+    if (held) this.#pass(utterance, held);
     if (this.#utterance !== utterance) return;
     this.#leaveUtterance((attempt) => attempt.succeed());
     this.#sink({ type: 'utterance-finished', utteranceId: utterance.id });
   }
 
-  #pass(utteranceId: string, { audio, spans }: SpokenChunk): void {
-    this.#sink({ type: 'audio-chunk', utteranceId, audio, spans });
+  #pass(utterance: Utterance, { audio, spans }: SpokenChunk): void {
+    const { id: utteranceId, atJoint } = utterance;
+    utterance.atJoint = false;
+    this.#sink({ type: 'audio-chunk', utteranceId, audio, spans: atJoint ? [JOINT, ...(spans ?? [])] : spans });
   }
 
   /** The first of two to speak serves from here on. */
