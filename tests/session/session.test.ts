@@ -66,6 +66,7 @@ describe('a call', () => {
       call.advance(8_000);
     }
     expect(call.of('agent-said').map(({ kind }) => kind)).toEqual(['apology', 'apology']);
+    expect(call.of('turn-failed').map(({ stage, code }) => `${stage} ${code}`)).toEqual(Array(4).fill('stt no-words'));
     expect(call.requests).toHaveLength(0);
   });
 

@@ -95,7 +95,7 @@ export class World {
         this.#tell(
           (check) => check.onVoice?.(event),
           () => `vad: ${JSON.stringify(event)}`,
-          event.type !== 'speech-continued',
+          event.type !== 'speech-continued' && event.type !== 'speech-faded',
         ),
     });
     this.far = this.#farSide();

@@ -98,7 +98,8 @@ export class ScriptedCall {
     this.#voice('speech-started', startedAtMs, 64);
     for (let spokenMs = 64; spokenMs < durationMs; spokenMs += 32) {
       this.advance(32);
-      this.#vad?.onEvent({ type: 'speech-continued', startedAtMs, speechMs: spokenMs, detectedAtMs: this.#writtenMs });
+      const detectedAtMs = this.#writtenMs;
+      this.#vad?.onEvent({ type: 'speech-continued', startedAtMs, speechMs: spokenMs, faded: false, detectedAtMs });
     }
     const endedAtMs = this.#writtenMs;
     this.advance(100);

@@ -6,6 +6,11 @@ import type { VadSettings, VadSink } from './vad.ts';
 export interface ModelLag {
   readonly onsetMs: number;
   readonly offsetMs: number;
+  /**
+   * A breath at the end may be taken for voice for longer than that. A fade that has lasted ever since places the end of speech up to
+   * so much earlier; a weak last syllable may fade too, so no more.
+   */
+  readonly breathMs: number;
 }
 
 /**
@@ -19,6 +24,9 @@ type GateState =
   | { readonly kind: 'speech'; readonly startedAtMs: number; readonly speechMs: number }
   | { readonly kind: 'pause'; readonly startedAtMs: number; readonly speechMs: number; readonly silentFromMs: number };
 
+/** A fade so long may be the end of speech; most gaps within words are shorter. */
+const FADED_MS = 40;
+
 const SILENCE: GateState = { kind: 'silence' };
 
 /** Turns one probability a window into speech that starts and ends, with hysteresis. Pure: time is counted in windows. */
@@ -30,6 +38,7 @@ export class SpeechGate {
   #positionMs = 0;
   /** Speech cannot begin before the previous one ended. */
   #endedAtMs = 0;
+  #fadedMs = 0;
 
   /** Throws `config.invalid` when the settings contradict each other. */
   constructor(sink: VadSink, lag: ModelLag, settings: Partial<VadSettings> = {}) {
@@ -43,10 +52,25 @@ export class SpeechGate {
     return this.#positionMs;
   }
 
-  /** Takes the probability of speech (0 to 1) of the next window. */
-  push(probability: number): void {
+  /** Takes the probability of speech (0 to 1) of the next window, and for how long the voice has faded by its energy. */
+  push(probability: number, fadedMs = 0): void {
     const windowStartMs = this.#positionMs;
     this.#positionMs += WINDOW_MS;
+    const wasFaded = this.#isFaded;
+    this.#fadedMs = fadedMs;
+    this.#judge(probability, windowStartMs);
+    const { kind } = this.#state;
+    if (!this.#isFaded || wasFaded || (kind !== 'speech' && kind !== 'pause')) return;
+    const { startedAtMs } = this.#state;
+    const atMs = Math.max(startedAtMs, this.#positionMs - fadedMs);
+    this.#sink.onEvent({ type: 'speech-faded', startedAtMs, atMs, detectedAtMs: this.#positionMs });
+  }
+
+  get #isFaded(): boolean {
+    return this.#fadedMs >= FADED_MS;
+  }
+
+  #judge(probability: number, windowStartMs: number): void {
     const state = this.#state;
     switch (state.kind) {
       case 'silence':
@@ -84,11 +108,14 @@ export class SpeechGate {
 
   #continue(startedAtMs: number, speechMs: number): void {
     this.#state = { kind: 'speech', startedAtMs, speechMs };
-    this.#sink.onEvent({ type: 'speech-continued', startedAtMs, speechMs, detectedAtMs: this.#positionMs });
+    const detectedAtMs = this.#positionMs;
+    this.#sink.onEvent({ type: 'speech-continued', startedAtMs, speechMs, faded: this.#isFaded, detectedAtMs });
   }
 
   #pause(startedAtMs: number, speechMs: number, silentFromMs: number): void {
-    const atMs = Math.max(startedAtMs, silentFromMs - this.#lag.offsetMs);
+    const modelMs = silentFromMs - this.#lag.offsetMs;
+    const fadeMs = Math.max(this.#positionMs - this.#fadedMs, modelMs - this.#lag.breathMs);
+    const atMs = Math.max(startedAtMs, Math.min(modelMs, fadeMs));
     if (this.#positionMs - atMs < this.#settings.minSilenceMs) {
       this.#state = { kind: 'pause', startedAtMs, speechMs, silentFromMs };
       return;

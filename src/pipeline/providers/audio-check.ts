@@ -5,7 +5,7 @@
 
 /** Enough for the frames that prove MPEG audio. */
 const MAX_OPENING_BYTES = 4_096;
-const MIN_TEXT_BYTES = 24;
+const MIN_TEXT_BYTES = 16;
 
 const MAGICS: readonly (readonly [format: string, magic: string])[] = [
   ['a WAV file', 'RIFF'],
@@ -58,7 +58,7 @@ function judgeText(head: Buffer): OpeningVerdict {
   const start = head.toString('latin1', 0, MIN_TEXT_BYTES);
   if (!/^[\t\n\r -~]*$/.test(start)) return AUDIO;
   if (start.length < MIN_TEXT_BYTES) return UNDECIDED;
-  return /^\[?\s*\{\s*"/.test(start) ? { type: 'wrong', format: 'JSON' } : AUDIO;
+  return /^\[?\s*\{\s*"\w/.test(start) ? { type: 'wrong', format: 'JSON' } : AUDIO;
 }
 
 /** MPEG audio has no magic but its sync bits, which quiet samples imitate: only headers alike, a frame apart each, prove it. */

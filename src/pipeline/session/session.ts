@@ -153,8 +153,11 @@ export class CallSession implements CallListener {
       case 'speech-continued': {
         const heard = this.#playout.heardSpeech(this.#clock.nowMs());
         const voicedAtMs = this.#clockTimeOf(event.detectedAtMs);
-        return this.#dispatch({ type: 'voice-continued', speechMs: event.speechMs, voicedAtMs, heard });
+        const { speechMs, faded } = event;
+        return this.#dispatch({ type: 'voice-continued', speechMs, voicedAtMs, faded, heard });
       }
+      case 'speech-faded':
+        return this.#dispatch({ type: 'voice-faded' });
       case 'speech-ended': {
         const endedAtMs = this.#clockTimeOf(event.atMs);
         this.#hints?.endedAt(endedAtMs);

@@ -17,12 +17,13 @@ export interface Clause {
 /** What the voice detector hears. Times are on the call's clock. */
 export type Voice =
   | { readonly type: 'silent' }
-  /** `speechMs` of it was voiced so far, `lastVoicedAtMs` for the last time. */
+  /** `speechMs` of it was voiced so far, `lastVoicedAtMs` for the last time. `faded`: by its energy it has gone quiet. */
   | {
       readonly type: 'speaking';
       readonly startedAtMs: number;
       readonly speechMs: number;
       readonly lastVoicedAtMs: number;
+      readonly faded: boolean;
     }
   | {
       readonly type: 'paused';
@@ -172,8 +173,11 @@ export type SessionEvent =
       readonly type: 'voice-continued';
       readonly speechMs: number;
       readonly voicedAtMs: number;
+      readonly faded: boolean;
       readonly heard: HeardSpeech | undefined;
     }
+  /** The same speech has gone quiet, by its energy: perhaps its end. */
+  | { readonly type: 'voice-faded' }
   /** The voice detector: the caller has been silent since `endedAtMs`. */
   | { readonly type: 'voice-ended'; readonly endedAtMs: number }
   | { readonly type: 'transcript-interim'; readonly text: string; readonly confidence: number }

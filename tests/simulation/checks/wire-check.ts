@@ -135,9 +135,9 @@ export class WireCheck implements Check {
       fail('hold', `the agent has been held for ${Math.round(nowMs - this.#heldSinceMs)} ms`);
     }
     const flow = this.#mustFlow;
-    if (flow && nowMs > flow.byMs) {
-      if (far.port.isCongested()) this.#mustFlow = { ...flow, byMs: nowMs + FLOW_MS };
-      else if (flow.speech.take.delivered > flow.heardTo + WORD_MS * BYTES_PER_MS) {
+    if (flow && far.port.isCongested()) this.#mustFlow = { ...flow, byMs: nowMs + FLOW_MS };
+    else if (flow && nowMs > flow.byMs) {
+      if (flow.speech.take.delivered > flow.heardTo + WORD_MS * BYTES_PER_MS) {
         fail('resume', `take ${flow.speech.take.id} was resumed, and nothing more of it was sent`);
       } else this.#mustFlow = undefined;
     }
