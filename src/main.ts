@@ -33,12 +33,14 @@ import type { Providers } from './pipeline/calls.ts';
 import { Metrics } from './pipeline/metrics/metrics.ts';
 import { createDeepgramStt } from './pipeline/providers/deepgram/stt.ts';
 import { createDeepgramTts } from './pipeline/providers/deepgram/tts.ts';
+import { createElevenLabsStt } from './pipeline/providers/elevenlabs/stt.ts';
 import { createElevenLabsTts } from './pipeline/providers/elevenlabs/tts.ts';
 import { createEmbeddedEngines } from './pipeline/providers/embedded/index.ts';
 import type { EmbeddedEngines } from './pipeline/providers/embedded/index.ts';
 import { HttpConnections } from './pipeline/providers/http-connections.ts';
 import { createOpenAiLlm } from './pipeline/providers/openai/llm.ts';
 import { createOpenAiTts } from './pipeline/providers/openai/tts.ts';
+import { createOpenAiStt } from './pipeline/providers/openai/realtime-stt.ts';
 
 /** A running server. */
 export interface BvraiServer {
@@ -81,6 +83,8 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     stt: new Map([
       ['embedded', embedded.stt],
       ...(config.deepgram ? [['deepgram', createDeepgramStt(config.deepgram)] as const] : []),
+      ...(config.openai ? [['openai', createOpenAiStt(config.openai)] as const] : []),
+      ...(config.elevenlabs ? [['elevenlabs', createElevenLabsStt(config.elevenlabs)] as const] : []),
     ]),
     llm: new Map([['embedded', embedded.llm], ...(openai ? [['openai', openai] as const] : [])]),
     tts: new Map([
@@ -94,7 +98,7 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     last: embedded,
   };
   const onEvent = records.append.bind(records);
-  const calls = new LiveCalls({ clock: systemClock, vad, providers, metrics, onEvent });
+  const calls = new LiveCalls({ clock: systemClock, vad, providers, metrics, log, random: Math.random, onEvent });
   const tokens = new StreamTokens<StreamClaims>({ clock: systemClock });
   const parts = { config, log, agents, calls, records, metrics, tokens };
   const state = { enginesReady: false, draining: false };
@@ -121,6 +125,7 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     state.draining = true;
     log.info({ activeCalls: calls.active, graceMs }, 'draining');
     await calls.drain(graceMs);
+    calls.close();
     await listeners.close();
     await warming;
     await closeEngines();

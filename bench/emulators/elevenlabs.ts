@@ -1,9 +1,15 @@
-/** ElevenLabs' multi-context WebSocket on loopback: speaks in tones that a listener can decode to the letter. */
+/**
+ * ElevenLabs on loopback. Its multi-context WebSocket speaks in tones that a listener can decode to the letter; for its recogniser
+ * see scribe.ts.
+ */
 import { z } from 'zod';
 import { COMMON_KNOBS } from './control.ts';
 import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
 import { spoilAudio } from './faults.ts';
+import { parseRecord } from './json.ts';
+import { SCRIBE_DEFAULTS, SCRIBE_KNOBS, ScribeTranscription, refusedScribe } from './scribe.ts';
+import type { ScribeSettings } from './scribe.ts';
 import { COMMON_DEFAULTS, VendorServer } from './server.ts';
 import type { Emulator, EmulatorSettings, Refusal, VendorExchange, VendorSocket } from './server.ts';
 import { chunksOf, streamSpeech, synthesise } from './voice.ts';
@@ -11,7 +17,7 @@ import type { Chunk, Voice } from './voice.ts';
 
 export type { Synthesis } from './voice.ts';
 
-export interface ElevenLabsEmulatorSettings extends EmulatorSettings {
+export interface ElevenLabsEmulatorSettings extends EmulatorSettings, ScribeSettings {
   voice: Voice;
   /** From text to its first audio, when the context was not speaking already; over HTTP from the request. */
   firstAudioMs: Delay;
@@ -27,6 +33,7 @@ export type ElevenLabsEmulator = Emulator<ElevenLabsEmulatorSettings>;
 
 const DEFAULTS: ElevenLabsEmulatorSettings = {
   ...COMMON_DEFAULTS,
+  ...SCRIBE_DEFAULTS,
   apiKey: 'emulated-elevenlabs-key',
   voice: 'tones',
   firstAudioMs: 170,
@@ -37,6 +44,7 @@ const DEFAULTS: ElevenLabsEmulatorSettings = {
 
 const KNOBS = z.strictObject({
   ...COMMON_KNOBS,
+  ...SCRIBE_KNOBS,
   firstAudioMs: delaySchema.exactOptional(),
   chunkMs: z.number().min(20).max(10_000).exactOptional(),
   speed: z.number().min(0.01).max(10_000).exactOptional(),
@@ -69,6 +77,16 @@ export async function startElevenLabsEmulator(
     check: ({ request }) => refusedKey(settings, request.headers['xi-api-key']),
     serve: (exchange) => exchange.sendJson(200, { voices: VOICES }),
   });
+  server.onSocket({
+    path: '/v1/speech-to-text/realtime',
+    check: (request, url) => {
+      const refused = refusedKey(settings, request.headers['xi-api-key']);
+      if (refused !== undefined) return refused;
+      const reason = refusedScribe(url.searchParams);
+      return reason === undefined ? undefined : refusal(400, 'invalid_parameters', reason);
+    },
+    serve: (socket, url) => new ScribeTranscription(settings, socket, url),
+  });
   return server;
 }
 
@@ -84,7 +102,7 @@ const VOICES = [
 
 /** One text over HTTP: raw μ-law, and no alignment. */
 async function serveStream(settings: ElevenLabsEmulatorSettings, exchange: VendorExchange): Promise<void> {
-  const text = parse(exchange.body.toString('utf8'))?.['text'];
+  const text = parseRecord(exchange.body.toString('utf8'))?.['text'];
   if (typeof text !== 'string' || text.trim() === '') {
     return exchange.refuse(refusal(400, 'input_text_empty', 'The text is empty.'));
   }
@@ -152,7 +170,7 @@ class MultiStream {
   }
 
   #onText(text: string): void {
-    const message = parse(text);
+    const message = parseRecord(text);
     if (message === undefined) return this.#refuse('invalid_message', 'Not a JSON object.');
     this.#expectInput();
     if (message['close_socket'] === true) return this.#socket.close(1000);
@@ -231,17 +249,4 @@ class MultiStream {
     this.#contexts.delete(context.id);
     this.#socket.send({ isFinal: true, contextId: context.id });
   }
-}
-
-function parse(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,11 +1,13 @@
-/** OpenAI on loopback (for speech see openai-speech.ts): answers chat completions from a script, a token at a time. */
+/** OpenAI on loopback: chat completions from a script, a token at a time; for speech see openai-speech.ts, for realtime transcription openai-realtime.ts. */
 import { z } from 'zod';
 import { COMMON_KNOBS } from './control.ts';
 import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
 import { parseChat } from './openai-chat.ts';
 import type { Chat, ChatMessage } from './openai-chat.ts';
-import { SPEECH_DEFAULTS, serveSpeech } from './openai-speech.ts';
+import { REALTIME_DEFAULTS, REALTIME_KNOBS, RealtimeTranscription } from './openai-realtime.ts';
+import type { RealtimeSettings } from './openai-realtime.ts';
+import { SPEECH_DEFAULTS, SPEECH_KNOBS, serveSpeech } from './openai-speech.ts';
 import type { SpeechSettings } from './openai-speech.ts';
 import { USUAL_REPLIES, replyTo, tokensOf } from './reply.ts';
 import type { Reply, ReplyRules, ToolUse } from './reply.ts';
@@ -15,7 +17,7 @@ import type { Emulator, EmulatorSettings, Refusal, VendorExchange } from './serv
 export type { ChatMessage } from './openai-chat.ts';
 export type { Reply, ReplyRules, ToolUse } from './reply.ts';
 
-export interface OpenAiEmulatorSettings extends EmulatorSettings, SpeechSettings {
+export interface OpenAiEmulatorSettings extends EmulatorSettings, RealtimeSettings, SpeechSettings {
   reply: ReplyRules | ((messages: readonly ChatMessage[]) => Reply);
   /** From the request to the first token, and between tokens. */
   firstTokenMs: Delay;
@@ -27,6 +29,7 @@ export type OpenAiEmulator = Emulator<OpenAiEmulatorSettings>;
 const DEFAULTS: OpenAiEmulatorSettings = {
   ...COMMON_DEFAULTS,
   ...SPEECH_DEFAULTS,
+  ...REALTIME_DEFAULTS,
   apiKey: 'emulated-openai-key',
   reply: USUAL_REPLIES,
   firstTokenMs: 350,
@@ -35,11 +38,10 @@ const DEFAULTS: OpenAiEmulatorSettings = {
 
 const KNOBS = z.strictObject({
   ...COMMON_KNOBS,
+  ...REALTIME_KNOBS,
+  ...SPEECH_KNOBS,
   firstTokenMs: delaySchema.exactOptional(),
   interTokenMs: delaySchema.exactOptional(),
-  speechFirstAudioMs: delaySchema.exactOptional(),
-  speechChunkMs: z.number().min(20).max(10_000).exactOptional(),
-  speechSpeed: z.number().min(0.01).max(10_000).exactOptional(),
 });
 
 export async function startOpenAiEmulator(given: Partial<OpenAiEmulatorSettings> = {}): Promise<OpenAiEmulator> {
@@ -68,6 +70,11 @@ export async function startOpenAiEmulator(given: Partial<OpenAiEmulatorSettings>
       if (refused !== undefined) exchange.refuse(refused);
     },
   });
+  server.onSocket({
+    path: '/v1/realtime',
+    check: (request, url) => refusedKey(settings, request.headers.authorization) ?? refusedIntent(url.searchParams),
+    serve: (socket, url) => new RealtimeTranscription(settings, socket, url),
+  });
   return server;
 }
 
@@ -75,6 +82,13 @@ export async function startOpenAiEmulator(given: Partial<OpenAiEmulatorSettings>
 function refusedKey(settings: OpenAiEmulatorSettings, authorization: string | undefined): Refusal | undefined {
   if (authorization === `Bearer ${settings.apiKey}`) return undefined;
   return failure(401, 'invalid_request_error', 'invalid_api_key', 'Incorrect API key provided.');
+}
+
+/** With a model in the address the session is a conversation. */
+function refusedIntent(query: URLSearchParams): Refusal | undefined {
+  if (query.get('intent') === 'transcription' && !query.has('model')) return undefined;
+  const message = 'The emulator serves intent=transcription only, and no model in the address.';
+  return failure(400, 'invalid_request_error', null, message);
 }
 
 async function serveChat(settings: OpenAiEmulatorSettings, exchange: VendorExchange): Promise<void> {

@@ -30,6 +30,8 @@ export class Outlet {
   #sent = 0;
   #lastSentAtMs = -Infinity;
   #ending = false;
+  /** A fault has ended it, or will at the end of this turn. */
+  #broken = false;
 
   constructor(wire: Wire, faults: () => Faults) {
     this.#wire = wire;
@@ -82,10 +84,15 @@ export class Outlet {
 
   #breakOff(): void {
     const { closeAfter, resetAfter } = this.#faults();
-    if (resetAfter !== undefined && this.#sent >= resetAfter) this.#wire.reset();
-    else if (closeAfter !== undefined && this.#sent >= closeAfter.messages) {
-      this.#wire.close(closeAfter.code, closeAfter.reason);
-    }
+    const resets = resetAfter !== undefined && this.#sent >= resetAfter;
+    const closes = closeAfter !== undefined && this.#sent >= closeAfter.messages;
+    if (this.#broken || (!resets && !closes)) return;
+    this.#broken = true;
+    // Not at once: Node holds what was written until the end of this turn of the event loop, and it is to arrive.
+    setImmediate(() => {
+      if (resets) this.#wire.reset();
+      else if (closes) this.#wire.close(closeAfter.code, closeAfter.reason);
+    });
   }
 
   #finish(): void {
@@ -94,6 +101,6 @@ export class Outlet {
 
   #isStalled(): boolean {
     const { stallAfter } = this.#faults();
-    return stallAfter !== undefined && this.#sent >= stallAfter;
+    return this.#broken || (stallAfter !== undefined && this.#sent >= stallAfter);
   }
 }

@@ -5,10 +5,13 @@ import type { CallListener, CallPort } from '../media/call-port.ts';
 import type { VadEngine } from '../media/vad/vad.ts';
 import type { CallEvent } from './events.ts';
 import type { Metrics } from './metrics/metrics.ts';
-import type { AgentConfig } from './ports.ts';
+import type { AgentConfig, RouteEntry } from './ports.ts';
 import type { LlmProvider, SttProvider, TtsProvider } from './providers/spec.ts';
+import { ProvidersHealth } from './router/health.ts';
+import { llmProbe } from './router/llm-probe.ts';
 import { llmRoute } from './router/llm-route.ts';
 import { resolveRoute } from './router/route.ts';
+import { sttProbe, ttsProbe } from './router/speech-probes.ts';
 import { SpeechCache, cachedSpeech } from './router/speech-cache.ts';
 import { sttRoute } from './router/stt-route.ts';
 import { ttsRoute } from './router/tts-route.ts';
@@ -27,6 +30,10 @@ export interface LiveCallsDependencies {
   readonly vad: VadEngine;
   readonly providers: Providers;
   readonly metrics: Metrics;
+  /** For what concerns the process, not one call. */
+  readonly log: Log;
+  /** Uniform in [0, 1): draws among weighted providers, and spreads probes. */
+  readonly random: () => number;
   /** Takes every event of every call, in order. Must not throw or block. */
   readonly onEvent: (callSid: string, event: CallEvent) => void;
 }
@@ -37,13 +44,6 @@ interface Routes {
   readonly tts: TtsProvider;
 }
 
-/** Stage deadlines of this first, ordered route; the router will learn them from live percentiles. */
-const DEADLINES = {
-  stt: { finalMs: 1_200 },
-  llm: { firstMs: 2_500, gapMs: 4_000 },
-  tts: { firstMs: 1_500, gapMs: 3_000 },
-} as const;
-
 /** How long the farewell of a call that is drained may take. */
 const FAREWELL_MS = 8_000;
 
@@ -53,10 +53,14 @@ export class LiveCalls {
   readonly #routes = new WeakMap<AgentConfig, Routes>();
   /** Fixed phrases, once spoken. */
   readonly #speech = new SpeechCache();
+  readonly #health: ProvidersHealth;
   #onIdle: (() => void) | undefined;
 
   constructor(deps: LiveCallsDependencies) {
     this.#deps = deps;
+    const { clock, log, random, metrics } = deps;
+    this.#health = new ProvidersHealth({ clock, log, random, onEvent: (event) => metrics.providerEvent(event) });
+    metrics.observeProviders(() => this.#health.snapshot());
   }
 
   get active(): number {
@@ -96,6 +100,11 @@ export class LiveCalls {
     for (const session of this.#sessions) session.end('server-shutdown');
   }
 
+  /** Ends what outlives calls: the probes of providers. After `drain`. */
+  close(): void {
+    this.#health.close();
+  }
+
   #released(session: CallSession): void {
     if (!this.#sessions.delete(session)) return;
     this.#deps.metrics.callReleased();
@@ -120,15 +129,39 @@ export class LiveCalls {
   #routesOf(agent: AgentConfig, log: Log): Routes {
     const known = this.#routes.get(agent);
     if (known) return known;
-    const { stt, llm, tts, last } = this.#deps.providers;
-    const voices = resolveRoute('tts', agent.tts, tts, last.tts, log).map(({ provider, entry }) => ({
-      provider: cachedSpeech(provider, this.#speech),
-      entry,
+    const { clock, providers, random } = this.#deps;
+    const { last } = providers;
+    const health = this.#health;
+    const probing = { clock, log: this.#deps.log };
+    const stt = {
+      stage: 'stt' as const,
+      entries: agent.stt,
+      configured: providers.stt,
+      last: last.stt,
+      probe: (provider: SttProvider, entry: RouteEntry) => sttProbe(provider, entry, probing),
+    };
+    const llm = {
+      stage: 'llm' as const,
+      entries: agent.llm,
+      configured: providers.llm,
+      last: last.llm,
+      probe: (provider: LlmProvider, entry: RouteEntry) => llmProbe(provider, entry, probing),
+    };
+    const tts = {
+      stage: 'tts' as const,
+      entries: agent.tts,
+      configured: providers.tts,
+      last: last.tts,
+      probe: (provider: TtsProvider, entry: RouteEntry) => ttsProbe(provider, entry, probing),
+    };
+    const voices = resolveRoute(tts, health, log).map((candidate) => ({
+      ...candidate,
+      provider: cachedSpeech(candidate.provider, this.#speech),
     }));
     const routes = {
-      stt: sttRoute(resolveRoute('stt', agent.stt, stt, last.stt, log), DEADLINES.stt),
-      llm: llmRoute(resolveRoute('llm', agent.llm, llm, last.llm, log), DEADLINES.llm),
-      tts: ttsRoute(voices, DEADLINES.tts),
+      stt: sttRoute(resolveRoute(stt, health, log), random),
+      llm: llmRoute(resolveRoute(llm, health, log), random),
+      tts: ttsRoute(voices, random),
     };
     this.#routes.set(agent, routes);
     return routes;
@@ -141,6 +174,8 @@ function logEvent(log: Log, event: CallEvent): void {
   if (type === 'turn-failed')
     log.warn({ at_ms, turn: event.turn, stage: event.stage, code: event.code }, 'turn failed');
   else if (type === 'turn-traced') log.info({ at_ms, turn: event.turn, stages: event.stages }, 'turn answered');
+  else if (type === 'provider-switched')
+    log.warn({ at_ms, stage: event.stage, from: event.from, to: event.to, code: event.code }, 'provider switched');
   else if (type === 'call-ended') log.info({ at_ms, reason: event.reason }, 'call ended');
   else if (type === 'call-started' || type === 'barge-in') log.info({ at_ms }, type);
   else log.debug({ event }, type);

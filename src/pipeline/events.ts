@@ -73,5 +73,13 @@ export type CallEventBody =
       readonly stage: 'stt' | 'llm' | 'tts';
       readonly code: string;
     }
+  /** Another provider serves this stage of the call; `code`: what was wrong with the one before. */
+  | {
+      readonly type: 'provider-switched';
+      readonly stage: 'stt' | 'llm' | 'tts';
+      readonly from: string;
+      readonly to: string;
+      readonly code: string;
+    }
   | { readonly type: 'dtmf'; readonly digit: string }
   | { readonly type: 'call-ended'; readonly reason: CallEndReason };

@@ -8,6 +8,9 @@ export interface RouteEntry {
   readonly provider: string;
   readonly model?: string | undefined;
   readonly voice?: string | undefined;
+  /** Of a route's entries with a weight one is drawn to be the first, in proportion to it; without weights the order counts. */
+  readonly weight?: number | undefined;
+  /** The vendor's own options; `region` also tells apart what is known of the provider's health. */
   readonly options?: Readonly<Record<string, unknown>> | undefined;
 }
 

@@ -109,7 +109,7 @@ export class Mutator {
     if (dice < 0.9) return this.#any(ODD_VALUES, null);
     // A part of another message, in the wrong place.
     if (dice < 0.98) return this.#any(this.#values, null);
-    return dice < 0.99 ? 'x'.repeat(LONG_LENGTH) : Array.from({ length: 200 }, () => this.#any(ODD_VALUES, null));
+    return dice < 0.982 ? 'x'.repeat(LONG_LENGTH) : Array.from({ length: 200 }, () => this.#any(ODD_VALUES, null));
   }
 
   #mutate(value: unknown, depth: number): unknown {
@@ -160,7 +160,7 @@ export class Mutator {
       case 5:
         return text.slice(0, at) + String.fromCodePoint(random.int(0, 0xffff)) + text.slice(at + 1);
       default:
-        return random.chance(0.05) ? '['.repeat(LONG_LENGTH) : '';
+        return random.chance(0.01) ? '['.repeat(LONG_LENGTH) : '';
     }
   }
 }

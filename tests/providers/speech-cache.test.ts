@@ -2,9 +2,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startElevenLabsEmulator } from '../../bench/emulators/elevenlabs.ts';
 import type { ElevenLabsEmulator } from '../../bench/emulators/elevenlabs.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import { createElevenLabsTts } from '../../src/pipeline/providers/elevenlabs/tts.ts';
 import type { TtsPart, TtsProvider } from '../../src/pipeline/providers/spec.ts';
 import { SpeechCache, cachedSpeech } from '../../src/pipeline/router/speech-cache.ts';
+import { candidatesOf } from '../../src/pipeline/router/testing.ts';
 import { ttsRoute } from '../../src/pipeline/router/tts-route.ts';
 import { Received, until } from './harness.ts';
 
@@ -22,8 +24,7 @@ beforeEach(async () => {
     baseUrl: emulator.url,
     connectTimeoutMs: 10_000,
   });
-  const candidate = { provider: cachedSpeech(provider, new SpeechCache()), entry: { provider: provider.name } };
-  route = ttsRoute([candidate], { firstMs: 10_000, gapMs: 10_000 });
+  route = ttsRoute(candidatesOf('tts', systemClock, [cachedSpeech(provider, new SpeechCache())]), () => 0);
 });
 
 afterEach(async () => {

@@ -6,6 +6,7 @@ const routeEntry = z.strictObject({
   provider: z.string().min(1),
   model: z.string().min(1).optional(),
   voice: z.string().min(1).optional(),
+  weight: z.number().positive().max(1_000).optional(),
   options: z.record(z.string(), z.unknown()).optional(),
 });
 

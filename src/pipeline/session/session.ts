@@ -9,12 +9,14 @@ import { BYTES_PER_MS } from '../../media/call-port.ts';
 import type { CallListener, CallPort, WireEndReason } from '../../media/call-port.ts';
 import { Playout } from '../../media/playout.ts';
 import type { VadDetector, VadEngine, VadEvent } from '../../media/vad/vad.ts';
-import type { CallEndReason, CallEvent } from '../events.ts';
+import type { CallEndReason, CallEvent, CallEventBody } from '../events.ts';
 import type { AgentConfig } from '../ports.ts';
 import type {
   LlmPart,
   LlmProvider,
   LlmStream,
+  ProviderSwitch,
+  StreamContext,
   SttPart,
   SttProvider,
   SttStream,
@@ -94,7 +96,7 @@ export class CallSession implements CallListener {
   /** Opens the recogniser and the synthesiser and lets the agent greet. */
   start(): void {
     const { agent } = this.#state;
-    const context = { log: this.#log, clock: this.#clock, signal: this.#scope.signal };
+    const context = this.#context();
     const phrases = [...agent.questionsAndAnswers.flatMap(({ questions }) => questions), ...agent.endCallPhrases];
     this.#tts = this.#deps.tts.open({ language: agent.language }, (part) => this.#onTts(part), context);
     this.#stt = this.#deps.stt.open({ language: agent.language, phrases }, (part) => this.#onStt(part), context);
@@ -111,6 +113,11 @@ export class CallSession implements CallListener {
   /** Ends the call at once. */
   end(reason: CallEndReason): void {
     this.#dispatch({ type: 'call-lost', reason });
+  }
+
+  #context(): StreamContext {
+    const onSwitch = (change: ProviderSwitch): void => this.#emit({ type: 'provider-switched', ...change });
+    return { log: this.#log, clock: this.#clock, signal: this.#scope.signal, onSwitch };
   }
 
   // --- What the wire says ----------------------------------------------------------------------------------------
@@ -308,10 +315,8 @@ export class CallSession implements CallListener {
 
   #perform(action: Action): void {
     switch (action.type) {
-      case 'emit': {
-        const atMs = Math.round(this.#clock.nowMs() - this.#state.startedAtMs);
-        return this.#deps.onEvent({ at_ms: atMs, ...action.event });
-      }
+      case 'emit':
+        return this.#emit(action.event);
       case 'start-llm':
         return this.#startLlm(action);
       case 'speak':
@@ -333,9 +338,13 @@ export class CallSession implements CallListener {
     }
   }
 
+  #emit(event: CallEventBody): void {
+    this.#deps.onEvent({ at_ms: Math.round(this.#clock.nowMs() - this.#state.startedAtMs), ...event });
+  }
+
   #startLlm({ generation, messages, tools }: Extract<Action, { type: 'start-llm' }>): void {
     const { questionsAndAnswers } = this.#state.agent;
-    const context = { log: this.#log, clock: this.#clock, signal: this.#scope.signal };
+    const context = this.#context();
     const request = { messages, tools, questionsAndAnswers, maxOutputTokens: MAX_REPLY_TOKENS };
     const stream = this.#deps.llm.generate(request, (part) => this.#onLlm(generation, part), context);
     this.#llm = { generation, stream };
@@ -385,8 +394,7 @@ export class CallSession implements CallListener {
     this.#queue.length = 0;
     if (this.#state.phase.type !== 'ended') {
       this.#state = { ...this.#state, phase: { type: 'ended', reason: 'internal-error' } };
-      const atMs = Math.round(this.#clock.nowMs() - this.#state.startedAtMs);
-      this.#deps.onEvent({ at_ms: atMs, type: 'call-ended', reason: 'internal-error' });
+      this.#emit({ type: 'call-ended', reason: 'internal-error' });
     }
     this.#release();
   }

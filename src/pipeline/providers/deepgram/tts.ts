@@ -8,7 +8,6 @@ import { UtteranceBook } from '../utterances.ts';
 import type { BookedUtterance } from '../utterances.ts';
 import { CLEAR, CLOSE, FLUSH, FlushBudget, parseAuraMessage, speakMessages, speakUrl } from './aura-wire.ts';
 import type { AuraMessage, FlushReason } from './aura-wire.ts';
-import type { DeepgramSettings } from './live-socket.ts';
 import { PROVIDER, parseRefusal } from './wire.ts';
 
 const BYTES_PER_MS = 8;
@@ -20,10 +19,18 @@ const MAX_FLUSH_WAIT_MS = 1_000;
 /** Text is flushed this long before the audio ahead of it runs out: the vendor's time to first audio, with room. */
 const GAP_LEAD_MS = 700;
 
+export interface DeepgramTtsSettings {
+  readonly apiKey: string;
+  /** http(s); the WebSocket address derives from it. */
+  readonly baseUrl?: string | undefined;
+  readonly connectTimeoutMs?: number | undefined;
+}
+
 /** Text-to-speech by Aura's WebSocket; a route's `voice` is the vendor's model, e.g. `aura-2-thalia-en`. Owns nothing between streams. */
-export function createDeepgramTts(settings: DeepgramSettings): TtsProvider {
+export function createDeepgramTts(settings: DeepgramTtsSettings): TtsProvider {
   return checkedSpeech({
     name: PROVIDER,
+    capabilities: { mulawOut: true },
     open: (request, sink, context) => new AuraStream(settings, request, sink, context),
   });
 }
@@ -49,7 +56,7 @@ interface Utterance extends BookedUtterance {
  * before it is about to run out, which is when the language model is slow.
  */
 class AuraStream implements TtsStream {
-  readonly #settings: DeepgramSettings;
+  readonly #settings: DeepgramTtsSettings;
   readonly #request: TtsRequest;
   readonly #sink: Sink<TtsPart>;
   readonly #context: StreamContext;
@@ -76,7 +83,7 @@ class AuraStream implements TtsStream {
   #failTimer: Timer | undefined;
   #over = false;
 
-  constructor(settings: DeepgramSettings, request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext) {
+  constructor(settings: DeepgramTtsSettings, request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext) {
     this.#settings = settings;
     this.#request = request;
     this.#sink = sink;

@@ -7,7 +7,7 @@ import { BvraiError } from '../../../core/errors.ts';
 import type { ErrorCode } from '../../../core/errors.ts';
 import { setQuery, socketUrl } from '../http.ts';
 import type { VendorError } from '../http.ts';
-import { parseJsonObject } from '../json.ts';
+import { nameOf, parseJsonObject } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import type { SttPart, SttRequest, TranscribedWord } from '../spec.ts';
 
@@ -121,7 +121,7 @@ export function parseMessage(text: string): DeepgramMessage {
     case 'Error':
       return parseFailure(message);
     default:
-      return { type: 'ignored', name: String(message['type']).slice(0, 40) };
+      return { type: 'ignored', name: nameOf(message['type']) };
   }
 }
 

@@ -40,6 +40,7 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
   let closed = false;
   return {
     name: PROVIDER,
+    capabilities: { tools: true, openEnded: true },
     generate(request, sink, context) {
       const generation = new Generation(sink, context, maxGenerationMs);
       const start = closed ? Promise.reject(closedError()) : loading;
