@@ -64,9 +64,15 @@ function anyBytes(random: Random, mutator: Mutator): Buffer {
   if (dice < 0.15) return Buffer.from(mutator.next());
   if (dice < 0.2) return Buffer.alloc(0);
   if (dice < 0.25) return Buffer.concat([Buffer.from('RIFF'), Buffer.alloc(40)]);
-  const level = random.int(1, 256);
-  return Buffer.from(Array.from({ length: random.int(1, 90) }, () => 256 - random.int(1, level)));
+  const at = random.int(0, NOISE.length - 400);
+  return NOISE.subarray(at, at + random.int(1, 400));
 }
+
+/** From quiet samples to any at all. */
+const NOISE = ((): Buffer => {
+  const random = new Random(seedOf(SEED));
+  return Buffer.from(Array.from({ length: 20_000 }, (_, n) => 256 - random.int(1, 1 + Math.floor(n / 80))));
+})();
 
 let server: Server | undefined;
 
