@@ -3,7 +3,7 @@
  * speaks, and says that they said what the script says.
  */
 import { z } from 'zod';
-import { AURA_DEFAULTS, AuraStream, refusedSpeech } from './aura.ts';
+import { AURA_DEFAULTS, AURA_KNOBS, AuraStream, refusedSpeech } from './aura.ts';
 import type { AuraSettings } from './aura.ts';
 import { COMMON_KNOBS } from './control.ts';
 import { delaySchema } from './delays.ts';
@@ -72,9 +72,7 @@ const KNOBS = z.strictObject({
   interimDelayMs: delaySchema.exactOptional(),
   recordingDelayMs: delaySchema.exactOptional(),
   fluxEndOfTurnMs: delaySchema.exactOptional(),
-  auraFirstAudioMs: delaySchema.exactOptional(),
-  auraChunkMs: z.number().min(20).max(10_000).exactOptional(),
-  auraSpeed: z.number().min(0.01).max(10_000).exactOptional(),
+  ...AURA_KNOBS,
 });
 
 /** Silence that makes a pause: shorter ones are within words. */
