@@ -6,7 +6,7 @@ import type { SpeechDecoder } from '../clause-speech.ts';
 const PCM_RATE_HZ = 24_000;
 const TELEPHONE_RATE_HZ = 8_000;
 
-/** For one response. The resampler's delay is 4.9 ms at most, and made up for at the end. */
+/** For one response. The resampler delays by 3.4 ms. */
 export class PcmToMulaw implements SpeechDecoder {
   readonly #resampler = new Resampler(PCM_RATE_HZ, TELEPHONE_RATE_HZ);
   /** The first byte of a sample whose second has not come. */
