@@ -11,6 +11,8 @@
 DO $$
 DECLARE
   wanted text;
+  -- From 16 on a role's creator is its member without being allowed to become it.
+  may_become text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
   FOREACH wanted IN ARRAY ARRAY['bvrai_app', 'bvrai_lookup'] LOOP
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
@@ -19,8 +21,8 @@ BEGIN
       EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
       END;
     END IF;
-    -- 'MEMBER' is also true for a superuser, who needs no grant.
-    IF NOT pg_has_role(current_user, wanted, 'MEMBER') THEN
+    -- True also for a superuser, who needs no grant.
+    IF NOT pg_has_role(current_user, wanted, may_become) THEN
       EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
     END IF;
   END LOOP;
@@ -524,9 +526,9 @@ BEGIN
   FOR looked_up IN SELECT p.oid::regprocedure FROM pg_proc p
     WHERE p.pronamespace = 'public'::regnamespace
       AND (p.proname LIKE 'lookup\_%' OR p.proname IN ('matching_calls', 'purge_expired')) LOOP
-    EXECUTE format('ALTER FUNCTION %s OWNER TO bvrai_lookup', looked_up);
     EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', looked_up);
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO bvrai_app', looked_up);
+    EXECUTE format('ALTER FUNCTION %s OWNER TO bvrai_lookup', looked_up);
   END LOOP;
 END $$;
 REVOKE CREATE ON SCHEMA public FROM bvrai_lookup;
