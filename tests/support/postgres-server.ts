@@ -124,7 +124,11 @@ export async function startPostgresServer(binaries: string): Promise<PostgresSer
 async function onceAs(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
-  await client.query(statement).finally(() => client.end());
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
 }
 
 async function untilAnswers(url: string, isGone: () => boolean): Promise<void> {
