@@ -30,7 +30,7 @@ const refreshToken = z.object({
 });
 const phoneNumber = z.object({ id, org_id: id, agent_id: id.nullable() });
 const call = z.object({ id, org_id: id, status: z.string() });
-const callOwner = z.object({ instance_id: id, beats: z.coerce.number() });
+const callOwner = z.object({ instance_id: id, node_id: id, beats: z.coerce.number() });
 const openCall = z.object({ id, org_id: id, created_at: time.pipe(z.date()) });
 
 export type LoginLookup = z.infer<typeof login>;
