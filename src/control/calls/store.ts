@@ -18,7 +18,7 @@ export interface CallFilter {
   readonly number?: string | undefined;
   readonly createdFrom?: Date | undefined;
   readonly createdBefore?: Date | undefined;
-  /** Words that were said, all of them, in any order. */
+  /** Words that were said in a call that has ended, all of them, in any order. */
   readonly text?: string | undefined;
   /** Fields that the call's metadata contains. */
   readonly metadata?: JsonObject | undefined;
