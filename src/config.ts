@@ -1,4 +1,7 @@
 /** The configuration: every environment variable, validated once, before anything is opened. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { BvraiError } from './core/errors.ts';
 
@@ -27,6 +30,7 @@ export interface Config {
   readonly deepgram: ProviderConfig | undefined;
   readonly openai: ProviderConfig | undefined;
   readonly elevenlabs: ProviderConfig | undefined;
+  readonly anthropic: ProviderConfig | undefined;
 }
 
 const port = (example: string) =>
@@ -83,6 +87,8 @@ const schema = z.object({
   OPENAI_BASE_URL: httpUrl('https://api.openai.com/v1').optional(),
   ELEVENLABS_API_KEY: secret.optional(),
   ELEVENLABS_BASE_URL: httpUrl('https://api.elevenlabs.io').default('https://api.elevenlabs.io'),
+  ANTHROPIC_API_KEY: secret.optional(),
+  ANTHROPIC_BASE_URL: httpUrl('https://api.anthropic.com').default('https://api.anthropic.com'),
 });
 
 /** Values that must not be shown in an error, even when they are at fault. */
@@ -130,7 +136,23 @@ export function readConfig(
       env.OPENAI_BASE_URL ?? 'https://api.openai.com/v1',
     ),
     elevenlabs: provider(env.ELEVENLABS_API_KEY, env.ELEVENLABS_BASE_URL),
+    anthropic: provider(env.ANTHROPIC_API_KEY, env.ANTHROPIC_BASE_URL),
   };
+}
+
+/** The configuration of this process: the project's `.env`, if there is one, and the environment, which wins. Throws as {@link readConfig}. */
+export function loadConfig(): Config {
+  const projectDirectory = findProjectDirectory();
+  const dotEnv = join(projectDirectory, '.env');
+  if (existsSync(dotEnv)) process.loadEnvFile(dotEnv);
+  return readConfig(process.env, projectDirectory);
+}
+
+/** The nearest directory upward that holds package.json: the same from `src/` and from `dist/src/`. */
+function findProjectDirectory(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory);
+  return directory;
 }
 
 function provider(apiKey: string | undefined, baseUrl: string): ProviderConfig | undefined {
