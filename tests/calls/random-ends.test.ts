@@ -164,12 +164,15 @@ async function holdCall(plan: Plan): Promise<{ plan: Plan; callSid: string }> {
 
 /** Says it until the agent ends the call: on a busy machine another model may answer first, which leaves that to the caller. */
 async function insist(phone: Phone): Promise<void> {
-  let over = false;
-  const ended = phone.ended.then(() => (over = true));
-  for (let time = 0; time < 4 && !over; time++) {
+  const ended = phone.ended.then(() => true);
+  for (let time = 0; time < 4; time++) {
     // Both are cut short when the call ends, which is what is waited for.
     await phone.say(speech).catch(() => undefined);
-    await Promise.race([ended, phone.waitForAgent({ silenceMs: 2_000 }).catch(() => undefined)]);
+    const answered = phone.waitForAgent({ silenceMs: 2_000 }).then(
+      () => false,
+      () => false,
+    );
+    if (await Promise.race([ended, answered])) return;
   }
 }
 
