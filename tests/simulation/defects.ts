@@ -21,6 +21,7 @@ const PROMPT = 'src/pipeline/session/prompt.ts';
 const HISTORY = 'src/pipeline/session/history.ts';
 const GUESSING = 'src/pipeline/session/turn-taking/speculation.ts';
 const TTS_ROUTE = 'src/pipeline/router/tts-route.ts';
+const PROGRESS = 'src/pipeline/router/speech-progress.ts';
 const PLAYOUT = 'src/media/playout.ts';
 
 const defect = (name: string, ...patches: (readonly [file: string, find: string, replace: string])[]): Defect => ({
@@ -201,5 +202,15 @@ export const DEFECTS: readonly Defect[] = [
     INTERRUPTION,
     `  if (phase.type !== 'speaking' || turn.voice.type !== 'speaking' || !phase.reply.interruptible) return state;`,
     `  return state;`,
+  ]),
+  defect('the next voice says again what was said', [
+    PROGRESS,
+    `    let position = this.#position;`,
+    `    let position = this.#position * 0;`,
+  ]),
+  defect('the next voice leaves out the rest of the clause', [
+    PROGRESS,
+    `      rest.push(text === piece.text ? piece : { text, options: undefined });`,
+    `      if (text === piece.text) rest.push(piece);`,
   ]),
 ];
