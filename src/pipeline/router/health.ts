@@ -173,6 +173,7 @@ export class ProviderHealth {
         this.#first.add(afterMs, this.#nowMs);
         this.#emit({ type: 'first-received', key: this.key, afterMs });
       },
+      waited: (atLeastMs) => this.#first.add(atLeastMs, this.#nowMs),
       finished: (outcome, longestGapMs) => {
         if (longestGapMs !== undefined) this.#gaps.add(longestGapMs, this.#nowMs);
         this.#onOutcome(outcome);
@@ -264,6 +265,8 @@ type Ended =
 
 interface AttemptSettings {
   readonly first: (afterMs: number) => void;
+  /** It was given up before its first byte. */
+  readonly waited: (atLeastMs: number) => void;
   readonly finished: (outcome: Ended, longestGapMs: number | undefined) => void;
   readonly slowMs: number;
 }
@@ -303,6 +306,8 @@ class RecordedAttempt implements Attempt {
   }
 
   fail(error: BvraiError): void {
+    // Were such waits left out, a deadline would never learn that the provider has become slower than it allows.
+    if (error.code === 'provider.timeout-first') this.#countWait();
     this.#end({ type: 'failed', error });
   }
 
@@ -312,10 +317,14 @@ class RecordedAttempt implements Attempt {
   }
 
   loseHedge(): void {
-    if (this.#over) return;
-    // How long it would have taken is not known; at least this long.
-    this.#settings.first(this.#clock.nowMs() - this.#beganAtMs);
+    this.#countWait();
     this.#end({ type: 'hedge-lost' });
+  }
+
+  /** How long its first byte would have taken is not known; at least this long. */
+  #countWait(): void {
+    if (this.#over || this.#firstAfterMs !== undefined) return;
+    this.#settings.waited(this.#clock.nowMs() - this.#beganAtMs);
   }
 
   #end(outcome: Ended): void {
