@@ -1,4 +1,7 @@
 /** The configuration: every environment variable, validated once, before anything is opened. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { BvraiError } from './core/errors.ts';
 
@@ -121,6 +124,21 @@ export function readConfig(
     elevenlabs: provider(env.ELEVENLABS_API_KEY, env.ELEVENLABS_BASE_URL),
     anthropic: provider(env.ANTHROPIC_API_KEY, env.ANTHROPIC_BASE_URL),
   };
+}
+
+/** The configuration of this process: the project's `.env`, if there is one, and the environment, which wins. Throws as {@link readConfig}. */
+export function loadConfig(): Config {
+  const projectDirectory = findProjectDirectory();
+  const dotEnv = join(projectDirectory, '.env');
+  if (existsSync(dotEnv)) process.loadEnvFile(dotEnv);
+  return readConfig(process.env, projectDirectory);
+}
+
+/** The nearest directory upward that holds package.json: the same from `src/` and from `dist/src/`. */
+function findProjectDirectory(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory);
+  return directory;
 }
 
 function provider(apiKey: string | undefined, baseUrl: string): ProviderConfig | undefined {

@@ -1,11 +1,10 @@
 /** The composition root: configuration → build → listen → drain. Holds no logic of its own. */
-import { existsSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import { readConfig } from './config.ts';
+import { loadConfig } from './config.ts';
 import type { Config } from './config.ts';
 import { loadAgents } from './control/agents/store.ts';
 import type { AgentStore } from './control/agents/store.ts';
@@ -31,16 +30,9 @@ import { loadVad } from './media/vad/load.ts';
 import { LiveCalls } from './pipeline/calls.ts';
 import type { Providers } from './pipeline/calls.ts';
 import { Metrics } from './pipeline/metrics/metrics.ts';
-import { createDeepgramStt } from './pipeline/providers/deepgram/stt.ts';
-import { createDeepgramTts } from './pipeline/providers/deepgram/tts.ts';
-import { createElevenLabsStt } from './pipeline/providers/elevenlabs/stt.ts';
-import { createElevenLabsTts } from './pipeline/providers/elevenlabs/tts.ts';
 import { createEmbeddedEngines } from './pipeline/providers/embedded/index.ts';
 import type { EmbeddedEngines } from './pipeline/providers/embedded/index.ts';
-import { HttpConnections } from './pipeline/providers/http-connections.ts';
-import { createOpenAiLlm } from './pipeline/providers/openai/llm.ts';
-import { createOpenAiTts } from './pipeline/providers/openai/tts.ts';
-import { createOpenAiStt } from './pipeline/providers/openai/realtime-stt.ts';
+import { createCloudProviders } from './providers.ts';
 
 /** A running server. */
 export interface BvraiServer {
@@ -75,26 +67,13 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
   const agents = await loadAgents(config.agentsDirectory);
   const vad = await loadVad(log, { clock: systemClock });
   const embedded = createEmbeddedEngines({ log, clock: systemClock });
-  const connections = new HttpConnections();
-  const openai = config.openai && createOpenAiLlm({ ...config.openai, connections });
+  const cloud = createCloudProviders(config);
   const records = new CallRecords();
   const metrics = new Metrics();
   const providers: Providers = {
-    stt: new Map([
-      ['embedded', embedded.stt],
-      ...(config.deepgram ? [['deepgram', createDeepgramStt(config.deepgram)] as const] : []),
-      ...(config.openai ? [['openai', createOpenAiStt(config.openai)] as const] : []),
-      ...(config.elevenlabs ? [['elevenlabs', createElevenLabsStt(config.elevenlabs)] as const] : []),
-    ]),
-    llm: new Map([['embedded', embedded.llm], ...(openai ? [['openai', openai] as const] : [])]),
-    tts: new Map([
-      ['embedded', embedded.tts],
-      ...(config.elevenlabs
-        ? [['elevenlabs', createElevenLabsTts({ ...config.elevenlabs, connections })] as const]
-        : []),
-      ...(config.deepgram ? [['deepgram', createDeepgramTts(config.deepgram)] as const] : []),
-      ...(config.openai ? [['openai', createOpenAiTts({ ...config.openai, connections })] as const] : []),
-    ]),
+    stt: byName([embedded.stt, ...cloud.stt]),
+    llm: byName([embedded.llm, ...cloud.llm]),
+    tts: byName([embedded.tts, ...cloud.tts]),
     last: embedded,
   };
   const onEvent = records.append.bind(records);
@@ -103,8 +82,7 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
   const parts = { config, log, agents, calls, records, metrics, tokens };
   const state = { enginesReady: false, draining: false };
   const closeEngines = async (): Promise<void> => {
-    await Promise.all([embedded.close(), vad.close(), openai?.close()]);
-    await connections.close();
+    await Promise.all([embedded.close(), vad.close(), cloud.close()]);
   };
   const listeners = await listen(parts, state).catch(async (thrown: unknown) => {
     await closeEngines();
@@ -139,6 +117,10 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     },
     close: (graceMs) => (closing ??= close(graceMs)),
   };
+}
+
+function byName<Provider extends { readonly name: string }>(providers: readonly Provider[]): Map<string, Provider> {
+  return new Map(providers.map((provider) => [provider.name, provider]));
 }
 
 /** Loads the embedded engines and teaches them the agents' questions, so that no call waits for that. */
@@ -280,19 +262,9 @@ function serveCall({ agents, calls, records, metrics, tokens, log }: Parts, sock
   });
 }
 
-/** The nearest directory upward that holds package.json: the same from `src/` and from `dist/src/`. */
-function findProjectDirectory(): string {
-  let directory = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory);
-  return directory;
-}
-
 /** The command: reads `.env` and the environment, serves until SIGTERM or SIGINT, then drains. */
 async function main(): Promise<void> {
-  const projectDirectory = findProjectDirectory();
-  const dotEnv = join(projectDirectory, '.env');
-  if (existsSync(dotEnv)) process.loadEnvFile(dotEnv);
-  const config = readConfig(process.env, projectDirectory);
+  const config = loadConfig();
   const log = pino({ level: config.logLevel, base: null });
   const server = await startServer(config, log);
   const stop = (signal: NodeJS.Signals): void => {

@@ -1,6 +1,9 @@
 /** Deepgram's Aura on loopback (`/v1/speak`): text is buffered until it is flushed, and then spoken in tones. */
-import { spoilAudio } from './faults.ts';
+import { z } from 'zod';
+import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
+import { spoilAudio } from './faults.ts';
+import { parseRecord } from './json.ts';
 import type { Refusal, VendorSocket } from './server.ts';
 import { chunksOf, synthesise } from './voice.ts';
 import type { Voice } from './voice.ts';
@@ -20,6 +23,12 @@ export const AURA_DEFAULTS: AuraSettings = {
   auraFirstAudioMs: 200,
   auraChunkMs: 250,
   auraSpeed: 8,
+};
+
+export const AURA_KNOBS = {
+  auraFirstAudioMs: delaySchema.exactOptional(),
+  auraChunkMs: z.number().min(20).max(10_000).exactOptional(),
+  auraSpeed: z.number().min(0.01).max(10_000).exactOptional(),
 };
 
 /** Flushes in a minute; beyond that a flush brings a warning and nothing else. */
@@ -60,11 +69,11 @@ export class AuraStream {
   }
 
   #onText(text: string): void {
-    const message = parse(text);
-    switch (message?.type) {
+    const message = parseRecord(text);
+    switch (message?.['type']) {
       case 'Speak':
-        if (typeof message.text !== 'string' || message.text.length > MAX_TEXT_LENGTH) return this.#refuse();
-        this.#buffer += message.text;
+        if (typeof message?.['text'] !== 'string' || message['text'].length > MAX_TEXT_LENGTH) return this.#refuse();
+        this.#buffer += message['text'];
         return;
       case 'Flush':
         return this.#flush();
@@ -120,14 +129,5 @@ export class AuraStream {
     job.heard = true;
     if (bytes !== undefined) this.#socket.send(bytes);
     this.#stopSpeaking = this.#socket.after(chunk.length / 8 / this.#settings.auraSpeed, () => this.#speak());
-  }
-}
-
-function parse(text: string): { readonly type?: unknown; readonly text?: unknown } | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : undefined;
-  } catch {
-    return undefined;
   }
 }

@@ -1,11 +1,15 @@
-/** Deepgram on loopback (live v1; for v2 see flux.ts, for speech aura.ts): hears when somebody speaks, and says that they said what the script says. */
+/**
+ * Deepgram on loopback. Its live API (v1; for v2 see flux.ts, for recordings prerecorded.ts, for speech aura.ts) hears when somebody
+ * speaks, and says that they said what the script says.
+ */
 import { z } from 'zod';
-import { AURA_DEFAULTS, AuraStream, refusedSpeech } from './aura.ts';
+import { AURA_DEFAULTS, AURA_KNOBS, AuraStream, refusedSpeech } from './aura.ts';
 import type { AuraSettings } from './aura.ts';
 import { COMMON_KNOBS } from './control.ts';
 import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
 import { FluxLiveStream, refusedFlux } from './flux.ts';
+import { serveRecording } from './prerecorded.ts';
 import { ScriptReader } from './script.ts';
 import type { Script, Stretch, Word } from './script.ts';
 import { SpeechDetector } from './speech-detector.ts';
@@ -26,6 +30,8 @@ export interface DeepgramEmulatorSettings extends EmulatorSettings, AuraSettings
   interimDelayMs: Delay;
   /** Silence between two empty finals, as the real one sends them. */
   emptyFinalEveryMs: number;
+  /** From a recording's last byte to its transcript. */
+  recordingDelayMs: Delay;
   /** Flux: silence from the last sound to the EndOfTurn, at the usual threshold of 0.7. */
   fluxEndOfTurnMs: Delay;
   /** Whether Finalize is answered even when there was nothing to finalise; the real one does not promise it. */
@@ -53,6 +59,7 @@ const DEFAULTS: DeepgramEmulatorSettings = {
   interimEveryMs: 250,
   interimDelayMs: 100,
   emptyFinalEveryMs: 5_000,
+  recordingDelayMs: 500,
   fluxEndOfTurnMs: 260,
   answersEmptyFinalize: true,
   keepAliveTimeoutMs: 10_000,
@@ -63,10 +70,9 @@ const KNOBS = z.strictObject({
   ...COMMON_KNOBS,
   finalDelayMs: delaySchema.exactOptional(),
   interimDelayMs: delaySchema.exactOptional(),
+  recordingDelayMs: delaySchema.exactOptional(),
   fluxEndOfTurnMs: delaySchema.exactOptional(),
-  auraFirstAudioMs: delaySchema.exactOptional(),
-  auraChunkMs: z.number().min(20).max(10_000).exactOptional(),
-  auraSpeed: z.number().min(0.01).max(10_000).exactOptional(),
+  ...AURA_KNOBS,
 });
 
 /** Silence that makes a pause: shorter ones are within words. */
@@ -75,6 +81,13 @@ const PAUSE_MS = 60;
 export async function startDeepgramEmulator(given: Partial<DeepgramEmulatorSettings> = {}): Promise<DeepgramEmulator> {
   const settings = { ...DEFAULTS, ...given };
   const server = await VendorServer.listen({ settings, knobs: KNOBS, errorBody });
+  server.onRequest({
+    method: 'POST',
+    path: '/v1/listen',
+    check: ({ request, url }) =>
+      refusedKey(settings, request.headers.authorization) ?? refusedKeywords(url.searchParams),
+    serve: (exchange) => serveRecording(settings, exchange),
+  });
   server.onSocket({
     path: '/v1/listen',
     check: (request, url) =>

@@ -1,5 +1,6 @@
 /** OpenAI's `/v1/audio/speech` on loopback: 24 kHz PCM in tones, in chunks that end in the middle of a sample. */
 import { z } from 'zod';
+import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
 import type { Refusal, VendorExchange } from './server.ts';
 import { encodeToneSpeech } from './tone-speech.ts';
@@ -16,6 +17,12 @@ export interface SpeechSettings {
 }
 
 export const SPEECH_DEFAULTS: SpeechSettings = { speechFirstAudioMs: 300, speechChunkMs: 200, speechSpeed: 8 };
+
+export const SPEECH_KNOBS = {
+  speechFirstAudioMs: delaySchema.exactOptional(),
+  speechChunkMs: z.number().min(20).max(10_000).exactOptional(),
+  speechSpeed: z.number().min(0.01).max(10_000).exactOptional(),
+};
 
 const requestShape = z.object({
   model: z.string().min(1),

@@ -1,14 +1,14 @@
-/** OpenAI on loopback (for speech see openai-speech.ts, for realtime transcription openai-realtime.ts): answers chat completions from a script, a token at a time. */
+/** OpenAI on loopback: chat completions from a script, a token at a time; for speech see openai-speech.ts, for realtime transcription openai-realtime.ts. */
 import { z } from 'zod';
 import { COMMON_KNOBS } from './control.ts';
 import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
 import { parseChat } from './openai-chat.ts';
 import type { Chat, ChatMessage } from './openai-chat.ts';
-import { SPEECH_DEFAULTS, serveSpeech } from './openai-speech.ts';
-import type { SpeechSettings } from './openai-speech.ts';
 import { REALTIME_DEFAULTS, REALTIME_KNOBS, RealtimeTranscription } from './openai-realtime.ts';
 import type { RealtimeSettings } from './openai-realtime.ts';
+import { SPEECH_DEFAULTS, SPEECH_KNOBS, serveSpeech } from './openai-speech.ts';
+import type { SpeechSettings } from './openai-speech.ts';
 import { USUAL_REPLIES, replyTo, tokensOf } from './reply.ts';
 import type { Reply, ReplyRules, ToolUse } from './reply.ts';
 import { COMMON_DEFAULTS, VendorServer } from './server.ts';
@@ -17,7 +17,7 @@ import type { Emulator, EmulatorSettings, Refusal, VendorExchange } from './serv
 export type { ChatMessage } from './openai-chat.ts';
 export type { Reply, ReplyRules, ToolUse } from './reply.ts';
 
-export interface OpenAiEmulatorSettings extends EmulatorSettings, SpeechSettings, RealtimeSettings {
+export interface OpenAiEmulatorSettings extends EmulatorSettings, RealtimeSettings, SpeechSettings {
   reply: ReplyRules | ((messages: readonly ChatMessage[]) => Reply);
   /** From the request to the first token, and between tokens. */
   firstTokenMs: Delay;
@@ -39,11 +39,9 @@ const DEFAULTS: OpenAiEmulatorSettings = {
 const KNOBS = z.strictObject({
   ...COMMON_KNOBS,
   ...REALTIME_KNOBS,
+  ...SPEECH_KNOBS,
   firstTokenMs: delaySchema.exactOptional(),
   interTokenMs: delaySchema.exactOptional(),
-  speechFirstAudioMs: delaySchema.exactOptional(),
-  speechChunkMs: z.number().min(20).max(10_000).exactOptional(),
-  speechSpeed: z.number().min(0.01).max(10_000).exactOptional(),
 });
 
 export async function startOpenAiEmulator(given: Partial<OpenAiEmulatorSettings> = {}): Promise<OpenAiEmulator> {

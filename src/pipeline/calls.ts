@@ -5,16 +5,19 @@ import type { CallListener, CallPort } from '../media/call-port.ts';
 import type { VadEngine } from '../media/vad/vad.ts';
 import type { CallEvent } from './events.ts';
 import type { Metrics } from './metrics/metrics.ts';
-import type { AgentConfig, RouteEntry } from './ports.ts';
+import type { AgentConfig, CallControl, RouteEntry } from './ports.ts';
 import type { LlmProvider, SttProvider, TtsProvider } from './providers/spec.ts';
 import { ProvidersHealth } from './router/health.ts';
+import { keptSpeech } from './router/kept-speech.ts';
 import { llmProbe } from './router/llm-probe.ts';
 import { llmRoute } from './router/llm-route.ts';
 import { resolveRoute } from './router/route.ts';
+import type { Candidate } from './router/route.ts';
 import { sttProbe, ttsProbe } from './router/speech-probes.ts';
 import { SpeechCache, cachedSpeech } from './router/speech-cache.ts';
 import { sttRoute } from './router/stt-route.ts';
 import { ttsRoute } from './router/tts-route.ts';
+import { emergencyTexts, fixedClauses } from './session/phrases.ts';
 import { CallSession } from './session/session.ts';
 
 /** The providers of this process, by the names that agents' routes use, and the embedded ones that stand last in every route. */
@@ -34,6 +37,8 @@ export interface LiveCallsDependencies {
   readonly log: Log;
   /** Uniform in [0, 1): draws among weighted providers, and spreads probes. */
   readonly random: () => number;
+  /** Absent: nobody can transfer a call. */
+  readonly control?: CallControl | undefined;
   /** Takes every event of every call, in order. Must not throw or block. */
   readonly onEvent: (callSid: string, event: CallEvent) => void;
 }
@@ -43,6 +48,8 @@ interface Routes {
   readonly llm: LlmProvider;
   readonly tts: TtsProvider;
 }
+
+const EMERGENCY_SPEECH_AFTER_MS = 3_000;
 
 /** How long the farewell of a call that is drained may take. */
 const FAREWELL_MS = 8_000;
@@ -54,6 +61,10 @@ export class LiveCalls {
   /** Fixed phrases, once spoken. */
   readonly #speech = new SpeechCache();
   readonly #health: ProvidersHealth;
+  /** Agents whose emergency speech is kept, or about to be. */
+  readonly #prepared = new WeakSet<AgentConfig>();
+  /** Ends with the process. */
+  readonly #scope = new AbortController();
   #onIdle: (() => void) | undefined;
 
   constructor(deps: LiveCallsDependencies) {
@@ -71,6 +82,7 @@ export class LiveCalls {
   start(port: CallPort, agent: AgentConfig, log: Log): CallListener {
     const { clock, vad, metrics, onEvent } = this.#deps;
     const { callSid } = port.info;
+    const { control } = this.#deps;
     const session = new CallSession(port, agent, {
       clock,
       log,
@@ -81,11 +93,13 @@ export class LiveCalls {
         logEvent(log, event);
         onEvent(callSid, event);
       },
+      transfer: control && ((to) => control.transfer(callSid, to)),
       onReleased: () => this.#released(session),
     });
     this.#sessions.add(session);
     metrics.callStarted();
     session.start();
+    this.#keepEmergencySpeechLater(agent);
     return session;
   }
 
@@ -100,9 +114,53 @@ export class LiveCalls {
     for (const session of this.#sessions) session.end('server-shutdown');
   }
 
-  /** Ends what outlives calls: the probes of providers. After `drain`. */
+  /** Ends what outlives calls: probes of providers, and speech that is being kept. After `drain`. */
   close(): void {
+    this.#scope.abort();
     this.#health.close();
+  }
+
+  /** Stands behind every voice of a route, and says what they have said before. */
+  #keptVoice(voices: readonly Candidate<TtsProvider>[]): Candidate<TtsProvider> {
+    const known = voices.map(({ provider, entry }) => ({ provider: provider.name, entry }));
+    const entry = { provider: 'kept' };
+    return { provider: keptSpeech(this.#speech, known), entry, health: this.#health.of('tts', entry) };
+  }
+
+  /** The greeting of the call that is just beginning goes first. */
+  #keepEmergencySpeechLater(agent: AgentConfig): void {
+    if (this.#prepared.has(agent)) return;
+    this.#prepared.add(agent);
+    const timer = this.#deps.clock.after(EMERGENCY_SPEECH_AFTER_MS, () => {
+      this.#scope.signal.removeEventListener('abort', cancel);
+      this.#keepEmergencySpeech(agent, this.#routesOf(agent, this.#deps.log));
+    });
+    const cancel = (): void => timer.cancel();
+    this.#scope.signal.addEventListener('abort', cancel, { once: true });
+  }
+
+  /** Has what an agent says in an emergency synthesised while it can be, once for each agent. */
+  #keepEmergencySpeech(agent: AgentConfig, routes: Routes): void {
+    const { clock, log } = this.#deps;
+    const texts = emergencyTexts(agent);
+    const stream = routes.tts.open(
+      { language: agent.language },
+      (part) => {
+        if (part.type === 'audio-chunk') return;
+        if (part.type !== 'utterance-finished')
+          log.warn({ agent: agent.id, code: part.error.code }, 'emergency speech was not kept');
+        sayNext();
+      },
+      { clock, log, signal: this.#scope.signal },
+    );
+    let said = 0;
+    const sayNext = (): void => {
+      const text = texts[said++];
+      if (text === undefined) return stream.close();
+      for (const { spoken } of fixedClauses(text, agent)) stream.speak(String(said), spoken, { fixed: true });
+      stream.finish(String(said));
+    };
+    sayNext();
   }
 
   #released(session: CallSession): void {
@@ -158,6 +216,7 @@ export class LiveCalls {
       ...candidate,
       provider: cachedSpeech(candidate.provider, this.#speech),
     }));
+    voices.push(this.#keptVoice(voices));
     const routes = {
       stt: sttRoute(resolveRoute(stt, health, log), random),
       llm: llmRoute(resolveRoute(llm, health, log), random),

@@ -10,6 +10,10 @@ export type CallEndReason =
   | 'connection-idle'
   | 'protocol-violation'
   | 'server-shutdown'
+  /** No provider could serve, and the agent's fallback was to take leave. */
+  | 'providers-down'
+  /** No provider could serve, and the caller was connected to a person. */
+  | 'transferred'
   | 'internal-error';
 
 /** What the agent was saying. */

@@ -61,6 +61,21 @@ export interface SilenceSettings {
   readonly maxReminders: number;
 }
 
+/** What the agent does when no provider can serve the call any more, after saying so. */
+export interface FallbackSettings {
+  readonly action: 'hang-up' | 'message' | 'transfer';
+  /** Said before it; empty: a phrase in the agent's language. */
+  readonly message: string;
+  /** E.164; with `transfer`. */
+  readonly transferTo: string | undefined;
+}
+
+/** What only the telephone's operator can do with a call. */
+export interface CallControl {
+  /** Connects the caller to another number; the media stream ends by that. Rejects when the operator refuses. */
+  transfer(callSid: string, to: string): Promise<void>;
+}
+
 /** An agent as the pipeline runs it. Immutable during a call. */
 export interface AgentConfig {
   readonly id: string;
@@ -82,6 +97,7 @@ export interface AgentConfig {
   /** Said before the agent hangs up. */
   readonly goodbyeMessage: string;
   readonly silence: SilenceSettings;
+  readonly fallback: FallbackSettings;
   readonly maxDurationMs: number;
   /** How long before `maxDurationMs` the caller is told; 0: not. */
   readonly durationWarningMs: number;

@@ -97,6 +97,6 @@ describe('pure parsers', () => {
       expect(heapInUseBytes() - beforeBytes).toBeLessThan(MAX_GROWTH_BYTES);
       expect(count).toBe(MESSAGES_PER_ADAPTER);
     },
-    60_000,
+    120_000,
   );
 });

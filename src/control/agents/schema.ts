@@ -45,6 +45,24 @@ const silence = z.strictObject({
   max_reminders: z.int().min(0).max(10).default(2),
 });
 
+const fallback = z
+  .strictObject({
+    action: z.enum(['hang-up', 'message', 'transfer']).default('hang-up'),
+    message: z.string().max(500).default(''),
+    transfer_to: z
+      .string()
+      .regex(/^\+[1-9]\d{4,14}$/u, 'must be E.164 such as +15550100')
+      .optional(),
+  })
+  .refine(({ action, transfer_to }) => action !== 'transfer' || transfer_to !== undefined, {
+    message: 'is needed with the action transfer',
+    path: ['transfer_to'],
+  })
+  .refine(({ action, message }) => action !== 'message' || message !== '', {
+    message: 'is needed with the action message',
+    path: ['message'],
+  });
+
 /** An agent file: the agent shape of the HTTP API, and questions and answers for the embedded responder. */
 export const agentSchema = z.strictObject({
   name: z.string().min(1).max(100),
@@ -71,6 +89,8 @@ export const agentSchema = z.strictObject({
   end_call_tool: z.boolean().default(true),
   goodbye_message: z.string().min(1).max(500).default('Thank you for calling. Goodbye.'),
   silence: silence.prefault({}),
+  /** What happens when no provider can serve a call any more. */
+  fallback: fallback.prefault({}),
   max_duration_s: z.int().min(10).max(14_400).default(3_600),
   /** How long before the end of the maximum duration the caller is told. */
   duration_warning_s: z.int().min(0).max(600).default(30),
@@ -104,6 +124,11 @@ export function toAgentConfig(id: string, file: AgentFile): AgentConfig {
       reminderAfterMs: file.silence.reminder_after_ms,
       reminderMessage: file.silence.reminder_message,
       maxReminders: file.silence.max_reminders,
+    },
+    fallback: {
+      action: file.fallback.action,
+      message: file.fallback.message,
+      transferTo: file.fallback.transfer_to,
     },
     maxDurationMs: file.max_duration_s * 1_000,
     durationWarningMs: file.duration_warning_s * 1_000,

@@ -55,7 +55,13 @@ interface Entry {
 const MAX_CALLS = 500;
 /** Interim transcripts are many; a call of an hour stays below this. */
 const MAX_EVENTS_A_CALL = 20_000;
-const FAILED_REASONS = new Set(['internal-error', 'protocol-violation', 'connection-lost', 'connection-idle']);
+const FAILED_REASONS = new Set([
+  'internal-error',
+  'providers-down',
+  'protocol-violation',
+  'connection-lost',
+  'connection-idle',
+]);
 
 /** Keeps the newest calls. */
 export class CallRecords {

@@ -6,10 +6,7 @@ import type { VadSettings, VadSink } from './vad.ts';
 export interface ModelLag {
   readonly onsetMs: number;
   readonly offsetMs: number;
-  /**
-   * A breath at the end may be taken for voice for longer than that. A fade that has lasted ever since places the end of speech up to
-   * so much earlier; a weak last syllable may fade too, so no more.
-   */
+  /** For how much longer than that a breath at the end may be taken for voice. */
   readonly breathMs: number;
 }
 
@@ -26,6 +23,9 @@ type GateState =
 
 /** A fade so long may be the end of speech; most gaps within words are shorter. */
 const FADED_MS = 40;
+
+/** A last syllable may be so weak that it has faded; it is no longer than this. A model that hears a voice beyond hears a breath. */
+const WEAK_END_MS = 60;
 
 const SILENCE: GateState = { kind: 'silence' };
 
@@ -114,7 +114,7 @@ export class SpeechGate {
 
   #pause(startedAtMs: number, speechMs: number, silentFromMs: number): void {
     const modelMs = silentFromMs - this.#lag.offsetMs;
-    const fadeMs = Math.max(this.#positionMs - this.#fadedMs, modelMs - this.#lag.breathMs);
+    const fadeMs = Math.max(this.#positionMs - this.#fadedMs + WEAK_END_MS, modelMs - this.#lag.breathMs);
     const atMs = Math.max(startedAtMs, Math.min(modelMs, fadeMs));
     if (this.#positionMs - atMs < this.#settings.minSilenceMs) {
       this.#state = { kind: 'pause', startedAtMs, speechMs, silentFromMs };

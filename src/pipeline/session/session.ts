@@ -39,6 +39,8 @@ export interface SessionDependencies {
   readonly tts: TtsProvider;
   /** Receives the call's events in order. Must not throw or block. */
   readonly onEvent: (event: CallEvent) => void;
+  /** Connects the caller to another number; absent: that cannot be done. Settles within seconds. */
+  readonly transfer?: ((to: string) => Promise<void>) | undefined;
   /** The call has released everything it used. */
   readonly onReleased?: () => void;
 }
@@ -74,6 +76,7 @@ export class CallSession implements CallListener {
   #state: CallState;
   #dispatching = false;
   #released = false;
+  #isHandedOver = false;
   #detector: VadDetector | undefined;
   #stt: SttStream | undefined;
   #tts: TtsStream | undefined;
@@ -90,7 +93,7 @@ export class CallSession implements CallListener {
     this.#deps = deps;
     this.#clock = deps.clock;
     this.#log = deps.log;
-    this.#state = newCall(agent, deps.clock.nowMs());
+    this.#state = newCall(deps.transfer ? agent : withoutTransfer(agent), deps.clock.nowMs());
   }
 
   /** Opens the recogniser and the synthesiser and lets the agent greet. */
@@ -336,9 +339,25 @@ export class CallSession implements CallListener {
         return this.#cutReply(action.generation);
       case 'hang-up':
         return this.#port.hangUp();
+      case 'transfer':
+        return this.#transfer(action.to);
       default:
         return unreachable(action);
     }
+  }
+
+  /** The line is let go only when the operator has taken the call over: closing it earlier would end the call. */
+  #transfer(to: string): void {
+    const { transfer } = this.#deps;
+    if (!transfer) return this.#port.hangUp();
+    this.#isHandedOver = true;
+    transfer(to).then(
+      () => this.#port.hangUp(),
+      (thrown: unknown) => {
+        this.#log.error({ err: BvraiError.from(thrown) }, 'the call could not be transferred');
+        this.#port.hangUp();
+      },
+    );
   }
 
   #emit(event: CallEventBody): void {
@@ -413,7 +432,14 @@ export class CallSession implements CallListener {
     this.#tts?.close();
     this.#detector?.close();
     this.#scope.abort();
-    this.#port.hangUp();
+    if (!this.#isHandedOver) this.#port.hangUp();
     this.#deps.onReleased?.();
   }
+}
+
+/** Where nobody can connect the caller to a person, the agent must not promise it. */
+function withoutTransfer(agent: AgentConfig): AgentConfig {
+  const { fallback } = agent;
+  if (fallback.action !== 'transfer') return agent;
+  return { ...agent, fallback: { action: 'hang-up', message: '', transferTo: undefined } };
 }

@@ -76,7 +76,10 @@ export interface Reply {
   readonly sinceMs: number;
   /** Something must be audible by then. */
   readonly deadlineAtMs: number;
-  readonly afterwards: { readonly type: 'listen' } | { readonly type: 'hang-up'; readonly reason: CallEndReason };
+  readonly afterwards:
+    | { readonly type: 'listen' }
+    | { readonly type: 'hang-up'; readonly reason: CallEndReason }
+    | { readonly type: 'transfer'; readonly to: string };
   readonly trace: TurnTrace;
 }
 
@@ -158,6 +161,8 @@ export interface CallState {
   readonly heard: HeardSpeech | undefined;
   /** Turns in a row in which the caller spoke and nothing was understood. */
   readonly misheardTurns: number;
+  /** Turns in a row that no provider could answer. */
+  readonly failedTurns: number;
   /** Since when nobody has said anything. */
   readonly quietSinceMs: number;
   readonly reminders: number;
@@ -238,6 +243,8 @@ export type Action =
   /** Abort model and synthesiser, silence the caller's line; the driver answers with `reply-cut` before anything else. */
   | { readonly type: 'cut-reply'; readonly generation: number }
   | { readonly type: 'hang-up' }
+  /** Connect the caller to another number, then let the line go. */
+  | { readonly type: 'transfer'; readonly to: string }
   | { readonly type: 'emit'; readonly event: CallEventBody };
 
 /** A turn in which nothing has been said. */
@@ -275,6 +282,7 @@ export function newCall(agent: AgentConfig, nowMs: number): CallState {
     ignoredVoiceMs: undefined,
     heard: undefined,
     misheardTurns: 0,
+    failedTurns: 0,
     quietSinceMs: nowMs,
     reminders: 0,
     durationWarned: false,

@@ -102,7 +102,7 @@ function absorb(state: CallState, event: Occurrence, nowMs: number, actions: Act
       return absorbCaller(state, event, nowMs, actions);
     case 'stt-failed':
       actions.push({ type: 'emit', event: caller.failure(state, 'stt', event.code) });
-      return replies.takeLeave(state, fixedPhrases(state.agent.language).cannotHear, 'internal-error', nowMs, actions);
+      return replies.fallBack(state, nowMs, actions);
     case 'llm-text':
     case 'llm-tool':
     case 'llm-finished':
@@ -218,7 +218,8 @@ function leave(state: CallState, nowMs: number, actions: Action[]): CallState {
 
 /** Whether the agent is already saying goodbye. */
 function isLeaving(state: CallState): boolean {
-  return currentReply(state)?.afterwards.type === 'hang-up';
+  const afterwards = currentReply(state)?.afterwards.type;
+  return afterwards === 'hang-up' || afterwards === 'transfer';
 }
 
 /** The line is gone: whatever was being said is cut, and the call has its one reason. */

@@ -19,17 +19,18 @@ const MAX_FLUSH_WAIT_MS = 1_000;
 /** Text is flushed this long before the audio ahead of it runs out: the vendor's time to first audio, with room. */
 const GAP_LEAD_MS = 700;
 
-export interface DeepgramSpeechSettings {
+export interface DeepgramTtsSettings {
   readonly apiKey: string;
-  /** http(s); the WebSocket's address derives from it. */
-  readonly baseUrl: string;
+  /** http(s); the WebSocket address derives from it. */
+  readonly baseUrl?: string | undefined;
   readonly connectTimeoutMs?: number | undefined;
 }
 
 /** Text-to-speech by Aura's WebSocket; a route's `voice` is the vendor's model, e.g. `aura-2-thalia-en`. Owns nothing between streams. */
-export function createDeepgramTts(settings: DeepgramSpeechSettings): TtsProvider {
+export function createDeepgramTts(settings: DeepgramTtsSettings): TtsProvider {
   return checkedSpeech({
     name: PROVIDER,
+    capabilities: { mulawOut: true },
     open: (request, sink, context) => new AuraStream(settings, request, sink, context),
   });
 }
@@ -55,7 +56,7 @@ interface Utterance extends BookedUtterance {
  * before it is about to run out, which is when the language model is slow.
  */
 class AuraStream implements TtsStream {
-  readonly #settings: DeepgramSpeechSettings;
+  readonly #settings: DeepgramTtsSettings;
   readonly #request: TtsRequest;
   readonly #sink: Sink<TtsPart>;
   readonly #context: StreamContext;
@@ -82,7 +83,7 @@ class AuraStream implements TtsStream {
   #failTimer: Timer | undefined;
   #over = false;
 
-  constructor(settings: DeepgramSpeechSettings, request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext) {
+  constructor(settings: DeepgramTtsSettings, request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext) {
     this.#settings = settings;
     this.#request = request;
     this.#sink = sink;

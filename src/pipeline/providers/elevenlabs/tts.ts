@@ -49,6 +49,7 @@ const DEFAULT_BASE_URL = 'https://api.elevenlabs.io';
 export function createElevenLabsTts(settings: ElevenLabsSettings): TtsProvider {
   const socket: TtsProvider = {
     name: PROVIDER,
+    capabilities: { mulawOut: true, wordTimes: true, contexts: true },
     open: (request, sink, context) => new ElevenLabsStream(settings, request, sink, context),
   };
   const { apiKey, baseUrl = DEFAULT_BASE_URL, connections } = settings;

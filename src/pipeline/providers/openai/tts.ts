@@ -22,6 +22,7 @@ export function createOpenAiTts(settings: OpenAiSpeechSettings): TtsProvider {
   const access = { apiKey: settings.apiKey, baseUrl: settings.baseUrl ?? DEFAULT_BASE_URL };
   return checkedSpeech({
     name: PROVIDER,
+    capabilities: { contexts: true },
     open(request, sink, context) {
       const protocol = {
         provider: PROVIDER,
