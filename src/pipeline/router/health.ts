@@ -54,6 +54,8 @@ export interface HealthDependencies {
   readonly log: Log;
   /** Uniform in [0, 1); for jitter. */
   readonly random: () => number;
+  /** Hedges per request, at most; without it the budget's own. */
+  readonly hedgeShare?: number | undefined;
   readonly onEvent?: ((event: HealthEvent) => void) | undefined;
 }
 
@@ -66,14 +68,16 @@ const MAX_ENTRIES = 1_000;
 export class ProvidersHealth {
   readonly #deps: HealthDependencies;
   readonly #entries = new Map<string, ProviderHealth>();
-  readonly #budgets: Readonly<Record<Stage, HedgeBudget>> = {
-    stt: new HedgeBudget(),
-    llm: new HedgeBudget(),
-    tts: new HedgeBudget(),
-  };
+  readonly #budgets: Readonly<Record<Stage, HedgeBudget>>;
 
   constructor(deps: HealthDependencies) {
     this.#deps = deps;
+    const { hedgeShare } = deps;
+    this.#budgets = {
+      stt: new HedgeBudget(hedgeShare),
+      llm: new HedgeBudget(hedgeShare),
+      tts: new HedgeBudget(hedgeShare),
+    };
   }
 
   /** The entry of a provider as a route names it; made when it is first asked for. `probe`: how to try it out. */
@@ -141,6 +145,11 @@ export class ProviderHealth {
   /** How long a caller's request may wait for its first token or byte. */
   get firstDeadlineMs(): number {
     return deadlineMs(STAGE_TIMES[this.key.stage].first, this.#first, this.#nowMs);
+  }
+
+  /** The same where nobody as good is left to ask: longer than a late answer takes, shorter than a caller's patience. */
+  get lastFirstDeadlineMs(): number {
+    return STAGE_TIMES[this.key.stage].first.maxMs;
   }
 
   /** How long it may wait between two of them. */
