@@ -23,6 +23,7 @@ describe('the configuration', () => {
       agentsDirectory: '/project/agents',
       dataDirectory: '/project/data',
       databaseUrl: undefined,
+      hedgeShare: 0.05,
     });
   });
 
@@ -52,6 +53,8 @@ describe('the configuration', () => {
     ['PUBLIC_URL', 'voice.example.com', 'must be an http(s) URL', 'https://voice.example.com'],
     ['PUBLIC_URL', 'https://voice.example.com/path', 'without a path', 'https://voice.example.com'],
     ['LOG_LEVEL', 'loud', 'must be one of', 'info'],
+    ['HEDGE_SHARE', '5%', 'a share from 0 to 0.5', '0.05'],
+    ['HEDGE_SHARE', '0.6', 'a share from 0 to 0.5', '0.05'],
     ['TWILIO_ACCOUNT_SID', 'AC1', '32 hex digits', 'AC0000'],
     ['DEEPGRAM_BASE_URL', 'ftp://x', 'must be an http(s) URL', 'https://api.deepgram.com'],
     ['OPENAI_BASE_URL', 'nowhere', 'must be an http(s) URL', 'https://api.openai.com/v1'],

@@ -27,6 +27,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   /** Absent: local mode. No signature can be checked, so only callers on this machine are served. */
   readonly twilio: { readonly authToken: string; readonly accountSid: string | undefined } | undefined;
+  /** How many of the requests to providers may be doubled, at most; 0: none. */
+  readonly hedgeShare: number;
   readonly deepgram: ProviderConfig | undefined;
   readonly openai: ProviderConfig | undefined;
   readonly elevenlabs: ProviderConfig | undefined;
@@ -76,6 +78,12 @@ const schema = z.object({
       'must be a Postgres URL; example: postgres://bvrai:secret@127.0.0.1:5432/bvrai',
     )
     .optional(),
+  HEDGE_SHARE: z
+    .string()
+    .regex(/^(0|0?\.\d{1,4})$/u, 'must be a share from 0 to 0.5; example: 0.05')
+    .transform(Number)
+    .refine((value) => value <= 0.5, 'must be a share from 0 to 0.5; example: 0.05')
+    .default(0.05),
   TWILIO_ACCOUNT_SID: z
     .string()
     .regex(/^AC[0-9a-f]{32}$/u, `must be AC and 32 hex digits; example: AC${'0'.repeat(32)}`)
@@ -122,6 +130,7 @@ export function readConfig(
     mediaPort: env.MEDIA_PORT,
     publicUrl: env.PUBLIC_URL,
     logLevel: env.LOG_LEVEL,
+    hedgeShare: env.HEDGE_SHARE,
     agentsDirectory: env.AGENTS_DIR ?? `${projectDirectory}/agents`,
     dataDirectory: env.DATA_DIR ?? `${projectDirectory}/data`,
     databaseUrl: env.DATABASE_URL,

@@ -77,7 +77,16 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     last: embedded,
   };
   const onEvent = records.append.bind(records);
-  const calls = new LiveCalls({ clock: systemClock, vad, providers, metrics, log, random: Math.random, onEvent });
+  const calls = new LiveCalls({
+    clock: systemClock,
+    vad,
+    providers,
+    metrics,
+    log,
+    random: Math.random,
+    hedgeShare: config.hedgeShare,
+    onEvent,
+  });
   const tokens = new StreamTokens<StreamClaims>({ clock: systemClock });
   const parts = { config, log, agents, calls, records, metrics, tokens };
   const state = { enginesReady: false, draining: false };

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ServerProcess, startServer } from '../demo/server-process.ts';
+import { type AnthropicEmulator, startAnthropicEmulator } from '../emulators/anthropic.ts';
 import { startDeepgramEmulator } from '../emulators/deepgram.ts';
 import { startElevenLabsEmulator } from '../emulators/elevenlabs.ts';
-import { type OpenAiEmulatorSettings, startOpenAiEmulator } from '../emulators/openai.ts';
+import { type OpenAiEmulator, startOpenAiEmulator } from '../emulators/openai.ts';
 import type { Said } from '../emulators/script.ts';
 import type { Traffic } from '../emulators/server.ts';
 import { findProjectRoot, type Recording } from './recordings.ts';
@@ -43,17 +44,24 @@ export interface Rig {
   readonly serverUrl: string;
   readonly server: ServerProcess;
   readonly lines: readonly Line[];
+  /** The models; their knobs may be turned while calls run. */
+  readonly openai: OpenAiEmulator;
+  readonly anthropic: AnthropicEmulator;
   close(): Promise<void>;
 }
 
 export interface RigOptions {
   /** Agent files, one for each line; the rig adds what ties them to it. */
   readonly agents: readonly Readonly<Record<string, unknown>>[];
-  readonly reply: OpenAiEmulatorSettings['reply'];
+  readonly reply: () => string;
   readonly logName: string;
+  /** The agents' models in order; without it OpenAI alone. */
+  readonly models?: readonly ('openai' | 'anthropic')[];
+  /** Set over what the rig sets for the server. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
-export async function startRig({ agents, reply, logName }: RigOptions): Promise<Rig> {
+export async function startRig({ agents, reply, logName, models = ['openai'], environment }: RigOptions): Promise<Rig> {
   const root = findProjectRoot();
   const lines = agents.map((_, index) => new RigLine(`line-${String(index).padStart(3, '0')}`));
   const lineOf = (text: string): RigLine | undefined => {
@@ -74,6 +82,12 @@ export async function startRig({ agents, reply, logName }: RigOptions): Promise<
     closing.push(() => deepgram.close());
     const openai = await startOpenAiEmulator({ reply, firstTokenMs: LLM_FIRST_TOKEN_MS, interTokenMs: LLM_TOKEN_MS });
     closing.push(() => openai.close());
+    const anthropic = await startAnthropicEmulator({
+      reply,
+      firstTokenMs: LLM_FIRST_TOKEN_MS,
+      interTokenMs: LLM_TOKEN_MS,
+    });
+    closing.push(() => anthropic.close());
     const elevenlabs = await startElevenLabsEmulator({ firstAudioMs: TTS_FIRST_AUDIO_MS });
     closing.push(() => elevenlabs.close());
     deepgram.watch((traffic) => lineOf(traffic.url)?.onDeepgram(traffic));
@@ -89,7 +103,7 @@ export async function startRig({ agents, reply, logName }: RigOptions): Promise<
     closing.push(() => rm(directory, { recursive: true }));
     for (const [index, agent] of agents.entries()) {
       const id = lines[index]?.agent ?? '';
-      await writeFile(join(directory, `${id}.json`), JSON.stringify({ ...agent, ...tiedTo(id) }));
+      await writeFile(join(directory, `${id}.json`), JSON.stringify({ ...agent, ...tiedTo(id, models) }));
     }
     await mkdir(join(root, 'out', 'turn-taking'), { recursive: true });
     const server = await startServer({
@@ -103,12 +117,15 @@ export async function startRig({ agents, reply, logName }: RigOptions): Promise<
         DEEPGRAM_BASE_URL: deepgram.url,
         OPENAI_API_KEY: openai.settings.apiKey,
         OPENAI_BASE_URL: openai.url,
+        ANTHROPIC_API_KEY: anthropic.settings.apiKey,
+        ANTHROPIC_BASE_URL: anthropic.url,
         ELEVENLABS_API_KEY: elevenlabs.settings.apiKey,
         ELEVENLABS_BASE_URL: elevenlabs.url,
+        ...environment,
       },
     });
     closing.push(() => server.stop());
-    return { serverUrl: server.url, server, lines, close };
+    return { serverUrl: server.url, server, lines, openai, anthropic, close };
   } catch (error) {
     await close();
     throw error;
@@ -116,12 +133,12 @@ export async function startRig({ agents, reply, logName }: RigOptions): Promise<
 }
 
 /** What makes every message to a vendor tell which line it belongs to. */
-function tiedTo(id: string): Record<string, unknown> {
+function tiedTo(id: string, models: readonly string[]): Record<string, unknown> {
   return {
     name: id,
     system_prompt: `You answer ${id}.`,
     stt: [{ provider: 'deepgram', options: { tag: id } }],
-    llm: [{ provider: 'openai' }],
+    llm: models.map((provider) => ({ provider })),
     tts: [{ provider: 'elevenlabs', voice: id }],
   };
 }

@@ -37,6 +37,8 @@ export interface LiveCallsDependencies {
   readonly log: Log;
   /** Uniform in [0, 1): draws among weighted providers, and spreads probes. */
   readonly random: () => number;
+  /** How many of the requests to providers may be doubled, at most; 0: none. */
+  readonly hedgeShare?: number | undefined;
   /** Absent: nobody can transfer a call. */
   readonly control?: CallControl | undefined;
   /** Takes every event of every call, in order. Must not throw or block. */
@@ -69,8 +71,9 @@ export class LiveCalls {
 
   constructor(deps: LiveCallsDependencies) {
     this.#deps = deps;
-    const { clock, log, random, metrics } = deps;
-    this.#health = new ProvidersHealth({ clock, log, random, onEvent: (event) => metrics.providerEvent(event) });
+    const { clock, log, random, hedgeShare, metrics } = deps;
+    const onEvent = metrics.providerEvent.bind(metrics);
+    this.#health = new ProvidersHealth({ clock, log, random, hedgeShare, onEvent });
     metrics.observeProviders(() => this.#health.snapshot());
   }
 

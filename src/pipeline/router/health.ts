@@ -54,6 +54,8 @@ export interface HealthDependencies {
   readonly log: Log;
   /** Uniform in [0, 1); for jitter. */
   readonly random: () => number;
+  /** Hedges per request, at most; without it the budget's own. */
+  readonly hedgeShare?: number | undefined;
   readonly onEvent?: ((event: HealthEvent) => void) | undefined;
 }
 
@@ -66,14 +68,16 @@ const MAX_ENTRIES = 1_000;
 export class ProvidersHealth {
   readonly #deps: HealthDependencies;
   readonly #entries = new Map<string, ProviderHealth>();
-  readonly #budgets: Readonly<Record<Stage, HedgeBudget>> = {
-    stt: new HedgeBudget(),
-    llm: new HedgeBudget(),
-    tts: new HedgeBudget(),
-  };
+  readonly #budgets: Readonly<Record<Stage, HedgeBudget>>;
 
   constructor(deps: HealthDependencies) {
     this.#deps = deps;
+    const { hedgeShare } = deps;
+    this.#budgets = {
+      stt: new HedgeBudget(hedgeShare),
+      llm: new HedgeBudget(hedgeShare),
+      tts: new HedgeBudget(hedgeShare),
+    };
   }
 
   /** The entry of a provider as a route names it; made when it is first asked for. `probe`: how to try it out. */
@@ -143,6 +147,11 @@ export class ProviderHealth {
     return deadlineMs(STAGE_TIMES[this.key.stage].first, this.#first, this.#nowMs);
   }
 
+  /** The same where nobody as good is left to ask: longer than a late answer takes, shorter than a caller's patience. */
+  get lastFirstDeadlineMs(): number {
+    return STAGE_TIMES[this.key.stage].first.maxMs;
+  }
+
   /** How long it may wait between two of them. */
   get gapDeadlineMs(): number {
     return deadlineMs(STAGE_TIMES[this.key.stage].gap, this.#gaps, this.#nowMs);
@@ -173,6 +182,7 @@ export class ProviderHealth {
         this.#first.add(afterMs, this.#nowMs);
         this.#emit({ type: 'first-received', key: this.key, afterMs });
       },
+      waited: (atLeastMs) => this.#first.add(atLeastMs, this.#nowMs),
       finished: (outcome, longestGapMs) => {
         if (longestGapMs !== undefined) this.#gaps.add(longestGapMs, this.#nowMs);
         this.#onOutcome(outcome);
@@ -264,6 +274,8 @@ type Ended =
 
 interface AttemptSettings {
   readonly first: (afterMs: number) => void;
+  /** It was given up before its first byte. */
+  readonly waited: (atLeastMs: number) => void;
   readonly finished: (outcome: Ended, longestGapMs: number | undefined) => void;
   readonly slowMs: number;
 }
@@ -303,6 +315,8 @@ class RecordedAttempt implements Attempt {
   }
 
   fail(error: BvraiError): void {
+    // Were such waits left out, a deadline would never learn that the provider has become slower than it allows.
+    if (error.code === 'provider.timeout-first') this.#countWait();
     this.#end({ type: 'failed', error });
   }
 
@@ -312,10 +326,14 @@ class RecordedAttempt implements Attempt {
   }
 
   loseHedge(): void {
-    if (this.#over) return;
-    // How long it would have taken is not known; at least this long.
-    this.#settings.first(this.#clock.nowMs() - this.#beganAtMs);
+    this.#countWait();
     this.#end({ type: 'hedge-lost' });
+  }
+
+  /** How long its first byte would have taken is not known; at least this long. */
+  #countWait(): void {
+    if (this.#over || this.#firstAfterMs !== undefined) return;
+    this.#settings.waited(this.#clock.nowMs() - this.#beganAtMs);
   }
 
   #end(outcome: Ended): void {

@@ -76,6 +76,19 @@ describe('a route of models', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('waits longer for a model that is late where only prepared answers are left', () => {
+    const { first, second, clock, parts, generate } = setUp({ secondIsOpenEnded: false });
+    generate();
+    clock.advance(STAGE_TIMES.llm.first.maxMs - 1);
+    expect(second.asked).toHaveLength(0);
+    first.asked[0]?.sink(text('Hi'));
+    first.asked[0]?.sink(finished);
+    expect(parts).toEqual([text('Hi'), finished]);
+    generate();
+    clock.advance(STAGE_TIMES.llm.first.maxMs);
+    expect(second.asked).toHaveLength(1);
+  });
+
   it('takes a drip that leaves the caller in silence for a stall', () => {
     const { first, second, clock, generate } = setUp();
     generate();

@@ -118,12 +118,18 @@ class RoutedGeneration implements LlmStream {
       stream: undefined,
     };
     this.#lanes.add(lane);
-    const limitMs = health.firstDeadlineMs;
+    const limitMs = this.#hasOther(lane) ? health.firstDeadlineMs : health.lastFirstDeadlineMs;
     lane.watchdog.restart(limitMs, () => this.#expire(lane, 'first', limitMs));
     const messages = goesOn ? continuationMessages(this.#request.messages, this.#said) : this.#request.messages;
     const request = { ...this.#request, messages, model: entry.model, options: entry.options };
     lane.stream = provider.generate(request, (part) => this.#onPart(lane, part), this.#context);
     return lane;
+  }
+
+  /** Whether another model is asked already or can still be: prepared answers are no match for one that is merely late. */
+  #hasOther(lane: Lane): boolean {
+    const others = [...this.#lanes].flatMap((other) => (other === lane ? [] : [other.candidate]));
+    return [...others, ...this.#remaining].some(({ provider }) => provider.capabilities?.openEnded === true);
   }
 
   #onPart(lane: Lane, part: LlmPart): void {

@@ -145,18 +145,24 @@ export class SpeechProgress {
     return { fromCharacter, toCharacter: fromCharacter + said.length, fromMs, toMs: fromMs + durationMs, isWord };
   }
 
-  /** The last word of a chunk is whole if the text has none of it left. */
+  /** The last word of a chunk is whole if the text has none of it left. The one that is not may have come in many spans. */
   #splitAtCutWord(chunk: SpokenChunk): { head: SpokenChunk; tail: SpokenChunk | undefined } {
     const { audio, spans = [] } = chunk;
-    const last = spans.at(-1);
-    if (!last || /\s$/u.test(last.text)) return { head: chunk, tail: undefined };
     let aligned = this.#aligned;
-    for (const span of spans) aligned = this.#align(span, aligned);
-    if (!aligned?.isWord || isWordEnd(this.#text, aligned.toCharacter)) return { head: chunk, tail: undefined };
-    const startByte = Math.min(audio.length, Math.max(0, Math.round(last.startMs * BYTES_PER_MS)));
+    let cut = 0;
+    for (const [index, span] of spans.entries()) {
+      aligned = this.#align(span, aligned);
+      if (!aligned.isWord || /\s$/u.test(span.text) || isWordEnd(this.#text, aligned.toCharacter)) cut = index + 1;
+    }
+    const first = spans[cut];
+    if (!first) return { head: chunk, tail: undefined };
+    const startByte = Math.min(audio.length, Math.max(0, Math.round(first.startMs * BYTES_PER_MS)));
     return {
-      head: { audio: audio.subarray(0, startByte), spans: spans.slice(0, -1) },
-      tail: { audio: audio.subarray(startByte), spans: [{ ...last, startMs: 0 }] },
+      head: { audio: audio.subarray(0, startByte), spans: spans.slice(0, cut) },
+      tail: {
+        audio: audio.subarray(startByte),
+        spans: spans.slice(cut).map((span) => ({ ...span, startMs: span.startMs - first.startMs })),
+      },
     };
   }
 }

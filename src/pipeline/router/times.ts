@@ -51,18 +51,20 @@ const LATE_FACTOR = 1.15;
 
 /** The deadline as of now. */
 export function deadlineMs({ minMs, initialMs, maxMs }: AdaptiveDeadline, live: LatencyWindow, nowMs: number): number {
-  const p95 = live.quantile(0.95, nowMs);
-  if (p95 === undefined || live.count(nowMs) < ENOUGH_SAMPLES) return initialMs;
-  return Math.min(maxMs, Math.max(minMs, p95 * DEADLINE_FACTOR));
+  const usual = usualMs(live, nowMs);
+  return usual === undefined ? initialMs : Math.min(maxMs, Math.max(minMs, usual.mostMs * DEADLINE_FACTOR));
 }
 
-/**
- * When a request is so late that another provider is asked as well: at the live p95, but not in a tail that makes up the p95
- * itself. Undefined: not enough is known.
- */
+/** When a request is so late that another provider is asked as well. Undefined: not enough is known. */
 export function hedgeDelayMs(live: LatencyWindow, nowMs: number): number | undefined {
-  const [p50, p90, p95] = [0.5, 0.9, 0.95].map((q) => live.quantile(q, nowMs));
-  if (p50 === undefined || p90 === undefined || p95 === undefined) return undefined;
+  const usual = usualMs(live, nowMs);
+  return usual && Math.max(usual.p50Ms * LATE_FACTOR, usual.mostMs);
+}
+
+/** `mostMs`: what nineteen of twenty take, the live p95, but not in a tail that makes up the p95 itself. */
+function usualMs(live: LatencyWindow, nowMs: number): { p50Ms: number; mostMs: number } | undefined {
+  const [p50Ms, p90Ms, p95Ms] = [0.5, 0.9, 0.95].map((q) => live.quantile(q, nowMs));
+  if (p50Ms === undefined || p90Ms === undefined || p95Ms === undefined) return undefined;
   if (live.count(nowMs) < ENOUGH_SAMPLES) return undefined;
-  return Math.max(p50 * LATE_FACTOR, Math.min(p95, p90 * TAIL_FACTOR));
+  return { p50Ms, mostMs: Math.min(p95Ms, p90Ms * TAIL_FACTOR) };
 }

@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest';
+import { BvraiError } from '../../core/errors.ts';
+import { silentLog } from '../../core/log.ts';
+import type { LlmPart } from '../providers/spec.ts';
+import { ProvidersHealth } from '../router/health.ts';
+import { llmRoute } from '../router/llm-route.ts';
+import { callContext, scriptedLlm } from '../router/testing.ts';
+import { Metrics } from './metrics.ts';
+
+const request = { messages: [{ role: 'user' as const, content: 'Hi' }], questionsAndAnswers: [], maxOutputTokens: 30 };
+const hello: LlmPart = { type: 'text-delta', text: 'Hello' };
+const finished: LlmPart = { type: 'generation-finished', reason: 'stop' };
+const FIRST = 'stage="llm",provider="first",model="m",region="eu"';
+const SECOND = 'stage="llm",provider="second",model="",region=""';
+
+/** A route of two models, whose health is counted. */
+function setUp() {
+  const { context, clock } = callContext();
+  const metrics = new Metrics();
+  const health = new ProvidersHealth({
+    clock,
+    log: silentLog,
+    random: () => 0,
+    onEvent: (event) => metrics.providerEvent(event),
+  });
+  metrics.observeProviders(() => health.snapshot());
+  const [first, second] = [scriptedLlm('first'), scriptedLlm('second')];
+  const entries = [
+    { provider: first.provider, entry: { provider: 'first', model: 'm', options: { region: 'eu' } } },
+    { provider: second.provider, entry: { provider: 'second' } },
+  ];
+  const candidates = entries.map((candidate) => ({
+    ...candidate,
+    health: health.of('llm', candidate.entry, (done) => done()),
+  }));
+  const route = llmRoute(candidates, () => 0);
+  const ask = () => route.generate(request, () => {}, context);
+  const answer = ({ asked }: typeof first) => {
+    asked.at(-1)?.sink(hello);
+    asked.at(-1)?.sink(finished);
+  };
+  const lines = async () => (await metrics.expose()).text.split('\n');
+  return { clock, metrics, first, second, ask, answer, lines };
+}
+
+function serve({ clock, ask, answer, first }: ReturnType<typeof setUp>, count: number): void {
+  for (let call = 0; call < count; call++) {
+    ask();
+    clock.advance(300);
+    answer(first);
+  }
+}
+
+describe('what the process counts of its providers', () => {
+  it('has every request by its outcome, its latency as a histogram and as live percentiles', async () => {
+    const all = setUp();
+    serve(all, 40);
+    const lines = await all.lines();
+    expect(lines).toContain(`bvrai_provider_requests_total{${FIRST},outcome="ok"} 40`);
+    expect(lines).toContain(`bvrai_provider_first_seconds_count{${FIRST}} 40`);
+    expect(lines).toContain(`bvrai_provider_first_seconds_bucket{le="0.2",${FIRST}} 0`);
+    expect(lines).toContain(`bvrai_provider_first_seconds_bucket{le="0.4",${FIRST}} 40`);
+    for (const quantile of ['0.5', '0.95', '0.99'])
+      expect(lines).toContain(`bvrai_provider_first_quantile_seconds{${FIRST},quantile="${quantile}"} 0.3`);
+    expect(lines).toContain(`bvrai_provider_breaker_state{${FIRST},state="closed"} 1`);
+    expect(lines).toContain(`bvrai_provider_breaker_state{${SECOND},state="closed"} 1`);
+  });
+
+  it('has hedges, those that won, and who lost to them', async () => {
+    const all = setUp();
+    serve(all, 40);
+    all.ask();
+    all.clock.advance(350);
+    all.answer(all.second);
+    const lines = await all.lines();
+    expect(lines).toContain(`bvrai_provider_hedges_total{${FIRST},event="hedge-started"} 1`);
+    expect(lines).toContain(`bvrai_provider_hedges_total{${SECOND},event="hedge-won"} 1`);
+    expect(lines).toContain(`bvrai_provider_requests_total{${FIRST},outcome="hedge-lost"} 1`);
+    expect(lines).toContain(`bvrai_provider_requests_total{${SECOND},outcome="ok"} 1`);
+    // A wait that was given up is no first token.
+    expect(lines).toContain(`bvrai_provider_first_seconds_count{${FIRST}} 40`);
+  });
+
+  it('has the breaker’s state, its transitions with their reasons, and the probes', async () => {
+    const all = setUp();
+    for (let call = 0; call < 3; call++) {
+      all.ask();
+      all.first.asked.at(-1)?.sink({
+        type: 'generation-failed',
+        error: new BvraiError('provider.overloaded', 'scripted'),
+      });
+      all.answer(all.second);
+    }
+    const open = await all.lines();
+    expect(open).toContain(`bvrai_provider_requests_total{${FIRST},outcome="provider.overloaded"} 3`);
+    expect(open).toContain(`bvrai_provider_breaker_state{${FIRST},state="open"} 1`);
+    expect(open).not.toContain(`bvrai_provider_breaker_state{${FIRST},state="closed"} 1`);
+    all.clock.advance(5_000);
+    const closed = await all.lines();
+    expect(closed).toContain(`bvrai_provider_breaker_state{${FIRST},state="closed"} 1`);
+    expect(closed).not.toContain(`bvrai_provider_breaker_state{${FIRST},state="open"} 1`);
+    for (const [to, reason] of [
+      ['open', 'provider.overloaded'],
+      ['probing', 'probe'],
+      ['closed', 'probe'],
+    ]) {
+      expect(closed).toContain(`bvrai_provider_breaker_transitions_total{${FIRST},to="${to}",reason="${reason}"} 1`);
+    }
+    expect(closed).toContain(`bvrai_provider_probes_total{${FIRST},outcome="ok"} 1`);
+  });
+});
