@@ -42,16 +42,12 @@ export function cellsOf(wire: WireKind, messages: number): FaultCell[] {
     at('429, retry-after 3 s', { refuse: { status: 429, retryAfterSeconds: 3 } }),
     at('500', { refuse: { status: 500 } }),
     at('hang at connect', { hang: true }, HANG[wire]),
-    at(
-      wire.endsWith('http') ? 'stall after headers' : 'silent after accept',
-      { stallAfter: 0 },
-      'first',
-    ),
+    at(wire.endsWith('http') ? 'stall after headers' : 'silent after accept', { stallAfter: 0 }, 'first'),
     midway('stop mid-stream', { stallAfter: messages }, wire === 'stt-socket' ? 'first' : 'gap'),
     midway('garbage JSON', { garbageAfter: messages }, wire === 'tts-http' ? 'gap' : 'none'),
     midway('reset', { resetAfter: messages }),
   ];
-  if (wire === 'stt-socket') cells.push(midway('slow drip', { drip: { gapMs: 1_000 } }, 'first'));
+  if (wire === 'stt-socket') cells.push(midway('slow drip', { drip: { gapMs: 1_500 } }, 'first'));
   if (wire === 'llm-http') cells.push(midway('slow drip', { drip: { gapMs: 1_600 } }, 'pace'));
   if (wire === 'tts-socket') cells.push(midway('slow drip', { drip: { gapMs: 1_000 } }, 'gap'));
   if (wire === 'tts-http') cells.push(midway('slow drip', { drip: { gapMs: 1_000, bytes: 9_600 } }, 'gap'));

@@ -57,7 +57,10 @@ const TOKEN_MS = 5;
 const SPEED = 8;
 export const ANSWER =
   'We are open from nine to five on weekdays, and on Saturdays until noon. Shall I book a table for you?';
-const CLAUSES = ['We are open from nine to five on weekdays, and on Saturdays until noon. ', 'Shall I book a table for you?'];
+const CLAUSES = [
+  'We are open from nine to five on weekdays, and on Saturdays until noon. ',
+  'Shall I book a table for you?',
+];
 const WARM_UP = 'Good morning, this is Ada speaking. How can I help you today? We have tables for two and for four.';
 const SENTENCES = ['Good morning to you.', 'I want a table for two.'] as const;
 const SPEECH_MS = 1_200;
@@ -224,7 +227,10 @@ interface TtsVendor {
   readonly aligned: boolean;
   readonly voice: string;
   /** The emulator's faults are set by `strike`, so that the voice's pace can be learned before. */
-  start(bench: Bench, connections: HttpConnections): Promise<{ provider: TtsProvider; strike: (faults: Faults) => void }>;
+  start(
+    bench: Bench,
+    connections: HttpConnections,
+  ): Promise<{ provider: TtsProvider; strike: (faults: Faults) => void }>;
 }
 
 const striker =
@@ -320,7 +326,7 @@ async function speak(
     stream.finish('u');
   });
   stop();
-  const got = decodeToneSpeech(decodeMulaw(Buffer.concat(heard))).text.replaceAll(/\s+/gu, ' ').trim();
+  const got = decodeToneSpeech(decodeMulaw(Buffer.concat(heard))).text;
   return { got: failed ?? got, doneAfterMs: earEndMs - startMs };
 }
 
@@ -329,7 +335,10 @@ async function speak(
 interface SttVendor {
   readonly name: string;
   readonly model?: string;
-  start(bench: Bench, sentences: readonly string[]): Promise<{ provider: SttProvider; strike: (faults: Faults) => void }>;
+  start(
+    bench: Bench,
+    sentences: readonly string[],
+  ): Promise<{ provider: SttProvider; strike: (faults: Faults) => void }>;
 }
 
 const said = (sentences: readonly string[]): { text: string; speechMs: number }[] =>
