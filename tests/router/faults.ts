@@ -1,11 +1,17 @@
 /** Every way in which a vendor fails, by the stages that it can strike; what cannot apply is listed with the reason. */
 import type { AudioFault, Faults } from '../../bench/emulators/faults.ts';
 
+/** Of speech that drips: its first audio may come this late, and then the gaps add up. */
+export const DRIP_MS = 1_000;
+
+/** Of tokens that drip: likewise. */
+export const TOKEN_DRIP_MS = 1_600;
+
 /** How a stage's vendors are reached. */
 export type WireKind = 'stt-socket' | 'llm-http' | 'tts-socket' | 'tts-http';
 
 /** What a caller may have to wait for until the router knows: nothing, or one of the stage's deadlines. */
-export type Wait = 'none' | 'connect' | 'first' | 'gap' | 'pace';
+export type Wait = 'none' | 'connect' | 'first' | 'gap' | 'pace' | 'drip';
 
 export interface FaultCell {
   readonly name: string;
@@ -44,13 +50,16 @@ export function cellsOf(wire: WireKind, messages: number): FaultCell[] {
     at('hang at connect', { hang: true }, HANG[wire]),
     at(wire.endsWith('http') ? 'stall after headers' : 'silent after accept', { stallAfter: 0 }, 'first'),
     midway('stop mid-stream', { stallAfter: messages }, wire === 'stt-socket' ? 'first' : 'gap'),
-    midway('garbage JSON', { garbageAfter: messages }, wire === 'tts-http' ? 'gap' : 'none'),
+    // A recogniser's third message: by then it has guessed at words of the first sentence.
+    wire === 'stt-socket'
+      ? at('garbage JSON', { garbageAfter: 2 })
+      : midway('garbage JSON', { garbageAfter: messages }),
     midway('reset', { resetAfter: messages }),
   ];
-  if (wire === 'stt-socket') cells.push(midway('slow drip', { drip: { gapMs: 1_500 } }, 'first'));
-  if (wire === 'llm-http') cells.push(midway('slow drip', { drip: { gapMs: 1_600 } }, 'pace'));
-  if (wire === 'tts-socket') cells.push(midway('slow drip', { drip: { gapMs: 1_000 } }, 'gap'));
-  if (wire === 'tts-http') cells.push(midway('slow drip', { drip: { gapMs: 1_000, bytes: 9_600 } }, 'gap'));
+  if (wire === 'stt-socket') cells.push(midway('slow drip', { drip: { gapMs: 2_500 } }, 'first'));
+  if (wire === 'llm-http') cells.push(midway('slow drip', { drip: { gapMs: TOKEN_DRIP_MS } }, 'pace'));
+  if (wire === 'tts-socket') cells.push(midway('slow drip', { drip: { gapMs: DRIP_MS } }, 'drip'));
+  if (wire === 'tts-http') cells.push(midway('slow drip', { drip: { gapMs: DRIP_MS, bytes: 9_600 } }, 'drip'));
   if (wire.endsWith('socket')) {
     for (const code of CLOSE_CODES) {
       cells.push(at(`close ${code} at once`, { closeAfter: { messages: 0, code } }));
@@ -63,7 +72,8 @@ export function cellsOf(wire: WireKind, messages: number): FaultCell[] {
   if (wire === 'stt-socket') cells.push(midway('process dies mid-stream', { refuseConnections: true }));
   if (wire.startsWith('tts')) {
     for (const audio of WRONG_AUDIO) cells.push(at(`wrong audio: ${audio}`, { audio }));
-    cells.push(at('empty audio', { audio: 'empty' }));
+    // Known when the vendor says that it has finished.
+    cells.push(at('empty audio', { audio: 'empty' }, 'first'));
   }
   return cells.filter(({ name }) => !NOT_APPLICABLE.some((not) => not.name === name && not.wires.includes(wire)));
 }

@@ -33,7 +33,10 @@ export interface Outcome {
   /** What the caller got: letters at the ear, words of the transcript, or the model's text. */
   readonly got: string;
   readonly expected: string;
-  /** From the request, or the end of the caller's speech, to the end of the answer; of a voice, to when the ear has heard it. */
+  /**
+   * From the request, or the end of the caller's speech, to the end of the answer; of a voice, how long the ear has waited in
+   * all, before it and in its gaps.
+   */
   readonly doneAfterMs: number;
   /** Who served to the end. */
   readonly servedBy: string;
@@ -327,7 +330,8 @@ async function speak(
   });
   stop();
   const got = decodeToneSpeech(decodeMulaw(Buffer.concat(heard))).text;
-  return { got: failed ?? got, doneAfterMs: earEndMs - startMs };
+  const heardMs = heard.reduce((sum, audio) => sum + audio.length / 8, 0);
+  return { got: failed ?? got, doneAfterMs: earEndMs - startMs - heardMs };
 }
 
 // --- Recognisers ----------------------------------------------------------------------------------------------
@@ -372,7 +376,7 @@ export function sttPair(first: SttVendor, second: SttVendor): VendorPair {
     name: `${first.model ?? first.name} → ${second.name}`,
     stage: 'stt',
     joint: 'letter',
-    run: (cell, connections) => onBench((bench) => recognise(first, second, bench, cell, connections)),
+    run: (cell) => onBench((bench) => recognise(first, second, bench, cell)),
   };
 }
 
@@ -382,7 +386,6 @@ async function recognise(
   second: SttVendor,
   bench: Bench,
   cell: FaultCell | undefined,
-  _connections: HttpConnections,
 ): Promise<Outcome> {
   const primary = await first.start(bench, SENTENCES);
   // It hears either both, or the second alone: of which the first must not be part.
@@ -408,7 +411,7 @@ async function recognise(
   const line = new Line((audio) => stream.write(audio));
   const whole = SENTENCES.join(' ');
   let doneAfterMs = 0;
-  for (const [index, sentence] of SENTENCES.entries()) {
+  for (const index of SENTENCES.keys()) {
     await line.say(speech(ONSET_LAG_MS));
     stream.hint('speech-started');
     await line.say(speech(SPEECH_MS / 2 - ONSET_LAG_MS));
@@ -417,9 +420,8 @@ async function recognise(
     const endedAtMs = performance.now();
     await line.say(silence(END_LAG_MS));
     stream.hint('speech-ended');
-    const complete = line.until(() => told.join(' ').length >= SENTENCES.slice(0, index + 1).join(' ').length);
-    await complete;
-    void sentence;
+    const soFar = SENTENCES.slice(0, index + 1).join(' ');
+    await line.until(() => told.join(' ').length >= soFar.length);
     doneAfterMs = Math.max(doneAfterMs, performance.now() - endedAtMs);
     await line.say(silence(300));
   }

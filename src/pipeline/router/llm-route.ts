@@ -11,7 +11,7 @@ const MAX_CHARACTERS_PER_TOKEN = 8;
 /** Speech takes about fourteen characters a second: text that comes slower than this leaves the caller in silence. */
 const MIN_CHARACTERS_PER_S = 4;
 /** How long the pace is not judged. */
-const PACE_GRACE_MS = 3_000;
+export const PACE_GRACE_MS = 3_000;
 
 /**
  * Asks the candidates in order until one speaks. One that is later than it usually is gets a rival, if the process can afford

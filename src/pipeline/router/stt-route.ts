@@ -30,7 +30,7 @@ const REST_MS = 500;
 const MAX_ROUNDS = 3;
 
 /**
- * One recogniser serves the call until it fails, stays silent about clear speech, or owes the final of a guess. One that had served is connected to again,
+ * One recogniser serves the call until it fails, stays silent about clear speech, or owes the final of a guess. One that had served and lost its connection is connected to again,
  * once; then the next one serves, beginning with what of the last seconds of the caller's audio had not been told. When everyone
  * has failed the route begins anew after a rest; `stream-failed` means that this did not help either.
  */
@@ -289,7 +289,9 @@ class RoutedRecognition implements SttStream {
     lane.stream?.close();
     lane.stream = undefined;
     this.#mayRepeat = this.#lastTold.exact ? '' : this.#lastTold.text;
-    const worthAnother = lane.served && !lane.isReconnected && error.retryable && health.available;
+    // One that was waited for in vain is not waited for again: the audio that is kept would not last for a third.
+    const isSilent = error.code === 'provider.timeout-first';
+    const worthAnother = lane.served && !lane.isReconnected && !isSilent && error.retryable && health.available;
     if (worthAnother) this.#open(lane.candidate, error, true);
     else this.#openNext(error);
   }
