@@ -53,9 +53,9 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       calls: { type: 'string', default: '200' },
-      'outage-s': { type: 'string', default: '12' },
-      'rest-s': { type: 'string', default: '8' },
-      'spread-s': { type: 'string', default: '10' },
+      'outage-s': { type: 'string', default: '30' },
+      'rest-s': { type: 'string', default: '3' },
+      'spread-s': { type: 'string', default: '40' },
     },
   });
   const calls = Number(values.calls);

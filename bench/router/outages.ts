@@ -10,6 +10,8 @@ const ANSWER = 'We open at nine.';
 export const OUTAGE_AGENT = {
   name: 'Ada',
   first_message: 'Hello.',
+  // Callers may think for as long as they like.
+  silence: { max_reminders: 0 },
   stt: [{ provider: 'deepgram' }, { provider: 'openai' }],
   llm: [
     { provider: 'openai', model: 'first' },
