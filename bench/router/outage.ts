@@ -103,13 +103,13 @@ async function main(): Promise<void> {
     print(report, calls);
     await sleep(SETTLE_MS);
     const socketsAfter = await socketsOf(server.pid);
-    const vendorSockets = deepgram.connections + elevenlabs.connections;
-    // Requests to OpenAI leave connections for the next ones; they are the server's only ones.
-    const keptAlive = openai.connections;
+    const vendorSockets = deepgram.webSockets + openai.webSockets + elevenlabs.webSockets;
+    // Requests leave connections for the next ones; the server has no others.
+    const keptAlive = deepgram.connections + openai.connections + elevenlabs.connections;
     const leaked =
       socketsAfter === undefined || socketsBefore === undefined ? 0 : socketsAfter - socketsBefore - keptAlive;
     console.log(
-      `Open afterwards: ${deepgram.connections} to Deepgram, ${elevenlabs.connections} to ElevenLabs, ${openai.activeRequests} requests to OpenAI ` +
+      `Open afterwards: ${vendorSockets} WebSockets and ${openai.activeRequests + elevenlabs.activeRequests} requests to vendors ` +
         `(${keptAlive} connections kept alive); sockets of the server ${socketsBefore ?? '?'} before, ${socketsAfter ?? '?'} after.`,
     );
     const failedTurns = (await readFile(logFile, 'utf8'))
