@@ -33,6 +33,7 @@ const EMPTIED_VARIABLES = ['DEEPGRAM', 'OPENAI', 'ELEVENLABS', 'ANTHROPIC']
 const logLine = z.object({ level: z.number(), msg: z.string(), port: z.number().optional() });
 
 export interface ServerProcess {
+  readonly pid: number | undefined;
   /** Where it listens, e.g. `http://127.0.0.1:41234`. */
   readonly url: string;
   /** The log lines of level error so far. */
@@ -85,7 +86,7 @@ export async function startServer(options: {
       overdue(deadline, lastLines),
     ]);
     await Promise.race([waitUntilReady(url, deadline), exited, overdue(deadline, lastLines)]);
-    return { url, errors, stop };
+    return { url, pid: child.pid, errors, stop };
   } catch (error) {
     await stop();
     throw error;

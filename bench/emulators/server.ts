@@ -76,6 +76,8 @@ export interface Emulator<Settings extends EmulatorSettings = EmulatorSettings> 
   readonly knobs: z.ZodType<Partial<Settings>>;
   /** Live TCP connections. */
   readonly connections: number;
+  /** Those of them that are WebSockets; the others may be kept alive for the next request. */
+  readonly webSockets: number;
   /** HTTP requests whose response has not ended. */
   readonly activeRequests: number;
   /** Bytes of binary WebSocket messages received on all connections. */
@@ -185,6 +187,10 @@ export class VendorServer<Settings extends EmulatorSettings> implements Emulator
 
   get connections(): number {
     return this.#sockets.size;
+  }
+
+  get webSockets(): number {
+    return this.#webSockets.size;
   }
 
   get activeRequests(): number {

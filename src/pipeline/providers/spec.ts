@@ -105,6 +105,8 @@ export interface SttCapabilities {
   readonly wordTimes?: boolean;
   /** Says that a turn is probably over before it is certain. */
   readonly eagerEndOfTurn?: boolean;
+  /** Whether that model decides itself when a turn is over: then no final answers a `speech-ended` hint. */
+  readonly decidesTurns?: (model: string | undefined) => boolean;
 }
 
 export interface SttProvider {

@@ -11,7 +11,7 @@ const MAX_CHARACTERS_PER_TOKEN = 8;
 /** Speech takes about fourteen characters a second: text that comes slower than this leaves the caller in silence. */
 const MIN_CHARACTERS_PER_S = 4;
 /** How long the pace is not judged. */
-const PACE_GRACE_MS = 3_000;
+export const PACE_GRACE_MS = 3_000;
 
 /**
  * Asks the candidates in order until one speaks. One that is later than it usually is gets a rival, if the process can afford
@@ -158,7 +158,7 @@ class RoutedGeneration implements LlmStream {
     this.#say(lane.joint ? lane.joint.push(text) : text);
     if (this.#done) return;
     if (this.#said.length > this.#request.maxOutputTokens * MAX_CHARACTERS_PER_TOKEN) return this.#stopEndless(lane);
-    if (this.#isTooSlow()) this.#expire(lane, 'gap', PACE_GRACE_MS);
+    this.#expectMore(lane);
   }
 
   #say(text: string): void {
@@ -167,20 +167,22 @@ class RoutedGeneration implements LlmStream {
     this.#sink({ type: 'text-delta', text });
   }
 
-  #isTooSlow(): boolean {
-    const elapsedMs = this.#context.clock.nowMs() - this.#pace.sinceMs;
-    const characters = this.#said.length - this.#pace.length;
-    return elapsedMs > PACE_GRACE_MS && characters < (elapsedMs / 1_000) * MIN_CHARACTERS_PER_S;
+  /** More must come before the gap is too long, and before the text so far lags behind the slowest pace. */
+  #expectMore(lane: Lane): void {
+    const { sinceMs, length } = this.#pace;
+    const paidForMs = ((this.#said.length - length) / MIN_CHARACTERS_PER_S) * 1_000;
+    const lagsAtMs = sinceMs + Math.max(PACE_GRACE_MS, paidForMs);
+    const limitMs = Math.min(lane.candidate.health.gapDeadlineMs, lagsAtMs - this.#context.clock.nowMs());
+    lane.watchdog.restart(limitMs, () => this.#expire(lane, 'gap', limitMs));
   }
 
   /** The lane has said something: it serves, and whoever else was asked is not waited for. */
   #serve(lane: Lane): void {
-    const limitMs = lane.candidate.health.gapDeadlineMs;
-    lane.watchdog.restart(limitMs, () => this.#expire(lane, 'gap', limitMs));
     lane.attempt.more();
-    if (this.#serving === lane) return;
+    if (this.#serving === lane) return this.#expectMore(lane);
     this.#serving = lane;
     this.#pace = { sinceMs: this.#context.clock.nowMs(), length: this.#said.length };
+    this.#expectMore(lane);
     this.#hedgeTimer.stop();
     const { name } = lane.candidate.provider;
     for (const other of this.#lanes) {

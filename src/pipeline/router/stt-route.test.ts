@@ -17,9 +17,9 @@ const final = (text: string, endMs?: number): SttPart => ({
   fromFinalize: true,
 });
 
-function setUp() {
+function setUp(decidesTurns?: () => boolean) {
   const { clock, context, switches } = callContext();
-  const first = scriptedStt('first');
+  const first = scriptedStt('first', decidesTurns);
   const second = scriptedStt('second');
   const parts: SttPart[] = [];
   const route = sttRoute(candidatesOf('stt', clock, [first.provider, second.provider]), () => 0);
@@ -96,16 +96,55 @@ describe('a route of recognisers', () => {
     expect(parts).toEqual([final('hi')]);
   });
 
-  it('does not mind silence about a cough, nor anything else once it has spoken', () => {
+  it('does not mind silence about a cough, nor about a sound of which nothing comes', () => {
     const { clock, first, second, stream, speak } = setUp();
     speak(200);
     stream.hint('speech-ended');
     clock.advance(10_000);
     speak(1_000);
-    first.streams[0]?.sink({ type: 'transcript-interim', text: 'h', confidence: 1 });
+    first.streams[0]?.sink({ type: 'speech-started' });
     stream.hint('speech-ended');
     clock.advance(10_000);
     expect(second.streams).toHaveLength(0);
+  });
+
+  it('gives a guess’s words to the next when the first dies before their final', () => {
+    const { first, stream, speak } = setUp();
+    speak(1_000);
+    first.streams[0]?.sink({ type: 'transcript-interim', text: 'a table', confidence: 1 });
+    first.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    expect(first.streams[1]?.hints).toEqual(['speech-started']);
+    expect(first.streams[1]?.heard).toEqual(first.streams[0]?.heard);
+    stream.hint('speech-ended');
+    expect(first.streams[1]?.hints).toEqual(['speech-started', 'speech-ended']);
+  });
+
+  it('takes one that guesses but gives no final for dead, however it goes on guessing', () => {
+    const { clock, first, second, stream, speak, switches } = setUp();
+    const guess = (): void => first.streams[0]?.sink({ type: 'transcript-interim', text: 'a table', confidence: 1 });
+    speak(400);
+    guess();
+    stream.hint('speech-ended');
+    clock.advance(FINAL_MS - 200);
+    guess();
+    clock.advance(200);
+    expect(first.streams).toHaveLength(1);
+    expect(second.streams[0]?.hints).toEqual(['speech-started', 'speech-ended']);
+    expect(second.streams[0]?.heard).toEqual(first.streams[0]?.heard);
+    expect(switches).toEqual(['first → second: provider.timeout-first']);
+  });
+
+  it('lets one that decides itself about the end of a turn wait, as long as it goes on telling', () => {
+    const { clock, first, second, stream, speak } = setUp(() => true);
+    speak(1_000);
+    stream.hint('speech-ended');
+    for (let elapsedMs = 0; elapsedMs < 3 * FINAL_MS; elapsedMs += 250) {
+      first.streams[0]?.sink({ type: 'transcript-interim', text: 'well', confidence: 1 });
+      clock.advance(250);
+    }
+    expect(second.streams).toHaveLength(0);
+    clock.advance(FINAL_MS);
+    expect(second.streams).toHaveLength(1);
   });
 
   it('begins anew when everyone has failed, and says when that did not help', () => {

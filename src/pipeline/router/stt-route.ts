@@ -1,5 +1,5 @@
 /** A route of recognisers that looks like one. */
-import { BvraiError } from '../../core/errors.ts';
+import { BvraiError, unreachable } from '../../core/errors.ts';
 import { RingBuffer } from '../../core/ring-buffer.ts';
 import { BYTES_PER_MS } from '../../media/call-port.ts';
 import type {
@@ -30,7 +30,7 @@ const REST_MS = 500;
 const MAX_ROUNDS = 3;
 
 /**
- * One recogniser serves the call until it fails or stays silent about clear speech. One that had served is connected to again,
+ * One recogniser serves the call until it fails, stays silent about clear speech, or owes the final of a guess. One that had served and lost its connection is connected to again,
  * once; then the next one serves, beginning with what of the last seconds of the caller's audio had not been told. When everyone
  * has failed the route begins anew after a rest; `stream-failed` means that this did not help either.
  */
@@ -66,8 +66,10 @@ class RoutedRecognition implements SttStream {
   #lane: Lane | undefined;
   /** Of the caller's speech that waits for its transcript. */
   #attempt: Attempt | undefined;
-  /** The last hint, as long as the recogniser has said nothing since: a successor must be given it, and the audio, too. */
+  /** The last hint, as long as no final has covered what it is about: a successor must be given it, and the audio, too. */
   #owed: 'speech-started' | 'speech-ended' | undefined;
+  /** What the recogniser has told of that: guesses at words promise a final, a sound of which nothing comes may be a cough. */
+  #toldOfOwed: 'nothing' | 'sound' | 'words' = 'nothing';
   #speechStartedAtMs = 0;
   /** Position in the caller's audio of the last end of speech, and up to where words have been told. */
   #speechEndedByte = 0;
@@ -106,11 +108,15 @@ class RoutedRecognition implements SttStream {
     if (this.#closed) return;
     const nowMs = this.#context.clock.nowMs();
     // Speech after a pause that nothing was said of is part of what is owed already.
-    if (voice === 'speech-started' && !this.#owed) this.#speechStartedAtMs = nowMs;
+    if (voice === 'speech-started' && !this.#owed) {
+      this.#speechStartedAtMs = nowMs;
+      this.#toldOfOwed = 'nothing';
+    }
     if (voice === 'speech-ended') this.#speechEndedByte = this.#replay.writtenBytes;
     if (voice === 'speech-started' || this.#owed) this.#owed = voice;
     this.#lane?.stream?.hint(voice);
-    if (nowMs - this.#speechStartedAtMs >= SURELY_SPEECH_MS) this.#expectTranscript(voice);
+    const isSpeech = this.#toldOfOwed === 'words' || nowMs - this.#speechStartedAtMs >= SURELY_SPEECH_MS;
+    if (isSpeech) this.#expectTranscript(voice);
   }
 
   close(): void {
@@ -135,7 +141,7 @@ class RoutedRecognition implements SttStream {
   #watch(): void {
     this.#watchdog.stop();
     const lane = this.#lane;
-    if (this.#owed !== 'speech-ended' || !lane) return;
+    if (this.#owed !== 'speech-ended' || this.#toldOfOwed === 'sound' || !lane) return;
     const limitMs = lane.candidate.health.firstDeadlineMs;
     this.#watchdog.restart(limitMs, () =>
       this.#onFailure(lane, deadlineError('first', lane.candidate.provider.name, limitMs)),
@@ -176,6 +182,7 @@ class RoutedRecognition implements SttStream {
 
   #repeatTurn(lane: Lane, owed: 'speech-started' | 'speech-ended'): void {
     const { stream } = lane;
+    this.#toldOfOwed = 'nothing';
     stream?.hint('speech-started');
     const audio = this.#replay.newest(this.#replay.writtenBytes - this.#answeredByte);
     lane.fromByte = this.#replay.writtenBytes - audio.length;
@@ -193,8 +200,7 @@ class RoutedRecognition implements SttStream {
     if (part.type === 'stream-opened') return this.#sink(part);
     lane.served = true;
     this.#rounds = 0;
-    this.#owed = undefined;
-    this.#watchdog.stop();
+    this.#noteProgress(lane, part);
     if (part.type === 'transcript-interim') return this.#sink({ ...part, text: this.#onlyNew(part.text) });
     if (part.type === 'transcript-final') return this.#onFinal(lane, part);
     if (part.type === 'turn-ended') {
@@ -202,6 +208,41 @@ class RoutedRecognition implements SttStream {
       this.#markAnswered(lane, part.text, []);
     }
     return this.#sink(part);
+  }
+
+  /**
+   * Only a final settles what is owed: a recogniser that stops, or only drips, after a guess would leave out the words that the
+   * guess has not.
+   */
+  #noteProgress(lane: Lane, part: Exclude<SttPart, { type: 'stream-failed' | 'stream-opened' }>): void {
+    switch (part.type) {
+      case 'transcript-final':
+      case 'turn-ended':
+      case 'utterance-ended':
+        this.#owed = undefined;
+        this.#toldOfOwed = 'nothing';
+        return this.#watchdog.stop();
+      case 'transcript-interim':
+      case 'turn-end-likely':
+        if (part.text === '') return;
+        this.#toldOfOwed = 'words';
+        // The vendor may hear speech before the local detector does.
+        this.#owed ??= 'speech-started';
+        // One that decides itself may rightly wait on; meanwhile it goes on telling.
+        if (!this.#watchdog.running || this.#decidesTurns(lane)) this.#watch();
+        return;
+      case 'speech-started':
+      case 'turn-resumed':
+        if (this.#toldOfOwed !== 'nothing') return;
+        this.#toldOfOwed = 'sound';
+        return this.#watchdog.stop();
+      default:
+        return unreachable(part);
+    }
+  }
+
+  #decidesTurns({ candidate: { provider, entry } }: Lane): boolean {
+    return provider.capabilities?.decidesTurns?.(entry.model) === true;
   }
 
   #onFinal(lane: Lane, part: Extract<SttPart, { type: 'transcript-final' }>): void {
@@ -248,7 +289,9 @@ class RoutedRecognition implements SttStream {
     lane.stream?.close();
     lane.stream = undefined;
     this.#mayRepeat = this.#lastTold.exact ? '' : this.#lastTold.text;
-    const worthAnother = lane.served && !lane.isReconnected && error.retryable && health.available;
+    // One that was waited for in vain is not waited for again: the audio that is kept would not last for a third.
+    const isSilent = error.code === 'provider.timeout-first';
+    const worthAnother = lane.served && !lane.isReconnected && !isSilent && error.retryable && health.available;
     if (worthAnother) this.#open(lane.candidate, error, true);
     else this.#openNext(error);
   }

@@ -99,10 +99,14 @@ export interface OpenedRecognition {
   readonly sink: Sink<SttPart>;
 }
 
-export function scriptedStt(name: string): { provider: SttProvider; streams: OpenedRecognition[] } {
+export function scriptedStt(
+  name: string,
+  decidesTurns?: () => boolean,
+): { provider: SttProvider; streams: OpenedRecognition[] } {
   const streams: OpenedRecognition[] = [];
   const provider: SttProvider = {
     name,
+    ...(decidesTurns && { capabilities: { decidesTurns } }),
     open(_request, sink) {
       const stream: OpenedRecognition = { heard: [], hints: [], closed: false, sink };
       streams.push(stream);

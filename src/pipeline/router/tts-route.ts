@@ -1,5 +1,6 @@
 /** A route of synthesisers that looks like one. */
 import { BvraiError, unreachable } from '../../core/errors.ts';
+import { BYTES_PER_MS } from '../../media/call-port.ts';
 import type {
   Sink,
   SpeakOptions,
@@ -53,6 +54,9 @@ interface Utterance {
   progress: SpeechProgress;
   /** Another voice has been heard, and the next audio is the first of the one that goes on. */
   atJoint: boolean;
+  /** When the audio so far will have been heard; and how long in all the ear has waited for a voice that had all of its text. */
+  heardUntilMs: number;
+  starvedMs: number;
 }
 
 class RoutedSpeech implements TtsStream {
@@ -98,6 +102,8 @@ class RoutedSpeech implements TtsStream {
     if (this.#closed) return;
     const utterance = this.#current(utteranceId);
     utterance.finished = true;
+    // Until now the ear may have waited for the model.
+    utterance.heardUntilMs = Math.max(utterance.heardUntilMs, this.#context.clock.nowMs());
     for (const lane of this.#lanes()) lane.stream?.finish(utteranceId);
     if (!this.#watchdog.running) this.#watch(utterance);
   }
@@ -124,7 +130,14 @@ class RoutedSpeech implements TtsStream {
   #current(utteranceId: string): Utterance {
     if (this.#utterance?.id === utteranceId) return this.#utterance;
     this.#leaveUtterance((attempt) => attempt.abandon());
-    const utterance = { id: utteranceId, finished: false, progress: this.#newProgress(), atJoint: false };
+    const utterance = {
+      id: utteranceId,
+      finished: false,
+      progress: this.#newProgress(),
+      atJoint: false,
+      heardUntilMs: 0,
+      starvedMs: 0,
+    };
     this.#utterance = utterance;
     return utterance;
   }
@@ -151,8 +164,23 @@ class RoutedSpeech implements TtsStream {
     if (!serving) return;
     const { health, provider } = serving.candidate;
     const kind = utterance.progress.audible ? 'gap' : 'first';
-    const limitMs = kind === 'gap' ? health.gapDeadlineMs : health.firstDeadlineMs;
+    const limitMs = kind === 'gap' ? this.#gapLimitMs(utterance, health.gapDeadlineMs) : health.firstDeadlineMs;
     this.#watchdog.restart(limitMs, () => this.#onFailure(serving, deadlineError(kind, provider.name, limitMs)));
+  }
+
+  /** Many short gaps are as bad as a long one: a voice that is slower than speech is no voice. */
+  #gapLimitMs({ heardUntilMs, starvedMs, finished }: Utterance, deadlineMs: number): number {
+    if (!finished) return deadlineMs;
+    const aheadMs = Math.max(0, heardUntilMs - this.#context.clock.nowMs());
+    return Math.min(deadlineMs, aheadMs + deadlineMs - starvedMs);
+  }
+
+  /** Counts how long the ear has waited for this audio, and until when it has something to hear now. */
+  #play(utterance: Utterance, audio: Uint8Array): void {
+    const nowMs = this.#context.clock.nowMs();
+    if (utterance.finished && utterance.progress.audible)
+      utterance.starvedMs += Math.max(0, nowMs - utterance.heardUntilMs);
+    utterance.heardUntilMs = Math.max(utterance.heardUntilMs, nowMs) + audio.length / BYTES_PER_MS;
   }
 
   #hedgeLater(utterance: Utterance): void {
@@ -210,6 +238,7 @@ class RoutedSpeech implements TtsStream {
     const rest = utterance.progress.rest();
     utterance.atJoint ||= utterance.progress.audible;
     utterance.progress = this.#newProgress();
+    utterance.starvedMs = 0;
     for (const piece of rest) utterance.progress.add(piece);
     this.#sayAll(lane, utterance);
   }
@@ -247,6 +276,7 @@ class RoutedSpeech implements TtsStream {
     if (audio.length === 0) return;
     this.#settleRace(lane);
     lane.attempt?.more();
+    this.#play(utterance, audio);
     if (utterance.finished) this.#watch(utterance);
     else this.#watchdog.stop();
     const chunk = utterance.progress.take({ audio, spans }, this.#context.clock.nowMs());
