@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { CallEvent } from '../../pipeline/ports.ts';
 import { isLocalPeer, peerOf } from '../local-mode.ts';
-import { sendProblem } from '../problem.ts';
+import { sendProblem } from '../http/problem.ts';
 import type { CallRecords } from './records.ts';
 
 const listQuery = z.object({ limit: z.coerce.number().int().min(1).max(100).default(50) });

@@ -7,7 +7,7 @@ import { maskPhoneNumber } from '../../core/log.ts';
 import type { AgentConfig } from '../../pipeline/ports.ts';
 import type { AgentStore } from '../agents/store.ts';
 import { LOCAL_MODE_REFUSAL, isLocalPeer, peerOf } from '../local-mode.ts';
-import { sendProblem } from '../problem.ts';
+import { sendProblem } from '../http/problem.ts';
 
 /** A call that was told to open a media stream; the token of that stream carries this. */
 export interface ExpectedCall {
