@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { BvraiError } from '../../core/errors.ts';
 import type { AgentConfig } from '../../pipeline/ports.ts';
-import { agentSchema, toAgentConfig } from './schema.ts';
+import { agentFileSchema, toAgentConfig } from './schema.ts';
 
 /** Finds the agent that takes a call. */
 export interface AgentStore {
@@ -52,7 +52,7 @@ async function listFiles(directory: string): Promise<string[]> {
 }
 
 async function readAgent(directory: string, file: string): Promise<{ agent: AgentConfig; numbers: readonly string[] }> {
-  const parsed = agentSchema.safeParse(await readJson(join(directory, file), file));
+  const parsed = agentFileSchema.safeParse(await readJson(join(directory, file), file));
   if (!parsed.success)
     throw new BvraiError('agent.invalid', `${file} is not a valid agent:\n${z.prettifyError(parsed.error)}`);
   return { agent: toAgentConfig(basename(file, '.json'), parsed.data), numbers: parsed.data.phone_numbers };

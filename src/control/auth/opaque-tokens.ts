@@ -12,25 +12,28 @@ export function newSecret(): string {
  * SHA-256, and not a slow hash: argon2 makes guessing a human's password expensive, but 256 random bits cannot be guessed at any
  * speed, and every request with a key would pay for the slowness.
  */
-export function hashSecret(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
+export function hashSecret(secret: string): string {
+  return createHash('sha256').update(secret).digest('base64url');
 }
 
-/** Compares hashes in constant time. */
-export function isSameHash(a: Uint8Array, b: Uint8Array): boolean {
-  return a.byteLength === b.byteLength && timingSafeEqual(a, b);
+/** Compares two hashes in constant time. */
+export function isSameSecretHash(a: string, b: string): boolean {
+  const [left, right] = [Buffer.from(a), Buffer.from(b)];
+  return left.byteLength === right.byteLength && timingSafeEqual(left, right);
 }
 
-const API_KEY = /^bv_live_([0-9a-f]{32})_([\w-]{43})$/u;
+const API_KEY = /^bv_live_([0-9a-f]{20})_([\w-]{43})$/u;
+const KEY_ID_BYTES = 10;
 
-/** `bv_live_<id>_<secret>`: the id finds the row, the secret proves the right to it. */
-export function formatApiKey(id: string, secret: string): string {
-  return `bv_live_${id.replaceAll('-', '')}_${secret}`;
+/** A new key: `key` is for its owner only, `keyId` and the hash of the secret are kept. */
+export function newApiKey(): { readonly key: string; readonly keyId: string; readonly secretHash: string } {
+  const keyId = randomBytes(KEY_ID_BYTES).toString('hex');
+  const secret = newSecret();
+  return { key: `bv_live_${keyId}_${secret}`, keyId, secretHash: hashSecret(secret) };
 }
 
-/** The id as a UUID, and the secret; undefined if it does not look like a key at all. */
-export function parseApiKey(key: string): { readonly id: string; readonly secret: string } | undefined {
-  const [, hex, secret] = API_KEY.exec(key) ?? [];
-  if (hex === undefined || secret === undefined) return undefined;
-  return { id: hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/u, '$1-$2-$3-$4-$5'), secret };
+/** The id that finds the row, and the secret that proves the right to it; undefined if it does not look like a key at all. */
+export function parseApiKey(key: string): { readonly keyId: string; readonly secret: string } | undefined {
+  const [, keyId, secret] = API_KEY.exec(key) ?? [];
+  return keyId === undefined || secret === undefined ? undefined : { keyId, secret };
 }
