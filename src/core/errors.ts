@@ -36,6 +36,12 @@ export type ErrorCode =
   | 'too-large'
   | 'unsupported-media-type'
   | 'rate-limited'
+  | 'db.unavailable'
+  | 'db.timeout'
+  | 'db.locked'
+  | 'db.migration'
+  | 'reference-missing'
+  | 'invalid-value'
   | 'capacity'
   | 'aborted'
   | 'internal';
@@ -51,6 +57,8 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'provider.closed',
   'provider.unavailable',
   'engine.failed',
+  'db.unavailable',
+  'db.timeout',
 ]);
 
 export interface ErrorOptions {

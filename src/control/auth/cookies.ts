@@ -1,4 +1,5 @@
 /** The session in cookies, for pages: out of the reach of scripts, and never sent from another site. */
+import type {} from '@fastify/cookie';
 import type { FastifyReply } from 'fastify';
 import { ACCESS_TOKEN_S } from './access-tokens.ts';
 

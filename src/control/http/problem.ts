@@ -26,8 +26,23 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   'idempotency-mismatch': 422,
   'precondition-required': 428,
   'rate-limited': 429,
+  // A reference to a row that is gone, or from one that is still there.
+  'reference-missing': 409,
+  'invalid-value': 422,
   capacity: 503,
+  'db.unavailable': 503,
+  'db.timeout': 503,
 };
+
+/** What clients are told when the database itself refused; its own words name tables and constraints. */
+const IN_OTHER_WORDS: Partial<Record<ErrorCode, string>> = {
+  conflict: 'It contradicts something that exists already, or another change at the same moment.',
+  'reference-missing': 'It refers to something that does not exist, or is still referred to.',
+  'invalid-value': 'A value cannot be stored.',
+  'db.unavailable': 'The database is not available; try again in a moment.',
+  'db.timeout': 'The database is busy; try again in a moment.',
+};
+const UNAVAILABLE_RETRY_MS = 2_000;
 
 /** Fastify's own errors that come before a handler runs, in our words. */
 const FRAMEWORK_ERRORS: ReadonlyMap<string, readonly [ErrorCode, string]> = new Map([
