@@ -149,10 +149,12 @@ export function installProblemHandlers(app: FastifyInstance): void {
     }
     if (status === 503) request.log.warn({ err: thrown }, 'request cannot be served now');
     if (status === 401) reply.header('www-authenticate', 'Bearer realm="bvrai"');
-    if (error.retryAfterMs !== undefined)
-      reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1_000)));
+    const retryAfterMs = error.retryAfterMs ?? (status === 503 ? UNAVAILABLE_RETRY_MS : undefined);
+    if (retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1_000)));
+    const fromDatabase = error.code.startsWith('db.') || error.details['sqlState'] !== undefined;
+    const detail = (fromDatabase ? IN_OTHER_WORDS[error.code] : undefined) ?? error.message;
     const faults = faultsSchema.safeParse(error.details['errors']);
-    return sendProblem(reply, status, error.code, error.message, faults.data);
+    return sendProblem(reply, status, error.code, detail, faults.data);
   });
 }
 
