@@ -4,6 +4,8 @@ import formbody from '@fastify/formbody';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import { installApi } from './api.ts';
+import type { ApiDependencies } from './api.ts';
 import { callRoutes } from './calls/routes.ts';
 import type { CallRecords } from './calls/records.ts';
 import { healthRoutes } from './health/routes.ts';
@@ -26,6 +28,8 @@ export interface HttpDependencies {
   /** How many reverse proxies stand before this server; they say whose request it is (TRUSTED_PROXIES). */
   readonly trustedProxies?: number;
   readonly health: HealthDependencies;
+  /** Accounts and resources; they need the database. */
+  readonly api?: Omit<ApiDependencies, 'corsOrigins'>;
   readonly twilio?: TwilioDependencies;
   readonly records?: CallRecords;
 }
@@ -51,7 +55,8 @@ export async function buildHttp(deps: HttpDependencies): Promise<FastifyInstance
   installDeprecation(app);
   await installOpenApi(app, deps.version ?? '0');
   healthRoutes(app, deps.health);
-  const { twilio, records } = deps;
+  const { api, corsOrigins = [], twilio, records } = deps;
+  if (api) await installApi(app, { ...api, corsOrigins });
   if (twilio) {
     await app.register(async (scope) => {
       await scope.register(formbody, { bodyLimit: FORM_LIMIT_BYTES });

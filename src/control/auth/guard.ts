@@ -6,7 +6,7 @@ import { RateLimiter, tooMany } from '../http/rate-limit.ts';
 import { accessFault } from './access.ts';
 import type { Principal } from './access.ts';
 import type { Authenticator } from './authenticator.ts';
-import { ACCESS_COOKIE } from './cookies.ts';
+import { ACCESS_COOKIE, readCookie } from './cookies.ts';
 import { checkOrigin } from './origin.ts';
 
 declare module 'fastify' {
@@ -78,7 +78,7 @@ function credentialOf(request: FastifyRequest): { readonly from: 'header' | 'coo
     if (token !== undefined) return { from: 'header', text: token };
     throw new BvraiError('unauthenticated', 'Authorization must be “Bearer” and an access token or an API key.');
   }
-  const cookie = request.cookies[ACCESS_COOKIE];
-  if (cookie !== undefined && cookie !== '') return { from: 'cookie', text: cookie };
+  const cookie = readCookie(request, ACCESS_COOKIE);
+  if (cookie !== undefined) return { from: 'cookie', text: cookie };
   throw new BvraiError('unauthenticated', 'Send Authorization: Bearer with an access token or an API key.');
 }
