@@ -4,13 +4,16 @@
 --   * every table with org_id has row-level security enabled AND forced, and a policy for bvrai_app;
 --   * references between tenant tables are composite, (org_id, …): a foreign key alone would accept another tenant's row,
 --     because Postgres checks references without row-level security;
---   * nothing is unique over all tenants but what nobody can guess or probe (ids, hashes, Twilio's sids) and e-mail addresses.
+--   * nothing is unique over all tenants but ids of one's own making, hashes, Twilio's sids and e-mail addresses: whether a
+--     value is taken would tell one tenant about another.
 -- Needs Postgres 15: ON DELETE SET NULL with a column list.
 
 -- Roles belong to the cluster, not to the database: another database of it may have made them already, or be making them now.
 DO $$
 DECLARE
   wanted text;
+  -- From 16 on a role's creator is its member without being allowed to become it.
+  may_become text := CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
   FOREACH wanted IN ARRAY ARRAY['bvrai_app', 'bvrai_lookup'] LOOP
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
@@ -19,8 +22,8 @@ BEGIN
       EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
       END;
     END IF;
-    -- 'MEMBER' is also true for a superuser, who needs no grant.
-    IF NOT pg_has_role(current_user, wanted, 'MEMBER') THEN
+    -- True also for a superuser, who needs no grant.
+    IF NOT pg_has_role(current_user, wanted, may_become) THEN
       EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
     END IF;
   END LOOP;
@@ -185,7 +188,7 @@ CREATE INDEX phone_numbers_metadata ON phone_numbers USING gin (metadata jsonb_p
 
 -- Calls -----------------------------------------------------------------------------------------------------------
 
--- The servers that own calls. Holds no tenant's data; an old heartbeat says that the calls of that server are orphans.
+-- The servers that own calls, one row for each DATA_DIR, never deleted. Holds no tenant's data; an old heartbeat says that the calls of that server are orphans.
 CREATE TABLE instances (
   id uuid PRIMARY KEY,
   host text NOT NULL,
@@ -221,7 +224,7 @@ CREATE TABLE calls (
   llm_cost_usd numeric(12, 6) CHECK (llm_cost_usd >= 0),
   tts_cost_usd numeric(12, 6) CHECK (tts_cost_usd >= 0),
   -- Who runs the call, and closes it.
-  instance_id uuid REFERENCES instances (id) ON DELETE SET NULL,
+  instance_id uuid REFERENCES instances (id),
   metadata jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(metadata) = 'object'),
   -- The words that were said, without positions.
   search tsvector NOT NULL DEFAULT '',
@@ -263,7 +266,7 @@ CREATE TABLE conversations (
   created_at timestamptz(3) NOT NULL DEFAULT now(),
   updated_at timestamptz(3) NOT NULL DEFAULT now(),
   UNIQUE (org_id, id),
-  CONSTRAINT conversations_call_id_key UNIQUE (call_id),
+  CONSTRAINT conversations_call_id_key UNIQUE (org_id, call_id),
   CONSTRAINT conversations_ended_check CHECK ((status = 'active') = (ended_at IS NULL)),
   FOREIGN KEY (org_id, call_id) REFERENCES calls (org_id, id) ON DELETE CASCADE
 );
@@ -282,7 +285,7 @@ CREATE TABLE messages (
   -- Further facts, such as the kind of speech or the tool's name.
   details jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(details) = 'object'),
   created_at timestamptz(3) NOT NULL DEFAULT now(),
-  PRIMARY KEY (conversation_id, seq),
+  PRIMARY KEY (org_id, conversation_id, seq),
   FOREIGN KEY (org_id, conversation_id) REFERENCES conversations (org_id, id) ON DELETE CASCADE
 );
 
@@ -295,7 +298,7 @@ CREATE TABLE turns (
   -- Null: the turn got no audio.
   voice_to_voice_ms double precision,
   stages jsonb NOT NULL CHECK (jsonb_typeof(stages) = 'object'),
-  PRIMARY KEY (call_id, seq),
+  PRIMARY KEY (org_id, call_id, seq),
   FOREIGN KEY (org_id, call_id) REFERENCES calls (org_id, id) ON DELETE CASCADE
 );
 
@@ -309,7 +312,7 @@ CREATE TABLE call_events (
   at_ms bigint NOT NULL,
   payload jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(payload) = 'object'),
   created_at timestamptz(3) NOT NULL DEFAULT now(),
-  PRIMARY KEY (call_id, seq),
+  PRIMARY KEY (org_id, call_id, seq),
   FOREIGN KEY (org_id, call_id) REFERENCES calls (org_id, id) ON DELETE CASCADE
 );
 CREATE INDEX call_events_feed ON call_events (org_id, id);
@@ -411,7 +414,8 @@ CREATE POLICY members ON users FOR SELECT TO bvrai_app USING (
 );
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON organizations, memberships, refresh_tokens, api_keys, agents,
-  voice_configurations, phone_numbers, calls, conversations, idempotency_keys, instances TO bvrai_app;
+  voice_configurations, phone_numbers, calls, conversations, idempotency_keys TO bvrai_app;
+GRANT SELECT, INSERT, UPDATE ON instances TO bvrai_app;
 -- No tenant may read a colleague's password hash: members see what they need of each other.
 GRANT SELECT (id, email, name, status, last_login_at, created_at, updated_at), INSERT, UPDATE, DELETE ON users TO bvrai_app;
 -- What has been said and done is not rewritten; it dies with its call or organization.
@@ -426,6 +430,7 @@ GRANT SELECT (id, org_id, key_id, secret_hash, scopes, expires_at, revoked_at) O
 GRANT SELECT (id, org_id, user_id, family_id, token_hash, used_at, revoked_at, expires_at) ON refresh_tokens TO bvrai_lookup;
 GRANT SELECT (id, org_id, number, agent_id, created_at) ON phone_numbers TO bvrai_lookup;
 GRANT SELECT (id, status) ON organizations TO bvrai_lookup;
+GRANT SELECT (id, beats) ON instances TO bvrai_lookup;
 GRANT SELECT (id, org_id, twilio_call_sid, status, instance_id, created_at, ended_at, search, metadata) ON calls TO bvrai_lookup;
 GRANT SELECT (expires_at), DELETE ON idempotency_keys TO bvrai_lookup;
 GRANT DELETE ON refresh_tokens TO bvrai_lookup;
@@ -483,6 +488,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
   WHERE c.instance_id = wanted_instance_id AND c.ended_at IS NULL ORDER BY c.created_at
 $$;
 
+-- Which servers have calls that have not ended, and how often each has shown that it lives.
+CREATE FUNCTION lookup_call_owners()
+RETURNS TABLE (instance_id uuid, beats bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT i.id, i.beats FROM instances i
+  WHERE i.id IN (SELECT c.instance_id FROM calls c WHERE c.ended_at IS NULL)
+$$;
+
 -- Not before the tenant, but past its policy: Postgres applies `@@` and `@>` only after row-level security, because they
 -- are not leakproof, so that as bvrai_app no such query could use its index. The tenant is asked for here instead.
 CREATE FUNCTION matching_calls(wanted_words text, wanted_metadata jsonb, max_calls integer)
@@ -524,9 +537,9 @@ BEGIN
   FOR looked_up IN SELECT p.oid::regprocedure FROM pg_proc p
     WHERE p.pronamespace = 'public'::regnamespace
       AND (p.proname LIKE 'lookup\_%' OR p.proname IN ('matching_calls', 'purge_expired')) LOOP
-    EXECUTE format('ALTER FUNCTION %s OWNER TO bvrai_lookup', looked_up);
     EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', looked_up);
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO bvrai_app', looked_up);
+    EXECUTE format('ALTER FUNCTION %s OWNER TO bvrai_lookup', looked_up);
   END LOOP;
 END $$;
 REVOKE CREATE ON SCHEMA public FROM bvrai_lookup;

@@ -40,6 +40,7 @@ const invitation = z.object({
   expires_at: time.pipe(z.date()),
   accepted_at: time,
 });
+const callOwner = z.object({ instance_id: id, beats: z.coerce.number() });
 const openCall = z.object({ id, org_id: id, created_at: time.pipe(z.date()) });
 
 export type LoginLookup = z.infer<typeof login>;
@@ -48,6 +49,7 @@ export type RefreshTokenLookup = z.infer<typeof refreshToken>;
 export type PhoneNumberLookup = z.infer<typeof phoneNumber>;
 export type CallLookup = z.infer<typeof call>;
 export type InvitationLookup = z.infer<typeof invitation>;
+export type CallOwnerLookup = z.infer<typeof callOwner>;
 export type OpenCallLookup = z.infer<typeof openCall>;
 
 /** The user of an e-mail address, in any case of letters. */
@@ -76,6 +78,10 @@ export const findCallBySid = async (tx: Transaction, callSid: string): Promise<C
 /** The calls of one server that have not ended, oldest first. */
 export const findOpenCalls = (tx: Transaction, instanceId: string): Promise<OpenCallLookup[]> =>
   rows(tx, openCall, sql`SELECT * FROM lookup_open_calls(${instanceId})`);
+
+/** The servers that have calls which have not ended, with how often each has shown that it lives. */
+export const findCallOwners = (tx: Transaction): Promise<CallOwnerLookup[]> =>
+  rows(tx, callOwner, sql`SELECT * FROM lookup_call_owners()`);
 
 /** Removes expired refresh tokens and idempotency keys of every tenant; the number of rows. */
 export async function purgeExpired(tx: Transaction): Promise<number> {

@@ -213,7 +213,7 @@ export const calls = pgTable('calls', {
   sttCostUsd: numeric('stt_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   llmCostUsd: numeric('llm_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   ttsCostUsd: numeric('tts_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
-  instanceId: uuid('instance_id').references(() => instances.id, { onDelete: 'set null' }),
+  instanceId: uuid('instance_id').references(() => instances.id),
   metadata: jsonObject('metadata'),
   search: tsvector('search').notNull().default(''),
   updatedAt: updatedAt(),
@@ -222,7 +222,7 @@ export const calls = pgTable('calls', {
 export const conversations = pgTable('conversations', {
   id: id(),
   orgId: orgId(),
-  callId: uuid('call_id').notNull().unique('conversations_call_id_key'),
+  callId: uuid('call_id').notNull(),
   status: text('status', { enum: CONVERSATION_STATUSES }).notNull().default('active'),
   startedAt: time('started_at').notNull().defaultNow(),
   endedAt: time('ended_at'),
@@ -245,7 +245,7 @@ export const messages = pgTable(
     details: jsonObject('details'),
     createdAt: createdAt(),
   },
-  (table) => [primaryKey({ columns: [table.conversationId, table.seq] })],
+  (table) => [primaryKey({ columns: [table.orgId, table.conversationId, table.seq] })],
 );
 
 export const turns = pgTable(
@@ -259,7 +259,7 @@ export const turns = pgTable(
     voiceToVoiceMs: doublePrecision('voice_to_voice_ms'),
     stages: jsonb('stages').$type<JsonObject>().notNull(),
   },
-  (table) => [primaryKey({ columns: [table.callId, table.seq] })],
+  (table) => [primaryKey({ columns: [table.orgId, table.callId, table.seq] })],
 );
 
 export const callEvents = pgTable(
@@ -274,7 +274,7 @@ export const callEvents = pgTable(
     payload: jsonObject('payload'),
     createdAt: createdAt(),
   },
-  (table) => [primaryKey({ columns: [table.callId, table.seq] })],
+  (table) => [primaryKey({ columns: [table.orgId, table.callId, table.seq] })],
 );
 
 export const idempotencyKeys = pgTable(
