@@ -4,6 +4,8 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Clock } from '../core/clock.ts';
 import { BvraiError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import { agentRoutes } from './agents/routes.ts';
+import { agentVersionRoutes } from './agents/version-routes.ts';
 import { apiKeyRoutes } from './api-keys/routes.ts';
 import { auditLogRoutes } from './audit-log/routes.ts';
 import { AccessTokens } from './auth/access-tokens.ts';
@@ -27,6 +29,8 @@ import { invitationRoutes } from './invitations/routes.ts';
 import { Invitations } from './invitations/store.ts';
 import { memberRoutes } from './members/routes.ts';
 import { organizationRoutes } from './organizations/routes.ts';
+import { phoneNumberRoutes } from './phone-numbers/routes.ts';
+import { voiceConfigurationRoutes } from './voice-configurations/routes.ts';
 
 export interface ApiDependencies {
   /** Open and migrated; it is not closed here. */
@@ -71,7 +75,17 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
   });
 }
 
-const RESOURCES = [organizationRoutes, memberRoutes, invitationRoutes, apiKeyRoutes, auditLogRoutes];
+const RESOURCES = [
+  organizationRoutes,
+  memberRoutes,
+  invitationRoutes,
+  apiKeyRoutes,
+  agentRoutes,
+  agentVersionRoutes,
+  voiceConfigurationRoutes,
+  phoneNumberRoutes,
+  auditLogRoutes,
+];
 
 /** No text may hold what Postgres cannot: it would be refused there, in the middle of a transaction. */
 function refuseUnstorable(app: FastifyInstance): void {

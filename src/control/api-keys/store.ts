@@ -1,10 +1,11 @@
 /** Rows of API keys. A key is never deleted: the audit log names it. */
-import { and, desc, eq, isNull, sql } from 'drizzle-orm';
+import { and, eq, isNull, sql } from 'drizzle-orm';
 import { BvraiError } from '../../core/errors.ts';
 import type { Scope } from '../auth/access.ts';
+import { behind, newestFirst } from '../db/keyset.ts';
+import type { RowPosition } from '../db/keyset.ts';
 import { apiKeys } from '../db/schema.ts';
 import type { Transaction } from '../db/tenant.ts';
-import type { Position } from '../http/pagination.ts';
 
 /** Without the hash of its secret. */
 const columns = {
@@ -20,12 +21,12 @@ const columns = {
 };
 export type ApiKeyRow = Omit<typeof apiKeys.$inferSelect, 'orgId' | 'secretHash' | 'updatedAt'>;
 
-export function listApiKeys(tx: Transaction, after: Position | undefined, count: number): Promise<ApiKeyRow[]> {
+export function listApiKeys(tx: Transaction, after: RowPosition | undefined, count: number): Promise<ApiKeyRow[]> {
   return tx
     .select(columns)
     .from(apiKeys)
-    .where(after && sql`(${apiKeys.createdAt}, ${apiKeys.id}) < (${after.at}::timestamptz, ${after.id}::uuid)`)
-    .orderBy(desc(apiKeys.createdAt), desc(apiKeys.id))
+    .where(behind(after, apiKeys.createdAt, apiKeys.id))
+    .orderBy(...newestFirst(apiKeys.createdAt, apiKeys.id))
     .limit(count);
 }
 

@@ -1,10 +1,11 @@
 /** Who changed what: one row for every change, written in the transaction that makes it. */
-import { and, desc, eq, sql } from 'drizzle-orm';
+import { and, eq } from 'drizzle-orm';
 import type { Principal } from '../auth/access.ts';
+import { behind, newestFirst } from '../db/keyset.ts';
+import type { RowPosition } from '../db/keyset.ts';
 import { auditLog } from '../db/schema.ts';
 import type { JsonObject } from '../db/schema.ts';
 import type { Transaction } from '../db/tenant.ts';
-import type { Position } from '../http/pagination.ts';
 
 /** What was done: `<resource>.<past participle>`, such as `agent.created`. */
 export interface AuditEntry {
@@ -51,7 +52,7 @@ export interface AuditFilter {
 export function listAuditEntries(
   tx: Transaction,
   { resourceType, resourceId }: AuditFilter,
-  after: Position | undefined,
+  after: RowPosition | undefined,
   count: number,
 ): Promise<AuditRow[]> {
   return tx
@@ -61,9 +62,9 @@ export function listAuditEntries(
       and(
         resourceType === undefined ? undefined : eq(auditLog.resourceType, resourceType),
         resourceId === undefined ? undefined : eq(auditLog.resourceId, resourceId),
-        after && sql`(${auditLog.createdAt}, ${auditLog.id}) < (${after.at}::timestamptz, ${after.id}::uuid)`,
+        behind(after, auditLog.createdAt, auditLog.id),
       ),
     )
-    .orderBy(desc(auditLog.createdAt), desc(auditLog.id))
+    .orderBy(...newestFirst(auditLog.createdAt, auditLog.id))
     .limit(count);
 }

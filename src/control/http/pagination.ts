@@ -1,13 +1,7 @@
 /** Lists in pages: newest first, each page found by the place where the last one ended, so that new rows shift nothing. */
 import { z } from 'zod';
+import type { RowPosition } from '../db/keyset.ts';
 import { fieldProblem } from './problem.ts';
-
-/** The last row of a page: what the next page begins behind. */
-export interface Position {
-  /** ISO 8601, with as many digits as the database has. */
-  readonly at: string;
-  readonly id: string;
-}
 
 const position = z.tuple([z.iso.datetime({ offset: true }), z.uuid()]);
 
@@ -30,7 +24,7 @@ export function pageOf<Item extends z.ZodType>(item: Item) {
 }
 
 /** Throws `invalid-fields` for a cursor that no list has given out. */
-export function decodeCursor(cursor: string | undefined): Position | undefined {
+export function decodeCursor(cursor: string | undefined): RowPosition | undefined {
   if (cursor === undefined) return undefined;
   try {
     const [at, id] = position.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')));
@@ -45,7 +39,7 @@ export function decodeCursor(cursor: string | undefined): Position | undefined {
 export function toPage<Row, Item>(
   rows: readonly Row[],
   limit: number,
-  positionOf: (row: Row) => Position,
+  positionOf: (row: Row) => RowPosition,
   toItem: (row: Row) => Item,
 ): { items: Item[]; next_cursor: string | null } {
   const shown = rows.slice(0, limit);
@@ -53,6 +47,6 @@ export function toPage<Row, Item>(
   return { items: shown.map(toItem), next_cursor: last === undefined ? null : encodeCursor(positionOf(last)) };
 }
 
-function encodeCursor({ at, id }: Position): string {
+function encodeCursor({ at, id }: RowPosition): string {
   return Buffer.from(JSON.stringify([at, id])).toString('base64url');
 }

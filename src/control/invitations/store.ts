@@ -1,5 +1,5 @@
 /** Invitations: a token that its inviter hands over, and its holder exchanges for a membership. */
-import { and, desc, eq, isNull, sql } from 'drizzle-orm';
+import { and, eq, isNull } from 'drizzle-orm';
 import { BvraiError } from '../../core/errors.ts';
 import { recordAudit } from '../audit-log/store.ts';
 import type { Role } from '../auth/access.ts';
@@ -7,10 +7,11 @@ import { hashSecret, newSecret } from '../auth/opaque-tokens.ts';
 import type { Passwords } from '../auth/passwords.ts';
 import type { ClientFacts, Session, Sessions } from '../auth/sessions.ts';
 import { newId } from '../db/ids.ts';
+import { behind, newestFirst } from '../db/keyset.ts';
+import type { RowPosition } from '../db/keyset.ts';
 import { findInvitation, findLogin } from '../db/lookups.ts';
 import { invitations, memberships, users } from '../db/schema.ts';
 import type { TenantDoor, Transaction } from '../db/tenant.ts';
-import type { Position } from '../http/pagination.ts';
 import { fieldProblem } from '../http/problem.ts';
 
 export const INVITATION_DAYS = 7;
@@ -26,12 +27,16 @@ const columns = {
 };
 export type InvitationRow = Omit<typeof invitations.$inferSelect, 'orgId' | 'tokenHash' | 'invitedBy'>;
 
-export function listInvitations(tx: Transaction, after: Position | undefined, count: number): Promise<InvitationRow[]> {
+export function listInvitations(
+  tx: Transaction,
+  after: RowPosition | undefined,
+  count: number,
+): Promise<InvitationRow[]> {
   return tx
     .select(columns)
     .from(invitations)
-    .where(after && sql`(${invitations.createdAt}, ${invitations.id}) < (${after.at}::timestamptz, ${after.id}::uuid)`)
-    .orderBy(desc(invitations.createdAt), desc(invitations.id))
+    .where(behind(after, invitations.createdAt, invitations.id))
+    .orderBy(...newestFirst(invitations.createdAt, invitations.id))
     .limit(count);
 }
 

@@ -1,9 +1,10 @@
 /** Rows of members. */
-import { and, asc, desc, eq, sql } from 'drizzle-orm';
+import { and, asc, eq } from 'drizzle-orm';
 import type { Role } from '../auth/access.ts';
+import { behind, newestFirst } from '../db/keyset.ts';
+import type { RowPosition } from '../db/keyset.ts';
 import { memberships, users } from '../db/schema.ts';
 import type { Transaction } from '../db/tenant.ts';
-import type { Position } from '../http/pagination.ts';
 
 const columns = {
   userId: memberships.userId,
@@ -29,20 +30,15 @@ function here(orgId: string) {
 export function listMembers(
   tx: Transaction,
   orgId: string,
-  after: Position | undefined,
+  after: RowPosition | undefined,
   count: number,
 ): Promise<MemberRow[]> {
   return tx
     .select(columns)
     .from(memberships)
     .innerJoin(users, eq(users.id, memberships.userId))
-    .where(
-      and(
-        here(orgId),
-        after && sql`(${memberships.createdAt}, ${memberships.userId}) < (${after.at}::timestamptz, ${after.id}::uuid)`,
-      ),
-    )
-    .orderBy(desc(memberships.createdAt), desc(memberships.userId))
+    .where(and(here(orgId), behind(after, memberships.createdAt, memberships.userId)))
+    .orderBy(...newestFirst(memberships.createdAt, memberships.userId))
     .limit(count);
 }
 

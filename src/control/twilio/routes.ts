@@ -5,7 +5,7 @@ import { validateRequest } from 'twilio/lib/webhooks/webhooks.js';
 import { z } from 'zod';
 import { maskPhoneNumber } from '../../core/log.ts';
 import type { AgentConfig } from '../../pipeline/ports.ts';
-import type { AgentStore } from '../agents/store.ts';
+import type { AgentStore } from '../agents/files.ts';
 import { LOCAL_MODE_REFUSAL, isLocalPeer, peerOf } from '../local-mode.ts';
 import { sendProblem } from '../http/problem.ts';
 
