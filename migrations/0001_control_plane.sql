@@ -188,9 +188,11 @@ CREATE INDEX phone_numbers_metadata ON phone_numbers USING gin (metadata jsonb_p
 
 -- Calls -----------------------------------------------------------------------------------------------------------
 
--- The servers that own calls, one row for each DATA_DIR, never deleted. Holds no tenant's data; an old heartbeat says that the calls of that server are orphans.
+-- The servers that own calls: a row for each start, never deleted. No tenant's data. A heartbeat that stands still says
+-- that the calls of that server are orphans; so does a later start on the same DATA_DIR (node_id).
 CREATE TABLE instances (
   id uuid PRIMARY KEY,
+  node_id uuid NOT NULL,
   host text NOT NULL,
   started_at timestamptz(3) NOT NULL DEFAULT now(),
   heartbeat_at timestamptz(3) NOT NULL DEFAULT now(),
@@ -430,7 +432,7 @@ GRANT SELECT (id, org_id, key_id, secret_hash, scopes, expires_at, revoked_at) O
 GRANT SELECT (id, org_id, user_id, family_id, token_hash, used_at, revoked_at, expires_at) ON refresh_tokens TO bvrai_lookup;
 GRANT SELECT (id, org_id, number, agent_id, created_at) ON phone_numbers TO bvrai_lookup;
 GRANT SELECT (id, status) ON organizations TO bvrai_lookup;
-GRANT SELECT (id, beats) ON instances TO bvrai_lookup;
+GRANT SELECT (id, node_id, beats) ON instances TO bvrai_lookup;
 GRANT SELECT (id, org_id, twilio_call_sid, status, instance_id, created_at, ended_at, search, metadata) ON calls TO bvrai_lookup;
 GRANT SELECT (expires_at), DELETE ON idempotency_keys TO bvrai_lookup;
 GRANT DELETE ON refresh_tokens TO bvrai_lookup;
@@ -490,9 +492,9 @@ $$;
 
 -- Which servers have calls that have not ended, and how often each has shown that it lives.
 CREATE FUNCTION lookup_call_owners()
-RETURNS TABLE (instance_id uuid, beats bigint)
+RETURNS TABLE (instance_id uuid, node_id uuid, beats bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-  SELECT i.id, i.beats FROM instances i
+  SELECT i.id, i.node_id, i.beats FROM instances i
   WHERE i.id IN (SELECT c.instance_id FROM calls c WHERE c.ended_at IS NULL)
 $$;
 

@@ -10,8 +10,8 @@ import type { Log } from '../core/log.ts';
 /** A directory that this process holds until `close`. */
 export interface DataDirectory {
   readonly path: string;
-  /** Names this directory, and so the server that runs on it, from one start to the next. */
-  readonly instanceId: string;
+  /** Names this directory from one start to the next. */
+  readonly nodeId: string;
   /** Lets another process have it. Idempotent. */
   close(): Promise<void>;
 }
@@ -58,7 +58,7 @@ export async function holdDataDirectory(path: string, log: Log): Promise<DataDir
     clearInterval(touching);
     if ((await readHolder(lockFile))?.token === self.token) await rm(lockFile, { force: true });
   };
-  return { path, instanceId: await instanceIdOf(path), close: () => (closing ??= close()) };
+  return { path, nodeId: await nodeIdOf(path), close: () => (closing ??= close()) };
 }
 
 async function take(path: string, lockFile: string, self: Holder): Promise<void> {
@@ -142,8 +142,8 @@ async function processStart(pid: number): Promise<string | null> {
   return line?.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? null;
 }
 
-async function instanceIdOf(path: string): Promise<string> {
-  const file = join(path, 'instance-id');
+async function nodeIdOf(path: string): Promise<string> {
+  const file = join(path, 'node-id');
   const known = await readFile(file, 'utf8').catch(() => '');
   const valid = z.uuid().safeParse(known.trim());
   if (valid.success) return valid.data;

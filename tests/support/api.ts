@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { buildHttp } from '../../src/control/http.ts';
 import type { HttpDependencies } from '../../src/control/http.ts';
 import { systemClock } from '../../src/core/clock.ts';
+import { LOG_OPTIONS } from '../../src/core/log-options.ts';
 import { openTestDatabase } from './database.ts';
 import type { TestDatabase } from './database.ts';
 
@@ -84,7 +85,7 @@ let accounts = 0;
 async function buildTestApi(database: TestDatabase, options: TestApiOptions): Promise<TestApi> {
   const log: Record<string, unknown>[] = [];
   const app = await buildHttp({
-    log: pino({ level: 'debug', base: null }, { write: (line) => log.push(JSON.parse(line)) }),
+    log: pino({ level: 'debug', ...LOG_OPTIONS }, { write: (line) => log.push(JSON.parse(line)) }),
     version: 'test',
     health: {
       readiness: () => ({ database: true }),

@@ -32,9 +32,8 @@ const START_DEADLINE_MS = 30_000;
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
   max_connections: '200',
-  // A test's database need not survive the machine's own crash.
+  // A test's database must survive the server's crash, but not the machine's.
   fsync: 'off',
-  synchronous_commit: 'off',
   full_page_writes: 'off',
 };
 

@@ -40,7 +40,7 @@ const invitation = z.object({
   expires_at: time.pipe(z.date()),
   accepted_at: time,
 });
-const callOwner = z.object({ instance_id: id, beats: z.coerce.number() });
+const callOwner = z.object({ instance_id: id, node_id: id, beats: z.coerce.number() });
 const openCall = z.object({ id, org_id: id, created_at: time.pipe(z.date()) });
 
 export type LoginLookup = z.infer<typeof login>;

@@ -43,6 +43,8 @@ export function openPostgres({ url, log, poolSize = POOL_SIZE }: PostgresOptions
   const pool = new pg.Pool({ ...connectionSettings(url), max: poolSize, idleTimeoutMillis: IDLE_TIMEOUT_MS });
   // Without a listener an idle session that the server ends would take the process with it (reliability.md, fault 36).
   pool.on('error', (error) => log.warn({ err: toDatabaseError(error) }, 'an idle database session ended'));
+  // One that is lent, between two queries, tells nobody else: its borrower hears of it with the next query.
+  pool.on('connect', (client) => client.on('error', (error) => log.debug({ err: error }, 'a database session ended')));
   const listeners = new PostgresListeners(connectionSettings(url), log);
   let closing: Promise<void> | undefined;
   return {

@@ -180,9 +180,10 @@ export const phoneNumbers = pgTable('phone_numbers', {
   updatedAt: updatedAt(),
 });
 
-/** The servers that own calls; no tenant's data. */
+/** The servers that own calls, a row for each start; no tenant's data. */
 export const instances = pgTable('instances', {
   id: uuid('id').primaryKey(),
+  nodeId: uuid('node_id').notNull(),
   host: text('host').notNull(),
   startedAt: time('started_at').notNull().defaultNow(),
   heartbeatAt: time('heartbeat_at').notNull().defaultNow(),
