@@ -3,8 +3,10 @@ import { pino } from 'pino';
 import type { FastifyInstance } from 'fastify';
 import { buildHttp } from '../../src/control/http.ts';
 import type { HttpDependencies } from '../../src/control/http.ts';
+import { openPostgres } from '../../src/control/db/postgres.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { LOG_OPTIONS } from '../../src/core/log-options.ts';
+import { silentLog } from '../../src/core/log.ts';
 import { openTestDatabase } from './database.ts';
 import type { TestDatabase } from './database.ts';
 
@@ -158,8 +160,10 @@ async function buildTestApi(database: TestDatabase, options: TestApiOptions): Pr
       return toAccount(email, await call({ method: 'POST', url: '/api/v1/auth/accept-invitation', body }));
     },
     async another() {
-      const other = await buildTestApi(database, options);
-      others.push(other);
+      // On Postgres with sessions of its own, like a server on another machine; the embedded database has one process.
+      const own = database.url === undefined ? undefined : openPostgres({ url: database.url, log: silentLog });
+      const other = await buildTestApi({ ...database, database: own ?? database.database }, options);
+      others.push({ ...other, close: () => other.close().then(() => own?.close()) });
       return other;
     },
     async close() {
