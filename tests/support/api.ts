@@ -1,4 +1,5 @@
 /** The HTTP API in this process, on a database of its own, without the media side; requests are injected, not sent. */
+import { sql } from 'drizzle-orm';
 import { pino } from 'pino';
 import type { FastifyInstance } from 'fastify';
 import { buildHttp } from '../../src/control/http.ts';
@@ -19,6 +20,8 @@ export interface TestApi {
   readonly database: TestDatabase;
   readonly log: readonly Readonly<Record<string, unknown>>[];
   call(request: ApiRequest): Promise<ApiResponse>;
+  /** What a query finds in an organization; on a real Postgres not even the owner of the tables sees more. */
+  rows(organizationId: string, query: string): Promise<readonly Readonly<Record<string, unknown>>[]>;
   /** A new user with an organization of their own. */
   register(email?: string): Promise<TestAccount>;
   /** Someone with `role` in the organization of `owner`, by invitation. */
@@ -144,6 +147,8 @@ async function buildTestApi(database: TestDatabase, options: TestApiOptions): Pr
     database,
     log,
     call,
+    rows: (organizationId, query) =>
+      database.door.inTenant(organizationId, async (tx) => (await tx.execute(sql.raw(query))).rows),
     async register(email = `person-${++accounts}@example.com`) {
       const body = { email, password: PASSWORD, name: 'Person', organization_name: `Organization of ${email}` };
       return toAccount(email, await call({ method: 'POST', url: '/api/v1/auth/register', body }));

@@ -37,7 +37,8 @@ describe('an API key', () => {
     const shown = await api.call({ url: `/api/v1/api-keys/${id}`, token: ada.accessToken });
     expect(JSON.stringify(shown.body)).not.toContain(key);
     expect(key.startsWith(String(shown.body.prefix))).toBe(true);
-    const rows = await api.database.asOwner('SELECT * FROM api_keys WHERE id = $1', [id]);
+    const rows = await api.rows(ada.organizationId, `SELECT * FROM api_keys WHERE id = '${id}'`);
+    expect(rows).toHaveLength(1);
     expect(JSON.stringify(rows)).not.toContain(key.slice(-43));
   });
 
