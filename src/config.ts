@@ -22,6 +22,12 @@ export interface Config {
   readonly dataDirectory: string;
   /** Postgres. Absent: the embedded database in `dataDirectory`. */
   readonly databaseUrl: string | undefined;
+  /** Signs access tokens and more. Absent: made once, and kept in `dataDirectory`. */
+  readonly authSecret: string | undefined;
+  /** Other origins whose pages may call the API. */
+  readonly corsOrigins: readonly string[];
+  /** Reverse proxies in front of this server, whose X-Forwarded-For is believed. */
+  readonly trustedProxies: number;
   /** Absent: local mode. No signature can be checked, so only callers on this machine are served. */
   readonly twilio: { readonly authToken: string; readonly accountSid: string | undefined } | undefined;
   readonly deepgram: ProviderConfig | undefined;
@@ -72,6 +78,19 @@ const schema = z.object({
       'must be a Postgres URL; example: postgres://bvrai:secret@127.0.0.1:5432/bvrai',
     )
     .optional(),
+  AUTH_SECRET: z
+    .string()
+    .min(32, 'must have at least 32 characters; example: the output of openssl rand -base64 32')
+    .optional(),
+  CORS_ORIGINS: z
+    .string()
+    .transform((value) => value.split(',').map((origin) => origin.trim()))
+    .refine(
+      (origins) => origins.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin),
+      'must be origins, separated by commas, and no *; example: https://app.example.com,http://localhost:5173',
+    )
+    .default([]),
+  TRUSTED_PROXIES: z.string().regex(/^\d$/u, 'must be a number from 0 to 9; example: 1').transform(Number).default(0),
   TWILIO_ACCOUNT_SID: z
     .string()
     .regex(/^AC[0-9a-f]{32}$/u, `must be AC and 32 hex digits; example: AC${'0'.repeat(32)}`)
@@ -86,7 +105,7 @@ const schema = z.object({
 });
 
 /** Values that must not be shown in an error, even when they are at fault. */
-const SECRET = /_KEY$|_TOKEN$|^DATABASE_URL$/u;
+const SECRET = /_KEY$|_TOKEN$|_SECRET$|^DATABASE_URL$/u;
 
 /**
  * Reads the environment; an empty variable counts as absent.
@@ -119,6 +138,9 @@ export function readConfig(
     agentsDirectory: env.AGENTS_DIR ?? `${projectDirectory}/agents`,
     dataDirectory: env.DATA_DIR ?? `${projectDirectory}/data`,
     databaseUrl: env.DATABASE_URL,
+    authSecret: env.AUTH_SECRET,
+    corsOrigins: env.CORS_ORIGINS,
+    trustedProxies: env.TRUSTED_PROXIES,
     twilio:
       env.TWILIO_AUTH_TOKEN === undefined
         ? undefined

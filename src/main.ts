@@ -15,6 +15,7 @@ import { LOCAL_MODE_REFUSAL, isLocalPeer } from './control/local-mode.ts';
 import type { ExpectedCall } from './control/twilio/routes.ts';
 import { systemClock } from './core/clock.ts';
 import { BvraiError } from './core/errors.ts';
+import { LOG_OPTIONS } from './core/log-options.ts';
 import { listenMedia } from './media/socket/listen-media.ts';
 import type {
   MediaListenerOptions,
@@ -279,7 +280,7 @@ async function main(): Promise<void> {
   const dotEnv = join(projectDirectory, '.env');
   if (existsSync(dotEnv)) process.loadEnvFile(dotEnv);
   const config = readConfig(process.env, projectDirectory);
-  const log = pino({ level: config.logLevel, base: null });
+  const log = pino({ level: config.logLevel, ...LOG_OPTIONS });
   const server = await startServer(config, log);
   const stop = (signal: NodeJS.Signals): void => {
     // A second signal means now.

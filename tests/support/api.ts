@@ -1,9 +1,13 @@
 /** The HTTP API in this process, on a database of its own, without the media side; requests are injected, not sent. */
+import { sql } from 'drizzle-orm';
 import { pino } from 'pino';
 import type { FastifyInstance } from 'fastify';
 import { buildHttp } from '../../src/control/http.ts';
 import type { HttpDependencies } from '../../src/control/http.ts';
+import { openPostgres } from '../../src/control/db/postgres.ts';
 import { systemClock } from '../../src/core/clock.ts';
+import { LOG_OPTIONS } from '../../src/core/log-options.ts';
+import { silentLog } from '../../src/core/log.ts';
 import { openTestDatabase } from './database.ts';
 import type { TestDatabase } from './database.ts';
 
@@ -16,6 +20,8 @@ export interface TestApi {
   readonly database: TestDatabase;
   readonly log: readonly Readonly<Record<string, unknown>>[];
   call(request: ApiRequest): Promise<ApiResponse>;
+  /** What a query finds in an organization; on a real Postgres not even the owner of the tables sees more. */
+  rows(organizationId: string, query: string): Promise<readonly Readonly<Record<string, unknown>>[]>;
   /** A new user with an organization of their own. */
   register(email?: string): Promise<TestAccount>;
   /** Someone with `role` in the organization of `owner`, by invitation. */
@@ -84,7 +90,7 @@ let accounts = 0;
 async function buildTestApi(database: TestDatabase, options: TestApiOptions): Promise<TestApi> {
   const log: Record<string, unknown>[] = [];
   const app = await buildHttp({
-    log: pino({ level: 'debug', base: null }, { write: (line) => log.push(JSON.parse(line)) }),
+    log: pino({ level: 'debug', ...LOG_OPTIONS }, { write: (line) => log.push(JSON.parse(line)) }),
     version: 'test',
     health: {
       readiness: () => ({ database: true }),
@@ -141,6 +147,8 @@ async function buildTestApi(database: TestDatabase, options: TestApiOptions): Pr
     database,
     log,
     call,
+    rows: (organizationId, query) =>
+      database.door.inTenant(organizationId, async (tx) => (await tx.execute(sql.raw(query))).rows),
     async register(email = `person-${++accounts}@example.com`) {
       const body = { email, password: PASSWORD, name: 'Person', organization_name: `Organization of ${email}` };
       return toAccount(email, await call({ method: 'POST', url: '/api/v1/auth/register', body }));
@@ -157,8 +165,10 @@ async function buildTestApi(database: TestDatabase, options: TestApiOptions): Pr
       return toAccount(email, await call({ method: 'POST', url: '/api/v1/auth/accept-invitation', body }));
     },
     async another() {
-      const other = await buildTestApi(database, options);
-      others.push(other);
+      // On Postgres with sessions of its own, like a server on another machine; the embedded database has one process.
+      const own = database.url === undefined ? undefined : openPostgres({ url: database.url, log: silentLog });
+      const other = await buildTestApi({ ...database, database: own ?? database.database }, options);
+      others.push({ ...other, close: () => other.close().then(() => own?.close()) });
       return other;
     },
     async close() {

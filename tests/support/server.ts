@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { z } from 'zod';
 import { readConfig } from '../../src/config.ts';
+import { LOG_OPTIONS } from '../../src/core/log-options.ts';
 import { startServer } from '../../src/main.ts';
 import type { BvraiServer } from '../../src/main.ts';
 
@@ -47,7 +48,7 @@ export async function startTestServer({ agents, environment, ready = true }: Tes
   const config = readConfig({ PORT: '0', AGENTS_DIR: directory, LOG_LEVEL: 'debug', ...environment }, directory);
   const log: ServerLogLine[] = [];
   const logger = pino(
-    { level: config.logLevel, base: null },
+    { level: config.logLevel, ...LOG_OPTIONS },
     { write: (line) => log.push(logLine.parse(JSON.parse(line))) },
   );
   const server = await startServer(config, logger);

@@ -20,7 +20,8 @@ function patchField(field: z.core.$ZodType): z.ZodType {
 
 /** The outer layer's documentation survives its removal. */
 function described(inner: z.ZodType, outer: z.ZodType): z.ZodType {
-  return outer.description === undefined ? inner : inner.describe(outer.description);
+  const meta = outer.meta();
+  return meta === undefined ? inner : inner.meta(meta);
 }
 
 /** `target` with the patch applied; both are JSON. */

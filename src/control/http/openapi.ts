@@ -28,6 +28,7 @@ const TAGS = [
   { name: 'phone-numbers', description: 'Which agent answers which number.' },
   { name: 'calls', description: 'Calls and what was said in them.' },
   { name: 'audit-log', description: 'Who changed what, and when.' },
+  { name: 'health', description: 'For load balancers and people on call.' },
 ];
 
 /** Problems by status, as the document describes them. */
@@ -61,6 +62,8 @@ export async function installOpenApi(app: FastifyInstance, version: string): Pro
       },
     },
     transform: ({ schema, url, route, ...document }) => {
+      // Twilio's webhooks, metrics and pages are not for clients of the API.
+      if (schema?.operationId === undefined) return { schema: { hide: true }, url };
       const transformed = jsonSchemaTransform({ schema, url, route, ...document });
       return { ...transformed, schema: withConventions(transformed.schema, route) };
     },
@@ -78,7 +81,6 @@ export async function installOpenApi(app: FastifyInstance, version: string): Pro
 
 /** What every route of its kind has, so that no route need say it. */
 function withConventions(schema: FastifySchema, route: RouteOptions): FastifySchema {
-  if (schema.hide === true) return schema;
   const config = route.config ?? {};
   const statuses = problemStatuses(route);
   const problems = Object.fromEntries(

@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto';
 import { SignJWT, UnsecuredJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { deriveKey } from '../../../src/control/auth/secrets.ts';
+import { findLogin } from '../../../src/control/db/lookups.ts';
 import { TEST_SECRET, startTestApi } from '../../support/api.ts';
 import type { TestAccount, TestApi } from '../../support/api.ts';
 
@@ -42,8 +43,8 @@ describe('registering', () => {
   });
 
   it('keeps no password in readable form', async () => {
-    const rows = await api.database.asOwner('SELECT password_hash FROM users WHERE email = $1', ['ada@example.com']);
-    expect(rows[0]?.['password_hash']).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/u);
+    const found = await api.database.door.beforeTenant((tx) => findLogin(tx, 'ada@example.com'));
+    expect(found?.password_hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/u);
   });
 });
 
@@ -159,13 +160,13 @@ describe('refresh tokens', () => {
   });
 
   it('leave exactly one session behind when two exchange the same at once', async () => {
-    const { refreshToken } = await api.register();
+    const { refreshToken, organizationId } = await api.register();
     const answers = await Promise.all([refresh(refreshToken), refresh(refreshToken), refresh(refreshToken)]);
     const tokens = answers.filter(({ status }) => status === 200).map(({ body }) => String(body.refresh_token));
     expect(tokens.length).toBeGreaterThan(0);
-    const rows = await api.database.asOwner(
-      `SELECT count(*)::int AS live FROM refresh_tokens WHERE used_at IS NULL AND revoked_at IS NULL AND family_id =
-       (SELECT family_id FROM refresh_tokens ORDER BY created_at DESC, id DESC LIMIT 1)`,
+    const rows = await api.rows(
+      organizationId,
+      'SELECT count(*)::int AS live FROM refresh_tokens WHERE used_at IS NULL AND revoked_at IS NULL',
     );
     expect(rows[0]?.['live']).toBe(1);
   });
