@@ -1,4 +1,7 @@
 /** The configuration: every environment variable, validated once, before anything is opened. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { BvraiError } from './core/errors.ts';
 
@@ -17,7 +20,11 @@ export interface Config {
   /** The origin under which Twilio reaches this server, without a trailing slash. */
   readonly publicUrl: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Calls at the same time; one more hears that all lines are busy. */
+  readonly maxCalls: number;
+  /** The agents that a server in local mode begins with. */
   readonly agentsDirectory: string;
+  readonly migrationsDirectory: string;
   /** What the server keeps on its own disk: the spool of call records and, without `databaseUrl`, the database. */
   readonly dataDirectory: string;
   /** Postgres. Absent: the embedded database in `dataDirectory`. */
@@ -29,10 +36,13 @@ export interface Config {
   /** Reverse proxies in front of this server, whose X-Forwarded-For is believed. */
   readonly trustedProxies: number;
   /** Absent: local mode. No signature can be checked, so only callers on this machine are served. */
-  readonly twilio: { readonly authToken: string; readonly accountSid: string | undefined } | undefined;
+  readonly twilio:
+    | { readonly authToken: string; readonly accountSid: string | undefined; readonly apiBaseUrl: string }
+    | undefined;
   readonly deepgram: ProviderConfig | undefined;
   readonly openai: ProviderConfig | undefined;
   readonly elevenlabs: ProviderConfig | undefined;
+  readonly anthropic: ProviderConfig | undefined;
 }
 
 const port = (example: string) =>
@@ -69,7 +79,11 @@ const schema = z.object({
     )
     .optional(),
   LOG_LEVEL: z.enum(LEVELS, `must be one of ${LEVELS.join(', ')}; example: info`).default('info'),
-  AGENTS_DIR: z.string().optional(),
+  MAX_CALLS: z
+    .string()
+    .regex(/^[1-9]\d{0,4}$/u, 'must be a number from 1 to 99999; example: 200')
+    .transform(Number)
+    .default(200),
   DATA_DIR: z.string().optional(),
   DATABASE_URL: z
     .string()
@@ -96,12 +110,15 @@ const schema = z.object({
     .regex(/^AC[0-9a-f]{32}$/u, `must be AC and 32 hex digits; example: AC${'0'.repeat(32)}`)
     .optional(),
   TWILIO_AUTH_TOKEN: secret.optional(),
+  TWILIO_API_BASE_URL: httpUrl('https://api.twilio.com').default('https://api.twilio.com'),
   DEEPGRAM_API_KEY: secret.optional(),
   DEEPGRAM_BASE_URL: httpUrl('https://api.deepgram.com').default('https://api.deepgram.com'),
   OPENAI_API_KEY: secret.optional(),
   OPENAI_BASE_URL: httpUrl('https://api.openai.com/v1').optional(),
   ELEVENLABS_API_KEY: secret.optional(),
   ELEVENLABS_BASE_URL: httpUrl('https://api.elevenlabs.io').default('https://api.elevenlabs.io'),
+  ANTHROPIC_API_KEY: secret.optional(),
+  ANTHROPIC_BASE_URL: httpUrl('https://api.anthropic.com').default('https://api.anthropic.com'),
 });
 
 /** Values that must not be shown in an error, even when they are at fault. */
@@ -135,7 +152,9 @@ export function readConfig(
     mediaPort: env.MEDIA_PORT,
     publicUrl: env.PUBLIC_URL,
     logLevel: env.LOG_LEVEL,
-    agentsDirectory: env.AGENTS_DIR ?? `${projectDirectory}/agents`,
+    maxCalls: env.MAX_CALLS,
+    agentsDirectory: `${projectDirectory}/agents`,
+    migrationsDirectory: `${projectDirectory}/migrations`,
     dataDirectory: env.DATA_DIR ?? `${projectDirectory}/data`,
     databaseUrl: env.DATABASE_URL,
     authSecret: env.AUTH_SECRET,
@@ -144,7 +163,11 @@ export function readConfig(
     twilio:
       env.TWILIO_AUTH_TOKEN === undefined
         ? undefined
-        : { authToken: env.TWILIO_AUTH_TOKEN, accountSid: env.TWILIO_ACCOUNT_SID },
+        : {
+            authToken: env.TWILIO_AUTH_TOKEN,
+            accountSid: env.TWILIO_ACCOUNT_SID,
+            apiBaseUrl: env.TWILIO_API_BASE_URL,
+          },
     deepgram: provider(env.DEEPGRAM_API_KEY, env.DEEPGRAM_BASE_URL),
     // A model server of one's own (Ollama, llama.cpp) has a base URL and needs no key.
     openai: provider(
@@ -152,7 +175,23 @@ export function readConfig(
       env.OPENAI_BASE_URL ?? 'https://api.openai.com/v1',
     ),
     elevenlabs: provider(env.ELEVENLABS_API_KEY, env.ELEVENLABS_BASE_URL),
+    anthropic: provider(env.ANTHROPIC_API_KEY, env.ANTHROPIC_BASE_URL),
   };
+}
+
+/** The configuration of this process: the project's `.env`, if there is one, and the environment, which wins. Throws as {@link readConfig}. */
+export function loadConfig(): Config {
+  const projectDirectory = findProjectDirectory();
+  const dotEnv = join(projectDirectory, '.env');
+  if (existsSync(dotEnv)) process.loadEnvFile(dotEnv);
+  return readConfig(process.env, projectDirectory);
+}
+
+/** The nearest directory upward that holds package.json: the same from `src/` and from `dist/src/`. */
+function findProjectDirectory(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, 'package.json'))) directory = dirname(directory);
+  return directory;
 }
 
 function provider(apiKey: string | undefined, baseUrl: string): ProviderConfig | undefined {

@@ -1,45 +1,52 @@
-/** Deepgram's live API on loopback (v1; for v2 see flux.ts): hears when somebody speaks, and says that they said what the script says. */
+/**
+ * Deepgram on loopback. Its live API (v1; for v2 see flux.ts, for recordings prerecorded.ts, for speech aura.ts) hears when somebody
+ * speaks, and says that they said what the script says.
+ */
+import { z } from 'zod';
+import { AURA_DEFAULTS, AURA_KNOBS, AuraStream, refusedSpeech } from './aura.ts';
+import type { AuraSettings } from './aura.ts';
+import { COMMON_KNOBS } from './control.ts';
+import { delaySchema } from './delays.ts';
+import type { Delay } from './delays.ts';
 import { FluxLiveStream, refusedFlux } from './flux.ts';
+import { serveRecording } from './prerecorded.ts';
 import { ScriptReader } from './script.ts';
 import type { Script, Stretch, Word } from './script.ts';
 import { SpeechDetector } from './speech-detector.ts';
 import type { DetectorFrame } from './speech-detector.ts';
-import { VendorServer } from './server.ts';
-import type { Emulator, Faults, Refusal, VendorSocket } from './server.ts';
+import { COMMON_DEFAULTS, VendorServer } from './server.ts';
+import type { Emulator, EmulatorSettings, Refusal, VendorSocket } from './server.ts';
 
-export interface DeepgramEmulatorSettings {
-  port: number;
-  apiKey: string;
+export interface DeepgramEmulatorSettings extends EmulatorSettings, AuraSettings {
   /** What the stretches of speech of a connection say. */
   transcripts: Script;
   /** From the arrival of the last voiced audio to its final, unless endpointing takes longer. */
-  finalDelayMs: number;
+  finalDelayMs: Delay;
   /**
    * Speech between two interims, and how long each takes to come out. Besides, every pause brings one with all that was
    * said, this long after the last sound: the real one goes on transcribing while silence flows.
    */
   interimEveryMs: number;
-  interimDelayMs: number;
+  interimDelayMs: Delay;
   /** Silence between two empty finals, as the real one sends them. */
   emptyFinalEveryMs: number;
+  /** From a recording's last byte to its transcript. */
+  recordingDelayMs: Delay;
   /** Flux: silence from the last sound to the EndOfTurn, at the usual threshold of 0.7. */
-  fluxEndOfTurnMs: number;
+  fluxEndOfTurnMs: Delay;
   /** Whether Finalize is answered even when there was nothing to finalise; the real one does not promise it. */
   answersEmptyFinalize: boolean;
   /** Without audio and KeepAlive for this long: close 1011. */
   keepAliveTimeoutMs: number;
   /** Root mean square of 16-bit samples that counts as speech. */
   speechThreshold: number;
-  faults: Faults;
 }
 
-export interface DeepgramEmulator extends Emulator<DeepgramEmulatorSettings> {
-  /** Bytes of audio received on all connections. */
-  readonly audioBytes: number;
-}
+export type DeepgramEmulator = Emulator<DeepgramEmulatorSettings>;
 
 const DEFAULTS: DeepgramEmulatorSettings = {
-  port: 0,
+  ...COMMON_DEFAULTS,
+  ...AURA_DEFAULTS,
   apiKey: 'emulated-deepgram-key',
   transcripts: [
     'Hello there.',
@@ -52,63 +59,85 @@ const DEFAULTS: DeepgramEmulatorSettings = {
   interimEveryMs: 250,
   interimDelayMs: 100,
   emptyFinalEveryMs: 5_000,
+  recordingDelayMs: 500,
   fluxEndOfTurnMs: 260,
   answersEmptyFinalize: true,
   keepAliveTimeoutMs: 10_000,
   speechThreshold: 500,
-  faults: {},
 };
+
+const KNOBS = z.strictObject({
+  ...COMMON_KNOBS,
+  finalDelayMs: delaySchema.exactOptional(),
+  interimDelayMs: delaySchema.exactOptional(),
+  recordingDelayMs: delaySchema.exactOptional(),
+  fluxEndOfTurnMs: delaySchema.exactOptional(),
+  ...AURA_KNOBS,
+});
 
 /** Silence that makes a pause: shorter ones are within words. */
 const PAUSE_MS = 60;
 
 export async function startDeepgramEmulator(given: Partial<DeepgramEmulatorSettings> = {}): Promise<DeepgramEmulator> {
   const settings = { ...DEFAULTS, ...given };
-  const server = await VendorServer.listen(settings.port);
-  let audioBytes = 0;
-  server.onRequest((_request, response) => response.writeHead(404).end());
-  server.onSocket(
-    () => settings.faults,
-    (request, url) => check(settings, request.headers.authorization, url),
-    (socket, url) => {
-      const Stream = url.pathname === '/v2/listen' ? FluxLiveStream : LiveStream;
-      return new Stream(settings, socket, url, (bytes) => (audioBytes += bytes));
+  const server = await VendorServer.listen({ settings, knobs: KNOBS, errorBody });
+  server.onRequest({
+    method: 'POST',
+    path: '/v1/listen',
+    check: ({ request, url }) =>
+      refusedKey(settings, request.headers.authorization) ?? refusedKeywords(url.searchParams),
+    serve: (exchange) => serveRecording(settings, exchange),
+  });
+  server.onSocket({
+    path: '/v1/listen',
+    check: (request, url) =>
+      refusedKey(settings, request.headers.authorization) ?? refusedAudio(url) ?? refusedKeywords(url.searchParams),
+    serve: (socket, url) => new LiveStream(settings, socket, url),
+  });
+  server.onSocket({
+    path: '/v2/listen',
+    check: (request, url) => {
+      const refused = refusedKey(settings, request.headers.authorization) ?? refusedAudio(url);
+      if (refused !== undefined) return refused;
+      const reason = refusedFlux(url.searchParams);
+      return reason === undefined ? undefined : refusal(400, 'INVALID_QUERY_PARAMETER', reason);
     },
-  );
-  return {
-    url: `http://127.0.0.1:${server.port}`,
-    port: server.port,
-    settings,
-    get connections() {
-      return server.connections;
-    },
-    get audioBytes() {
-      return audioBytes;
-    },
-    received: server.received,
-    watch: (listener) => server.watch(listener),
-    disconnect: (code, reason) => server.disconnect(code, reason),
-    close: () => server.close(),
-  };
+    serve: (socket, url) => new FluxLiveStream(settings, socket, url),
+  });
+  server.onSocket({
+    path: '/v1/speak',
+    check: (request, url) => refusedKey(settings, request.headers.authorization) ?? refusedSpeech(url),
+    serve: (socket, url) => new AuraStream(settings, socket, url),
+  });
+  return server;
 }
 
-function check(settings: DeepgramEmulatorSettings, authorization: string | undefined, url: URL): Refusal | undefined {
-  const refuse = (status: number, code: string, message: string): Refusal => ({
-    status,
-    body: { err_code: code, err_msg: message, request_id: 'emulated' },
-  });
-  if (url.pathname !== '/v1/listen' && url.pathname !== '/v2/listen') return refuse(404, 'NOT_FOUND', 'Not found.');
-  if (authorization !== `Token ${settings.apiKey}`) return refuse(401, 'INVALID_AUTH', 'Invalid credentials.');
-  const query = url.searchParams;
-  if (query.get('encoding') !== 'mulaw' || query.get('sample_rate') !== '8000') {
-    return refuse(400, 'Bad Request', 'The emulator takes encoding=mulaw and sample_rate=8000 only.');
-  }
-  const refused = url.pathname === '/v2/listen' ? refusedFlux(query) : undefined;
-  if (refused !== undefined) return refuse(400, 'INVALID_QUERY_PARAMETER', refused);
+function refusal(status: number, code: string, message: string): Refusal {
+  return { status, body: { err_code: code, err_msg: message, request_id: 'emulated' } };
+}
+
+function errorBody(status: number): unknown {
+  return status === 404
+    ? refusal(status, 'NOT_FOUND', 'Not found.').body
+    : refusal(status, `EMULATED_${status}`, 'Refused.').body;
+}
+
+function refusedKey(settings: DeepgramEmulatorSettings, authorization: string | undefined): Refusal | undefined {
+  return authorization === `Token ${settings.apiKey}`
+    ? undefined
+    : refusal(401, 'INVALID_AUTH', 'Invalid credentials.');
+}
+
+function refusedAudio({ searchParams: query }: URL): Refusal | undefined {
+  if (query.get('encoding') === 'mulaw' && query.get('sample_rate') === '8000') return undefined;
+  return refusal(400, 'Bad Request', 'The emulator takes encoding=mulaw and sample_rate=8000 only.');
+}
+
+function refusedKeywords(query: URLSearchParams): Refusal | undefined {
   if (query.get('model')?.startsWith('nova-3') && query.has('keywords')) {
-    return refuse(400, 'Bad Request', 'Keywords are not supported for Nova-3. Use keyterm.');
+    return refusal(400, 'Bad Request', 'Keywords are not supported for Nova-3. Use keyterm.');
   }
-  return query.getAll('keyterm').length > 100 ? refuse(400, 'Bad Request', 'Too many keyterms.') : undefined;
+  return query.getAll('keyterm').length > 100 ? refusal(400, 'Bad Request', 'Too many keyterms.') : undefined;
 }
 
 /** Speech that no final covers yet; times in milliseconds of audio. */
@@ -129,7 +158,6 @@ class LiveStream {
   /** Infinity: switched off. */
   readonly #endpointingMs: number;
   readonly #utteranceEndMs: number;
-  readonly #onAudioBytes: (bytes: number) => void;
   #cancelTimeout = (): void => {};
   #segment: Segment | undefined;
   #audioMs = 0;
@@ -138,15 +166,9 @@ class LiveStream {
   #lastWordEndMs: number | undefined;
   #lastVoicedAtMs = 0;
 
-  constructor(
-    settings: DeepgramEmulatorSettings,
-    socket: VendorSocket,
-    url: URL,
-    onAudioBytes: (bytes: number) => void,
-  ) {
+  constructor(settings: DeepgramEmulatorSettings, socket: VendorSocket, url: URL) {
     this.#settings = settings;
     this.#socket = socket;
-    this.#onAudioBytes = onAudioBytes;
     this.#detector = new SpeechDetector(settings.speechThreshold);
     this.#script = new ScriptReader(() => settings.transcripts, url.pathname + url.search);
     const query = url.searchParams;
@@ -158,6 +180,10 @@ class LiveStream {
     socket.onText = (text) => this.#onText(text);
     socket.onBinary = (bytes) => this.#onAudio(bytes);
     this.#expectInput();
+  }
+
+  #drawMs(delay: Delay): number {
+    return this.#socket.delays.drawMs(delay);
   }
 
   #expectInput(): void {
@@ -181,7 +207,6 @@ class LiveStream {
   }
 
   #onAudio(bytes: Uint8Array): void {
-    this.#onAudioBytes(bytes.length);
     if (bytes.length === 0) return this.#closeStream();
     this.#expectInput();
     for (const frame of this.#detector.push(bytes, () => this.#segment !== undefined)) this.#onFrame(frame);
@@ -203,7 +228,7 @@ class LiveStream {
     if (quietMs >= PAUSE_MS && !segment.pauseTold) return this.#tellPause(segment);
     // In the first moments of a silence nobody knows yet whether it is a pause.
     if (frame.audioMs < segment.nextInterimMs || (!frame.voiced && !segment.pauseTold)) return;
-    this.#sayInterim(segment, this.#settings.interimDelayMs);
+    this.#sayInterim(segment, this.#drawMs(this.#settings.interimDelayMs));
   }
 
   #beginSegment(onsetMs: number): void {
@@ -212,13 +237,17 @@ class LiveStream {
     stretch.lastVoicedMs = this.#audioMs;
     this.#segment = { stretch, nextInterimMs: onsetMs + interimEveryMs, pauseTold: false };
     if (!this.#vadEvents) return;
-    this.#socket.sendLater(interimDelayMs, { type: 'SpeechStarted', channel: [0], timestamp: onsetMs / 1000 });
+    this.#socket.sendLater(this.#drawMs(interimDelayMs), {
+      type: 'SpeechStarted',
+      channel: [0],
+      timestamp: onsetMs / 1000,
+    });
   }
 
   #tellPause(segment: Segment): void {
     segment.pauseTold = true;
     const sinceVoicedMs = performance.now() - this.#lastVoicedAtMs;
-    this.#sayInterim(segment, Math.max(0, this.#settings.interimDelayMs - sinceVoicedMs));
+    this.#sayInterim(segment, Math.max(0, this.#drawMs(this.#settings.interimDelayMs) - sinceVoicedMs));
   }
 
   #onSilence(): void {
@@ -244,7 +273,11 @@ class LiveStream {
     const words = segment.stretch.finalWords();
     if (words.length > 0) this.#lastWordEndMs = segment.stretch.lastVoicedMs;
     const sinceVoicedMs = performance.now() - this.#lastVoicedAtMs;
-    this.#sayFinal(words, { speechFinal: true, fromFinalize }, this.#settings.finalDelayMs - sinceVoicedMs);
+    this.#sayFinal(
+      words,
+      { speechFinal: true, fromFinalize },
+      this.#drawMs(this.#settings.finalDelayMs) - sinceVoicedMs,
+    );
   }
 
   #sayFinal(words: readonly Word[], flags: Flags, delayMs = 0): void {
@@ -264,7 +297,7 @@ class LiveStream {
     const created = '1970-01-01T00:00:00.000Z';
     const metadata = { type: 'Metadata', request_id: 'emulated', sha256: '', created, duration, channels: 1 };
     this.#socket.sendLater(0, metadata);
-    this.#socket.after(this.#settings.finalDelayMs, () => this.#socket.close(1000));
+    this.#socket.after(this.#drawMs(this.#settings.finalDelayMs), () => this.#socket.close(1000));
   }
 }
 

@@ -1,43 +1,55 @@
-/** ElevenLabs' multi-context WebSocket on loopback: speaks in tones that a listener can decode to the letter. */
-import { encodeMulaw } from './mulaw.ts';
-import { VendorServer } from './server.ts';
-import type { Emulator, Faults, Refusal, VendorSocket } from './server.ts';
-import { CHARACTER_MS, encodeToneSpeech, speakable } from './tone-speech.ts';
+/**
+ * ElevenLabs on loopback. Its multi-context WebSocket speaks in tones that a listener can decode to the letter; for its recogniser
+ * see scribe.ts.
+ */
+import { z } from 'zod';
+import { COMMON_KNOBS } from './control.ts';
+import { delaySchema } from './delays.ts';
+import type { Delay } from './delays.ts';
+import { spoilAudio } from './faults.ts';
+import { parseRecord } from './json.ts';
+import { SCRIBE_DEFAULTS, SCRIBE_KNOBS, ScribeTranscription, refusedScribe } from './scribe.ts';
+import type { ScribeSettings } from './scribe.ts';
+import { COMMON_DEFAULTS, VendorServer } from './server.ts';
+import type { Emulator, EmulatorSettings, Refusal, VendorExchange, VendorSocket } from './server.ts';
+import { chunksOf, streamSpeech, synthesise } from './voice.ts';
+import type { Chunk, Voice } from './voice.ts';
 
-/** Text made audible: 16-bit samples at 8 kHz, and when each character of the text is said. */
-export interface Synthesis {
-  readonly pcm: Int16Array;
-  readonly characters: readonly { readonly char: string; readonly startMs: number; readonly durationMs: number }[];
-}
+export type { Synthesis } from './voice.ts';
 
-export interface ElevenLabsEmulatorSettings {
-  port: number;
-  apiKey: string;
-  /** `tones`: tone-speech.ts. */
-  voice: 'tones' | ((text: string) => Synthesis);
-  /** From text to its first audio, when the context was not speaking already. */
-  firstAudioMs: number;
+export interface ElevenLabsEmulatorSettings extends EmulatorSettings, ScribeSettings {
+  voice: Voice;
+  /** From text to its first audio, when the context was not speaking already; over HTTP from the request. */
+  firstAudioMs: Delay;
   /** Audio in one message, at least; chunks end with a character. */
   chunkMs: number;
   /** How much faster than real time audio is made after the first chunk. */
   speed: number;
   /** Names of the alignment's fields: the documented ones, or those with `chars` in front. */
   alignment: 'char' | 'chars' | 'none';
-  faults: Faults;
 }
 
 export type ElevenLabsEmulator = Emulator<ElevenLabsEmulatorSettings>;
 
 const DEFAULTS: ElevenLabsEmulatorSettings = {
-  port: 0,
+  ...COMMON_DEFAULTS,
+  ...SCRIBE_DEFAULTS,
   apiKey: 'emulated-elevenlabs-key',
   voice: 'tones',
   firstAudioMs: 170,
   chunkMs: 250,
   speed: 8,
   alignment: 'char',
-  faults: {},
 };
+
+const KNOBS = z.strictObject({
+  ...COMMON_KNOBS,
+  ...SCRIBE_KNOBS,
+  firstAudioMs: delaySchema.exactOptional(),
+  chunkMs: z.number().min(20).max(10_000).exactOptional(),
+  speed: z.number().min(0.01).max(10_000).exactOptional(),
+  alignment: z.enum(['char', 'chars', 'none']).exactOptional(),
+});
 
 const MAX_CONTEXTS = 5;
 /** Without auto_mode text waits until there is this much of it. */
@@ -47,42 +59,75 @@ export async function startElevenLabsEmulator(
   given: Partial<ElevenLabsEmulatorSettings> = {},
 ): Promise<ElevenLabsEmulator> {
   const settings = { ...DEFAULTS, ...given };
-  const server = await VendorServer.listen(settings.port);
-  server.onRequest((_request, response) => response.writeHead(404).end());
-  server.onSocket(
-    () => settings.faults,
-    (request, url) => check(settings, request.headers['xi-api-key'], url),
-    (socket, url) => new MultiStream(settings, socket, url.searchParams),
-  );
-  return {
-    url: `http://127.0.0.1:${server.port}`,
-    port: server.port,
-    settings,
-    get connections() {
-      return server.connections;
+  const server = await VendorServer.listen({ settings, knobs: KNOBS, errorBody });
+  server.onSocket({
+    path: /^\/v1\/text-to-speech\/[^/]+\/multi-stream-input$/,
+    check: (request, url) => refusedKey(settings, request.headers['xi-api-key']) ?? refusedFormat(url.searchParams),
+    serve: (socket, url) => new MultiStream(settings, socket, url.searchParams),
+  });
+  server.onRequest({
+    method: 'POST',
+    path: /^\/v1\/text-to-speech\/[^/]+\/stream$/,
+    check: ({ request, url }) => refusedKey(settings, request.headers['xi-api-key']) ?? refusedFormat(url.searchParams),
+    serve: (exchange) => serveStream(settings, exchange),
+  });
+  server.onRequest({
+    method: 'GET',
+    path: '/v1/voices',
+    check: ({ request }) => refusedKey(settings, request.headers['xi-api-key']),
+    serve: (exchange) => exchange.sendJson(200, { voices: VOICES }),
+  });
+  server.onSocket({
+    path: '/v1/speech-to-text/realtime',
+    check: (request, url) => {
+      const refused = refusedKey(settings, request.headers['xi-api-key']);
+      if (refused !== undefined) return refused;
+      const reason = refusedScribe(url.searchParams);
+      return reason === undefined ? undefined : refusal(400, 'invalid_parameters', reason);
     },
-    received: server.received,
-    watch: (listener) => server.watch(listener),
-    disconnect: (code, reason) => server.disconnect(code, reason),
-    close: () => server.close(),
-  };
+    serve: (socket, url) => new ScribeTranscription(settings, socket, url),
+  });
+  return server;
 }
 
-function check(
-  settings: ElevenLabsEmulatorSettings,
-  key: string | string[] | undefined,
-  url: URL,
-): Refusal | undefined {
-  const refuse = (status: number, code: string, message: string): Refusal => ({
-    status,
-    body: { detail: { status: code, message } },
-  });
-  if (!/^\/v1\/text-to-speech\/[^/]+\/multi-stream-input$/.test(url.pathname)) {
-    return refuse(404, 'not_found', 'Not Found');
+const VOICES = [
+  {
+    voice_id: 'JBFqnCBsd6RMkjVDRZzb',
+    name: 'George',
+    category: 'premade',
+    labels: { accent: 'British', gender: 'male' },
+  },
+  { voice_id: 'emulated-clone', name: 'Somebody', category: 'cloned', labels: {} },
+];
+
+/** One text over HTTP: raw μ-law, and no alignment. */
+async function serveStream(settings: ElevenLabsEmulatorSettings, exchange: VendorExchange): Promise<void> {
+  const text = parseRecord(exchange.body.toString('utf8'))?.['text'];
+  if (typeof text !== 'string' || text.trim() === '') {
+    return exchange.refuse(refusal(400, 'input_text_empty', 'The text is empty.'));
   }
-  if (key !== settings.apiKey) return refuse(401, 'invalid_api_key', 'Invalid API key');
-  if (url.searchParams.get('output_format') === 'ulaw_8000') return undefined;
-  return refuse(400, 'invalid_output_format', 'The emulator makes output_format=ulaw_8000 only.');
+  const { voice, chunkMs, firstAudioMs, speed } = settings;
+  const chunks = chunksOf(synthesise(voice, text), chunkMs);
+  await streamSpeech(exchange, chunks, { contentType: 'audio/basic', firstAudioMs, speed });
+}
+
+function refusal(status: number, code: string, message: string): Refusal {
+  return { status, body: { detail: { status: code, message } } };
+}
+
+function errorBody(status: number): unknown {
+  return status === 404
+    ? refusal(status, 'not_found', 'Not Found').body
+    : refusal(status, `emulated_${status}`, 'Refused.').body;
+}
+
+function refusedKey(settings: ElevenLabsEmulatorSettings, key: string | string[] | undefined): Refusal | undefined {
+  return key === settings.apiKey ? undefined : refusal(401, 'invalid_api_key', 'Invalid API key');
+}
+
+function refusedFormat(query: URLSearchParams): Refusal | undefined {
+  if (query.get('output_format') === 'ulaw_8000') return undefined;
+  return refusal(400, 'invalid_output_format', 'The emulator makes output_format=ulaw_8000 only.');
 }
 
 interface Context {
@@ -92,12 +137,9 @@ interface Context {
   /** Chunks that wait to be sent. */
   chunks: Chunk[];
   speaking: boolean;
+  /** Some of its audio has been sent. */
+  heard: boolean;
   closing: boolean;
-}
-
-interface Chunk {
-  readonly audio: Uint8Array;
-  readonly characters: Synthesis['characters'];
 }
 
 class MultiStream {
@@ -128,7 +170,7 @@ class MultiStream {
   }
 
   #onText(text: string): void {
-    const message = parse(text);
+    const message = parseRecord(text);
     if (message === undefined) return this.#refuse('invalid_message', 'Not a JSON object.');
     this.#expectInput();
     if (message['close_socket'] === true) return this.#socket.close(1000);
@@ -159,7 +201,7 @@ class MultiStream {
       this.#refuse('max_active_conversations');
       return undefined;
     }
-    const context: Context = { id: contextId, buffer: '', chunks: [], speaking: false, closing: false };
+    const context: Context = { id: contextId, buffer: '', chunks: [], speaking: false, heard: false, closing: false };
     this.#contexts.set(contextId, context);
     return context;
   }
@@ -167,12 +209,11 @@ class MultiStream {
   #generate(context: Context): void {
     if (context.buffer === '') return;
     const { voice, chunkMs, firstAudioMs } = this.#settings;
-    const synthesis = voice === 'tones' ? toneVoice(context.buffer) : voice(context.buffer);
+    context.chunks.push(...chunksOf(synthesise(voice, context.buffer), chunkMs));
     context.buffer = '';
-    context.chunks.push(...chunksOf(synthesis, chunkMs));
     if (context.speaking) return;
     context.speaking = true;
-    this.#socket.after(firstAudioMs, () => this.#speak(context));
+    this.#socket.after(this.#socket.delays.drawMs(firstAudioMs), () => this.#speak(context));
   }
 
   #speak(context: Context): void {
@@ -183,8 +224,12 @@ class MultiStream {
       return;
     }
     const alignment = this.#alignment(chunk);
-    const audio = Buffer.from(chunk.audio).toString('base64');
-    this.#socket.send({ audio, contextId: context.id, alignment, normalizedAlignment: alignment });
+    const bytes = spoilAudio(chunk.audio, this.#socket.faults().audio, { first: !context.heard });
+    context.heard = true;
+    if (bytes !== undefined) {
+      const audio = Buffer.from(bytes).toString('base64');
+      this.#socket.send({ audio, contextId: context.id, alignment, normalizedAlignment: alignment });
+    }
     const audioMs = chunk.audio.length / 8;
     this.#socket.after(audioMs / this.#settings.speed, () => this.#speak(context));
   }
@@ -204,38 +249,4 @@ class MultiStream {
     this.#contexts.delete(context.id);
     this.#socket.send({ isFinal: true, contextId: context.id });
   }
-}
-
-function toneVoice(text: string): Synthesis {
-  const chars = Array.from(text);
-  // One tone for each character of the text, so that alignment and audio agree.
-  const pcm = encodeToneSpeech(chars.map((char) => speakable(char)[0] ?? '?').join(''));
-  const characters = chars.map((char, index) => ({ char, startMs: index * CHARACTER_MS, durationMs: CHARACTER_MS }));
-  return { pcm, characters };
-}
-
-function chunksOf({ pcm, characters }: Synthesis, chunkMs: number): Chunk[] {
-  const chunks: Chunk[] = [];
-  for (let from = 0; from < characters.length;) {
-    const startMs = characters[from]?.startMs ?? 0;
-    let to = from + 1;
-    while (to < characters.length && (characters[to]?.startMs ?? 0) - startMs < chunkMs) to++;
-    const endSample = to === characters.length ? pcm.length : (characters[to]?.startMs ?? 0) * 8;
-    chunks.push({ audio: encodeMulaw(pcm.slice(startMs * 8, endSample)), characters: characters.slice(from, to) });
-    from = to;
-  }
-  return chunks;
-}
-
-function parse(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -42,24 +42,19 @@ export class FluxLiveStream {
   readonly #socket: VendorSocket;
   readonly #detector: SpeechDetector;
   readonly #script: ScriptReader;
-  readonly #onAudioBytes: (bytes: number) => void;
   #thresholds: { readonly eot: number; readonly eager: number; readonly timeoutMs: number };
   #cancelTimeout = (): void => {};
   #sequenceId = 0;
+  /** Drawn anew for each turn. */
+  #usualEndMs = 0;
   #turnIndex = 0;
   #turn: Turn | undefined;
   #turnBeganMs = 0;
   #audioMs = 0;
 
-  constructor(
-    settings: DeepgramEmulatorSettings,
-    socket: VendorSocket,
-    url: URL,
-    onAudioBytes: (bytes: number) => void,
-  ) {
+  constructor(settings: DeepgramEmulatorSettings, socket: VendorSocket, url: URL) {
     this.#settings = settings;
     this.#socket = socket;
-    this.#onAudioBytes = onAudioBytes;
     this.#detector = new SpeechDetector(settings.speechThreshold);
     this.#script = new ScriptReader(() => settings.transcripts, url.pathname + url.search);
     const query = url.searchParams;
@@ -102,7 +97,6 @@ export class FluxLiveStream {
   }
 
   #onAudio(bytes: Uint8Array): void {
-    this.#onAudioBytes(bytes.length);
     this.#expectAudio();
     for (const frame of this.#detector.push(bytes, () => this.#turn !== undefined)) this.#onFrame(frame);
   }
@@ -127,6 +121,7 @@ export class FluxLiveStream {
   }
 
   #begin(onsetMs: number): void {
+    this.#usualEndMs = this.#socket.delays.drawMs(this.#settings.fluxEndOfTurnMs);
     const stretch = this.#script.begin(onsetMs);
     stretch.lastVoicedMs = this.#audioMs;
     this.#turn = { stretch, started: false, eager: false, nextUpdateMs: onsetMs + UPDATE_EVERY_MS };
@@ -155,7 +150,7 @@ export class FluxLiveStream {
   }
 
   #confidence(quietMs: number): number {
-    return Math.min(0.99, (quietMs / this.#settings.fluxEndOfTurnMs) * USUAL_CONFIDENCE);
+    return Math.min(0.99, (quietMs / this.#usualEndMs) * USUAL_CONFIDENCE);
   }
 
   #wordsOf({ stretch }: Turn): Word[] {

@@ -1,4 +1,5 @@
 /** What a chat completion request says, checked as strictly as the vendor does where it matters to a conversation. */
+import { isRecord } from './json.ts';
 
 export interface ChatMessage {
   readonly role: string;
@@ -103,8 +104,4 @@ function refusedToolMessages(messages: readonly ChatMessage[]): string | undefin
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,182 +1,116 @@
-/** OpenAI's chat completions on loopback: answers from a script, a token at a time. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+/** OpenAI on loopback: chat completions from a script, a token at a time; for speech see openai-speech.ts, for realtime transcription openai-realtime.ts. */
+import { z } from 'zod';
+import { COMMON_KNOBS } from './control.ts';
+import { delaySchema } from './delays.ts';
+import type { Delay } from './delays.ts';
 import { parseChat } from './openai-chat.ts';
 import type { Chat, ChatMessage } from './openai-chat.ts';
-import { GARBAGE, VendorServer } from './server.ts';
-import type { Emulator, Faults, Refusal } from './server.ts';
+import { REALTIME_DEFAULTS, REALTIME_KNOBS, RealtimeTranscription } from './openai-realtime.ts';
+import type { RealtimeSettings } from './openai-realtime.ts';
+import { SPEECH_DEFAULTS, SPEECH_KNOBS, serveSpeech } from './openai-speech.ts';
+import type { SpeechSettings } from './openai-speech.ts';
+import { USUAL_REPLIES, replyTo, tokensOf } from './reply.ts';
+import type { Reply, ReplyRules, ToolUse } from './reply.ts';
+import { COMMON_DEFAULTS, VendorServer } from './server.ts';
+import type { Emulator, EmulatorSettings, Refusal, VendorExchange } from './server.ts';
 
 export type { ChatMessage } from './openai-chat.ts';
+export type { Reply, ReplyRules, ToolUse } from './reply.ts';
 
-/** A tool to call. `arguments`: JSON text as it is, or a value to be written as JSON. */
-export interface ToolUse {
-  readonly name: string;
-  readonly arguments: unknown;
-}
-
-/** Text to say, or tools to call: after `say`, if given. `afterwards` is said when the last message is a tool's result. */
-export type Reply =
-  | string
-  | { readonly tool: ToolUse | readonly ToolUse[]; readonly say?: string; readonly afterwards?: string };
-
-/** The first whose `match` fits the last user message; without `match` it fits always. */
-export type ReplyRules = readonly { readonly match?: RegExp; readonly reply: Reply }[];
-
-export interface OpenAiEmulatorSettings {
-  port: number;
-  apiKey: string;
+export interface OpenAiEmulatorSettings extends EmulatorSettings, RealtimeSettings, SpeechSettings {
   reply: ReplyRules | ((messages: readonly ChatMessage[]) => Reply);
   /** From the request to the first token, and between tokens. */
-  firstTokenMs: number;
-  interTokenMs: number;
-  faults: Faults;
-  /** Faults of some models only, instead of `faults`. */
-  modelFaults: Readonly<Record<string, Faults>>;
+  firstTokenMs: Delay;
+  interTokenMs: Delay;
 }
 
-export interface OpenAiEmulator extends Emulator<OpenAiEmulatorSettings> {
-  /** Requests whose response has not ended. */
-  readonly activeRequests: number;
-}
+export type OpenAiEmulator = Emulator<OpenAiEmulatorSettings>;
 
 const DEFAULTS: OpenAiEmulatorSettings = {
-  port: 0,
+  ...COMMON_DEFAULTS,
+  ...SPEECH_DEFAULTS,
+  ...REALTIME_DEFAULTS,
   apiKey: 'emulated-openai-key',
-  reply: [
-    { match: /hour|open|close/i, reply: 'We are open from nine to five, Monday to Friday. Is there anything else?' },
-    {
-      match: /book|reserv|table|appointment/i,
-      reply: 'Certainly. You are booked for tomorrow at seven. Anything else?',
-    },
-    { match: /where|address|locat/i, reply: 'You find us at twelve Harbour Street, right by the old lighthouse.' },
-    { match: /bye|thank/i, reply: 'You are welcome. Have a lovely day. Goodbye!' },
-    { match: /hello|hi\b|hey/i, reply: 'Hello! It is good to hear you. How can I help you today?' },
-    { reply: 'I am an emulated model, so I know very little. Ask me about our opening hours.' },
-  ],
+  reply: USUAL_REPLIES,
   firstTokenMs: 350,
   interTokenMs: 20,
-  faults: {},
-  modelFaults: {},
 };
 
-const MAX_BODY_BYTES = 1024 * 1024;
+const KNOBS = z.strictObject({
+  ...COMMON_KNOBS,
+  ...REALTIME_KNOBS,
+  ...SPEECH_KNOBS,
+  firstTokenMs: delaySchema.exactOptional(),
+  interTokenMs: delaySchema.exactOptional(),
+});
 
 export async function startOpenAiEmulator(given: Partial<OpenAiEmulatorSettings> = {}): Promise<OpenAiEmulator> {
   const settings = { ...DEFAULTS, ...given };
-  const server = await VendorServer.listen(settings.port);
-  let activeRequests = 0;
-  server.onRequest((request, response) => {
-    activeRequests++;
-    response.on('close', () => activeRequests--);
-    // A client that leaves mid-body; the response's close has been counted.
-    handle(settings, server, request, response).catch(() => response.destroy());
+  const server = await VendorServer.listen({ settings, basePath: '/v1', knobs: KNOBS, errorBody });
+  const check = (exchange: VendorExchange): Refusal | undefined =>
+    refusedKey(settings, exchange.request.headers.authorization);
+  server.onRequest({
+    method: 'GET',
+    path: '/v1/models',
+    check,
+    serve: (exchange) => exchange.sendJson(200, { object: 'list', data: [model('gpt-4o-mini')] }),
   });
-  return {
-    url: `http://127.0.0.1:${server.port}/v1`,
-    port: server.port,
-    settings,
-    get connections() {
-      return server.connections;
+  server.onRequest({
+    method: 'POST',
+    path: '/v1/chat/completions',
+    check,
+    serve: (exchange) => serveChat(settings, exchange),
+  });
+  server.onRequest({
+    method: 'POST',
+    path: '/v1/audio/speech',
+    check,
+    serve: async (exchange) => {
+      const refused = await serveSpeech(settings, exchange);
+      if (refused !== undefined) exchange.refuse(refused);
     },
-    get activeRequests() {
-      return activeRequests;
-    },
-    received: server.received,
-    watch: (listener) => server.watch(listener),
-    disconnect: (code, reason) => server.disconnect(code, reason),
-    close: () => server.close(),
-  };
+  });
+  server.onSocket({
+    path: '/v1/realtime',
+    check: (request, url) => refusedKey(settings, request.headers.authorization) ?? refusedIntent(url.searchParams),
+    serve: (socket, url) => new RealtimeTranscription(settings, socket, url),
+  });
+  return server;
 }
 
-async function handle(
-  settings: OpenAiEmulatorSettings,
-  server: VendorServer,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const body = await readBody(request);
-  const faults = faultsFor(settings, body);
-  const { hang, refuse } = faults();
-  if (hang === true) return;
-  const id = server.nextId();
-  const url = request.url ?? '/';
-  if (body !== '') server.log(id, url, body);
-  const refusal = refuse ?? check(settings, request, body);
-  if (refusal !== undefined) return sendRefusal(response, refusal);
-  if (request.url === '/v1/models') return sendJson(response, 200, { object: 'list', data: [model('gpt-4o-mini')] });
-  const chat = parseChat(body);
-  if ('error' in chat) return sendRefusal(response, invalid(chat.error));
-  const reply = replyTo(settings, chat.messages);
-  if (chat.stream) {
-    const events = new EventSender(faults, response, (event) => server.logSent(id, url, event));
-    await streamReply(settings, events, response, chat, reply);
-  } else sendJson(response, 200, wholeReply(chat, reply));
+/** Why a key is refused, if it is. */
+function refusedKey(settings: OpenAiEmulatorSettings, authorization: string | undefined): Refusal | undefined {
+  if (authorization === `Bearer ${settings.apiKey}`) return undefined;
+  return failure(401, 'invalid_request_error', 'invalid_api_key', 'Incorrect API key provided.');
 }
 
-/** The faults of the model that a request asks for, as they are set at each moment. */
-function faultsFor(settings: OpenAiEmulatorSettings, body: string): () => Faults {
-  const name = /"model":"([^"]*)"/.exec(body)?.[1] ?? '';
-  return () => settings.modelFaults[name] ?? settings.faults;
+/** With a model in the address the session is a conversation. */
+function refusedIntent(query: URLSearchParams): Refusal | undefined {
+  if (query.get('intent') === 'transcription' && !query.has('model')) return undefined;
+  const message = 'The emulator serves intent=transcription only, and no model in the address.';
+  return failure(400, 'invalid_request_error', null, message);
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request) {
-    const data: unknown = chunk;
-    if (!Buffer.isBuffer(data)) continue;
-    bytes += data.length;
-    if (bytes > MAX_BODY_BYTES) throw new Error('body too large');
-    chunks.push(data);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+async function serveChat(settings: OpenAiEmulatorSettings, exchange: VendorExchange): Promise<void> {
+  const chat = parseChat(exchange.body.toString('utf8'));
+  if ('error' in chat) return exchange.refuse(failure(400, 'invalid_request_error', null, chat.error));
+  const asked = chat.messages.findLast((message) => message.role === 'user')?.content ?? '';
+  const answersResult = chat.messages.at(-1)?.role === 'tool';
+  const reply =
+    typeof settings.reply === 'function'
+      ? settings.reply(chat.messages)
+      : replyTo(settings.reply, { asked, answersResult });
+  if (chat.stream) await streamReply(settings, exchange, chat, reply);
+  else exchange.sendJson(200, wholeReply(chat, reply));
 }
 
-function check(settings: OpenAiEmulatorSettings, request: IncomingMessage, body: string): Refusal | undefined {
-  if (request.headers.authorization !== `Bearer ${settings.apiKey}`) {
-    return failure(401, 'invalid_request_error', 'invalid_api_key', 'Incorrect API key provided.');
-  }
-  if (request.method === 'GET' && request.url === '/v1/models') return undefined;
-  if (request.method !== 'POST' || request.url !== '/v1/chat/completions') {
-    return failure(
-      404,
-      'invalid_request_error',
-      'unknown_url',
-      `Unknown request URL: ${request.method} ${request.url}.`,
-    );
-  }
-  return body === '' ? invalid('The body is empty.') : undefined;
+function errorBody(status: number, path?: string): unknown {
+  if (path === undefined) return { error: { message: 'Refused.', type: 'emulated', param: null, code: null } };
+  return failure(status, 'invalid_request_error', 'unknown_url', `Unknown request URL: ${path}.`).body;
 }
 
 function failure(status: number, type: string, code: string | null, message: string): Refusal {
   return { status, body: { error: { message, type, param: null, code } } };
-}
-
-function invalid(message: string): Refusal {
-  return failure(400, 'invalid_request_error', null, message);
-}
-
-function sendRefusal(response: ServerResponse, refusal: Refusal): void {
-  if (refusal.retryAfterSeconds !== undefined) response.setHeader('retry-after', String(refusal.retryAfterSeconds));
-  const usual = { error: { message: 'Refused.', type: 'emulated', param: null, code: null } };
-  sendJson(response, refusal.status, refusal.body ?? usual);
-}
-
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-}
-
-function replyTo(settings: OpenAiEmulatorSettings, messages: readonly ChatMessage[]): Reply {
-  if (typeof settings.reply === 'function') return settings.reply(messages);
-  const asked = messages.findLast((message) => message.role === 'user')?.content ?? '';
-  const reply =
-    settings.reply.find(({ match }) => match === undefined || match.test(asked))?.reply ?? 'I have no answer.';
-  const answersResult = typeof reply !== 'string' && messages.at(-1)?.role === 'tool';
-  return answersResult ? (reply.afterwards ?? 'Done.') : reply;
-}
-
-/** About as coarse as a real model's tokens: a word with the space before it. */
-function tokensOf(text: string): string[] {
-  return text.match(/\s*\S+|\s+$/g) ?? [];
 }
 
 /** What a reply is made of: the delta of each chunk, and how it ends. */
@@ -238,8 +172,7 @@ function model(id: string): unknown {
 
 async function streamReply(
   settings: OpenAiEmulatorSettings,
-  events: EventSender,
-  response: ServerResponse,
+  exchange: VendorExchange,
   chat: Chat,
   reply: Reply,
 ): Promise<void> {
@@ -253,62 +186,15 @@ async function streamReply(
   });
   const choice = (delta: unknown, reason: string | null) =>
     chunk({ choices: [{ index: 0, delta, finish_reason: reason }], ...(chat.includeUsage ? { usage: null } : {}) });
-  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
-  response.flushHeaders();
-  await pause(settings.firstTokenMs, response);
-  events.send(choice({ role: 'assistant', content: '' }, null));
+  exchange.open(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
+  await exchange.pause(exchange.delays.drawMs(settings.firstTokenMs));
+  exchange.sendEvent(choice({ role: 'assistant', content: '' }, null));
   for (const delta of deltas) {
-    events.send(choice(delta, null));
-    await pause(settings.interTokenMs, response);
+    exchange.sendEvent(choice(delta, null));
+    await exchange.pause(exchange.delays.drawMs(settings.interTokenMs));
   }
-  events.send(choice({}, finish));
-  if (chat.includeUsage) events.send(chunk({ choices: [], usage: usageOf(chat, deltas.length) }));
-  events.end();
-}
-
-/** Server-sent events, with faults. */
-class EventSender {
-  readonly #faults: () => Faults;
-  readonly #response: ServerResponse;
-  readonly #onSent: (event: unknown) => void;
-  #sent = 0;
-
-  constructor(faults: () => Faults, response: ServerResponse, onSent: (event: unknown) => void) {
-    this.#faults = faults;
-    this.#response = response;
-    this.#onSent = onSent;
-  }
-
-  send(event: unknown): void {
-    const { closeAfter, garbageAfter } = this.#faults();
-    if (this.#isStalled()) return;
-    const garbled = garbageAfter !== undefined && this.#sent === garbageAfter;
-    this.#response.write(`data: ${garbled ? GARBAGE : JSON.stringify(event)}\n\n`);
-    this.#sent++;
-    this.#onSent(event);
-    if (closeAfter !== undefined && this.#sent >= closeAfter.messages) this.#response.destroy();
-  }
-
-  end(): void {
-    if (!this.#isStalled()) this.#response.end('data: [DONE]\n\n');
-  }
-
-  #isStalled(): boolean {
-    const { stallAfter } = this.#faults();
-    return stallAfter !== undefined && this.#sent >= stallAfter;
-  }
-}
-
-/** Waits, or until the response is gone. */
-async function pause(delayMs: number, response: ServerResponse): Promise<void> {
-  if (delayMs <= 0 || response.destroyed) return;
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, delayMs);
-    response.once('close', done);
-    function done(): void {
-      clearTimeout(timer);
-      response.off('close', done);
-      resolve();
-    }
-  });
+  exchange.sendEvent(choice({}, finish));
+  if (chat.includeUsage) exchange.sendEvent(chunk({ choices: [], usage: usageOf(chat, deltas.length) }));
+  exchange.sendEventText('[DONE]');
+  exchange.end();
 }

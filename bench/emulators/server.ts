@@ -1,39 +1,56 @@
-/** What the emulated vendors share: a loopback server, connections that can be counted, and faults. */
+/**
+ * What the emulated vendors share: a loopback server that dispatches by path, connections and requests that can be counted,
+ * faults and delays, and a door through which they are changed from outside (control.ts).
+ *
+ * A vendor's emulator is `VendorServer.listen(…)`, then one `onRequest` or `onSocket` for each path it serves.
+ */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import type { WebSocket } from 'ws';
+import type { z } from 'zod';
+import { CONTROL_PATH, serveControl } from './control.ts';
+import { DelaySource } from './delays.ts';
+import { VendorExchange, readBody } from './exchange.ts';
+import type { Faults, Refusal } from './faults.ts';
+import { VendorSocket } from './socket.ts';
 
-/** Ways to misbehave. All may be changed while the emulator runs; they hold for what happens from then on. */
-export interface Faults {
-  /** Refuses every request and upgrade. */
-  refuse?: Refusal | undefined;
-  /** Takes the TCP connection and never answers. */
-  hang?: boolean | undefined;
-  /** Says this many messages (or events), then nothing more. 0: accepts and stays silent. */
-  stallAfter?: number | undefined;
-  /** Says this many messages, then closes with the code; 1006, and any code over HTTP, cuts the connection. */
-  closeAfter?: { readonly messages: number; readonly code: number; readonly reason?: string } | undefined;
-  /** Says this many messages, then one that is not JSON. */
-  garbageAfter?: number | undefined;
+export type { Faults, Refusal } from './faults.ts';
+export type { VendorExchange } from './exchange.ts';
+export type { VendorSocket } from './socket.ts';
+
+/** What every emulator can be told. */
+export interface EmulatorSettings {
+  /** 0: any free one. Not to be changed. */
+  port: number;
+  apiKey: string;
+  /** Of the delays that are drawn. To be set at the start. */
+  seed: number;
+  faults: Faults;
+  /** Instead of `faults`, for requests that name the model (in their address or their JSON body). */
+  modelFaults: Readonly<Record<string, Faults>>;
+  /** Instead of `faults`, for requests whose path contains the key. A model's own come first. */
+  pathFaults: Readonly<Record<string, Faults>>;
 }
 
-export interface Refusal {
-  readonly status: number;
-  readonly retryAfterSeconds?: number | undefined;
-  /** JSON; the vendor's usual error when absent. */
-  readonly body?: unknown;
-}
-
-export const GARBAGE = '{"type": "half a messa';
+export const COMMON_DEFAULTS = { port: 0, seed: 1, faults: {}, modelFaults: {}, pathFaults: {} } as const;
 
 /** A message that an emulator received, oldest first in its log. */
 export interface ReceivedMessage {
   /** Which connection (or request) it came on, counted from 1. */
   readonly connection: number;
   readonly text: string;
+}
+
+/** A request or an upgrade, whether it was served or not. */
+export interface ReceivedRequest {
+  /** As in {@link ReceivedMessage}. */
+  readonly connection: number;
+  readonly method: string;
+  /** Path and query. */
+  readonly url: string;
 }
 
 /** One message as it passes an emulator; `atMs` is on `performance.now()`, when it was read or written. */
@@ -44,78 +61,152 @@ export interface Traffic {
   /** Path and query that the connection or request asked for. */
   readonly url: string;
   readonly atMs: number;
-  /** Received: the text. Sent: the value that was sent as JSON. */
+  /** Received: the text. Sent: the value that was sent as JSON, or the bytes. */
   readonly message: unknown;
 }
 
 /** A running emulator. */
-export interface Emulator<Settings> {
+export interface Emulator<Settings extends EmulatorSettings = EmulatorSettings> {
   /** What to set as the vendor's base URL. */
   readonly url: string;
   readonly port: number;
   /** May be changed while it runs. */
   readonly settings: Settings;
+  /** Checks what may be set from outside (control.ts). */
+  readonly knobs: z.ZodType<Partial<Settings>>;
   /** Live TCP connections. */
   readonly connections: number;
+  /** HTTP requests whose response has not ended. */
+  readonly activeRequests: number;
+  /** Bytes of binary WebSocket messages received on all connections. */
+  readonly audioBytes: number;
   /** The last thousand text messages or request bodies. */
   readonly received: readonly ReceivedMessage[];
-  /** Tells of every text message from now on; the result ends that. */
+  /** The last thousand requests and upgrades, without those that no TCP connection was had for. */
+  readonly requests: readonly ReceivedRequest[];
+  /** Tells of every message from now on; the result ends that. */
   watch(listener: (traffic: Traffic) => void): () => void;
   /** Closes every open WebSocket; 1006 cuts the connections. */
   disconnect(code: number, reason?: string): void;
   close(): Promise<void>;
 }
 
+/** What is served at a path: the path itself, or a pattern of it. */
+interface RequestRoute {
+  readonly method: 'GET' | 'POST';
+  readonly path: string | RegExp;
+  /** Why a request is refused, if it is. */
+  readonly check?: (exchange: VendorExchange) => Refusal | undefined;
+  readonly serve: (exchange: VendorExchange) => void | Promise<void>;
+}
+
+interface SocketRoute {
+  readonly path: string | RegExp;
+  /** Why an upgrade is refused, if it is. */
+  readonly check: (request: IncomingMessage, url: URL) => Refusal | undefined;
+  readonly serve: (socket: VendorSocket, url: URL) => void;
+}
+
+export interface VendorServerOptions<Settings extends EmulatorSettings> {
+  readonly settings: Settings;
+  /** What the base URL has after the origin; usually nothing. */
+  readonly basePath?: string;
+  /** Which settings can be changed from outside, and how. The common ones are always among them. */
+  readonly knobs: z.ZodType<Partial<Settings>>;
+  /** The vendor's usual error body of a status; `path` when nothing is served there. */
+  readonly errorBody: (status: number, path?: string) => unknown;
+}
+
 const MAX_LOG = 1_000;
 
 /** The loopback server beneath an emulator. */
-export class VendorServer {
+export class VendorServer<Settings extends EmulatorSettings> implements Emulator<Settings> {
+  readonly settings: Settings;
+  readonly delays: DelaySource;
   readonly received: ReceivedMessage[] = [];
+  readonly requests: ReceivedRequest[] = [];
+  readonly #options: VendorServerOptions<Settings>;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #webSockets = new Set<VendorSocket>();
   readonly #watchers = new Set<(traffic: Traffic) => void>();
+  readonly #requestRoutes: RequestRoute[] = [];
+  readonly #socketRoutes: SocketRoute[] = [];
+  readonly #upgrader = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  #port = 0;
   #count = 0;
+  #activeRequests = 0;
+  #audioBytes = 0;
+  #closed = false;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, options: VendorServerOptions<Settings>) {
     this.#server = server;
+    this.#options = options;
+    this.settings = options.settings;
+    this.delays = new DelaySource(options.settings.seed);
     server.on('connection', (socket) => {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
       socket.on('error', () => socket.destroy());
     });
+    server.on('request', (request, response) => {
+      this.#activeRequests++;
+      response.on('close', () => this.#activeRequests--);
+      // A client that leaves mid-body; the response's close has been counted.
+      this.#onRequest(request, response).catch(() => response.destroy());
+    });
+    server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
   }
 
-  static async listen(port: number): Promise<VendorServer> {
+  static async listen<Settings extends EmulatorSettings>(
+    options: VendorServerOptions<Settings>,
+  ): Promise<VendorServer<Settings>> {
     const server = createServer();
     // Adapters keep connections alive for a minute; the emulator must not be the one that gives up.
     server.keepAliveTimeout = 120_000;
-    const vendor = new VendorServer(server);
+    const vendor = new VendorServer(server, options);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, '127.0.0.1', resolve);
+      server.listen(options.settings.port, '127.0.0.1', resolve);
     });
+    const address: AddressInfo | string | null = server.address();
+    vendor.#port = typeof address === 'object' && address !== null ? address.port : 0;
+    vendor.#watchFaults();
     return vendor;
   }
 
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}${this.#options.basePath ?? ''}`;
+  }
+
   get port(): number {
-    const address: AddressInfo | string | null = this.#server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
+    return this.#port;
   }
 
   get connections(): number {
     return this.#sockets.size;
   }
 
-  log(connection: number, url: string, text: string): void {
-    if (this.received.length === MAX_LOG) this.received.shift();
-    this.received.push({ connection, text });
-    this.#tell('received', connection, url, text);
+  get activeRequests(): number {
+    return this.#activeRequests;
   }
 
-  /** To be called when a message has been written. */
-  logSent(connection: number, url: string, message: unknown): void {
-    this.#tell('sent', connection, url, message);
+  get audioBytes(): number {
+    return this.#audioBytes;
+  }
+
+  get knobs(): z.ZodType<Partial<Settings>> {
+    return this.#options.knobs;
+  }
+
+  /** Serves a path over HTTP; the first that fits serves a request. */
+  onRequest(route: RequestRoute): void {
+    this.#requestRoutes.push(route);
+  }
+
+  /** Serves WebSockets at a path. */
+  onSocket(route: SocketRoute): void {
+    this.#socketRoutes.push(route);
   }
 
   watch(listener: (traffic: Traffic) => void): () => void {
@@ -123,152 +214,150 @@ export class VendorServer {
     return () => this.#watchers.delete(listener);
   }
 
-  #tell(direction: Traffic['direction'], connection: number, url: string, message: unknown): void {
-    if (this.#watchers.size === 0) return;
-    const traffic = { direction, connection, url, atMs: performance.now(), message };
-    for (const watcher of this.#watchers) watcher(traffic);
-  }
-
-  nextId(): number {
-    return ++this.#count;
-  }
-
-  onRequest(handle: (request: IncomingMessage, response: ServerResponse) => void): void {
-    this.#server.on('request', handle);
-  }
-
-  /** Serves WebSockets. `check` says why an upgrade is refused, if it is; `serve` gets each one that is not. */
-  onSocket(
-    faults: () => Faults,
-    check: (request: IncomingMessage, url: URL) => Refusal | undefined,
-    serve: (socket: VendorSocket, url: URL) => void,
-  ): void {
-    const upgrader = new WebSocketServer({ noServer: true, perMessageDeflate: false });
-    this.#server.on('upgrade', (request, socket: Duplex, head: Buffer) => {
-      const { hang, refuse } = faults();
-      if (hang === true) {
-        // Read on, or the client's hanging up would go unnoticed.
-        socket.on('end', () => socket.destroy()).resume();
-        return;
-      }
-      const url = new URL(request.url ?? '/', 'http://127.0.0.1');
-      const refusal = refuse ?? check(request, url);
-      if (refusal !== undefined) return refuseUpgrade(socket, refusal);
-      upgrader.handleUpgrade(request, socket, head, (webSocket) => {
-        const vendorSocket = new VendorSocket(this, webSocket, faults, {
-          id: this.nextId(),
-          url: url.pathname + url.search,
-        });
-        this.#webSockets.add(vendorSocket);
-        webSocket.on('close', () => this.#webSockets.delete(vendorSocket));
-        serve(vendorSocket, url);
-        vendorSocket.begin();
-      });
-    });
-  }
-
   disconnect(code: number, reason?: string): void {
     for (const socket of this.#webSockets) socket.close(code, reason);
   }
 
   async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve));
+    if (this.#closed) return;
+    this.#closed = true;
+    const closed = this.#server.listening ? new Promise((resolve) => this.#server.close(resolve)) : undefined;
     for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
-}
 
-function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
-  const body = JSON.stringify(refusal.body ?? { error: 'refused' });
-  const retryAfter = refusal.retryAfterSeconds === undefined ? '' : `Retry-After: ${refusal.retryAfterSeconds}\r\n`;
-  socket.end(
-    `HTTP/1.1 ${refusal.status} Refused\r\nConnection: close\r\nContent-Type: application/json\r\n` +
-      `${retryAfter}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
-}
-
-/** The vendor's end of one WebSocket: sends with faults, timers that end with it. */
-export class VendorSocket {
-  readonly id: number;
-  /** Set by the vendor's code before the first message can arrive. */
-  onText: (text: string) => void = () => {};
-  onBinary: (bytes: Uint8Array) => void = () => {};
-  readonly #server: VendorServer;
-  readonly #url: string;
-  readonly #socket: WebSocket;
-  readonly #faults: () => Faults;
-  readonly #timers = new Set<NodeJS.Timeout>();
-  #sent = 0;
-  #lastDueMs = 0;
-
-  constructor(
-    server: VendorServer,
-    socket: WebSocket,
-    faults: () => Faults,
-    { id, url }: { readonly id: number; readonly url: string },
-  ) {
-    this.#server = server;
-    this.#url = url;
-    this.#socket = socket;
-    this.#faults = faults;
-    this.id = id;
-    socket.on('message', (data, isBinary) => {
-      const bytes = Array.isArray(data) ? Buffer.concat(data) : data instanceof ArrayBuffer ? Buffer.from(data) : data;
-      if (isBinary) return this.onBinary(bytes);
-      const text = bytes.toString('utf8');
-      server.log(id, url, text);
-      this.onText(text);
+  /** Whether it listens is a fault that strikes before anybody asks: it must act when the faults are set. */
+  #watchFaults(): void {
+    let { faults } = this.settings;
+    const apply = (): void => this.#refuseConnections(faults.refuseConnections === true);
+    Object.defineProperty(this.settings, 'faults', {
+      enumerable: true,
+      get: () => faults,
+      set: (next: Faults) => {
+        faults = next;
+        apply();
+      },
     });
-    socket.on('error', () => socket.terminate());
-    socket.on('close', () => {
-      for (const timer of this.#timers) clearTimeout(timer);
-      this.#timers.clear();
-    });
+    apply();
   }
 
-  /** Applies a fault that strikes before the first message. */
-  begin(): void {
-    const { closeAfter } = this.#faults();
-    if (closeAfter?.messages === 0) this.close(closeAfter.code, closeAfter.reason);
+  #refuseConnections(refused: boolean): void {
+    if (this.#closed || refused !== this.#server.listening) return;
+    if (!refused) {
+      this.#server.listen(this.#port, '127.0.0.1');
+      return;
+    }
+    this.#server.close();
+    for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  get isOpen(): boolean {
-    return this.#socket.readyState === this.#socket.OPEN;
-  }
-
-  /** Sends a message now, unless a fault has it otherwise. */
-  send(message: unknown): void {
-    const { stallAfter, closeAfter, garbageAfter } = this.#faults();
-    if (!this.isOpen || (stallAfter !== undefined && this.#sent >= stallAfter)) return;
-    const garbled = garbageAfter !== undefined && this.#sent === garbageAfter;
-    this.#socket.send(garbled ? GARBAGE : JSON.stringify(message));
-    this.#sent++;
-    this.#server.logSent(this.id, this.#url, message);
-    if (closeAfter !== undefined && this.#sent >= closeAfter.messages) this.close(closeAfter.code, closeAfter.reason);
-  }
-
-  /** Sends after a delay, and never before what was to be sent earlier. */
-  sendLater(delayMs: number, message: unknown): void {
-    const nowMs = performance.now();
-    this.#lastDueMs = Math.max(this.#lastDueMs, nowMs + delayMs);
-    this.after(this.#lastDueMs - nowMs, () => this.send(message));
-  }
-
-  /** Runs something later, unless the socket closes first; the result calls it off. */
-  after(delayMs: number, run: () => void): () => void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      run();
-    }, delayMs);
-    this.#timers.add(timer);
+  #faultsOf(model: string | undefined, url: URL): () => Faults {
     return () => {
-      clearTimeout(timer);
-      this.#timers.delete(timer);
+      const { faults, modelFaults, pathFaults } = this.settings;
+      const ofPath = Object.entries(pathFaults).find(([part]) => url.pathname.includes(part))?.[1];
+      return (model === undefined ? undefined : modelFaults[model]) ?? ofPath ?? faults;
     };
   }
 
-  close(code: number, reason?: string): void {
-    if (code === 1006) this.#socket.terminate();
-    else this.#socket.close(code, reason);
+  async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', 'http://127.0.0.1');
+    if (url.pathname.startsWith(CONTROL_PATH)) return serveControl(this, request, response);
+    const id = this.#logRequest(request, url);
+    const body = await readBody(request);
+    const isJson = /json/u.test(request.headers['content-type'] ?? 'json');
+    const text = isJson ? body.toString('utf8') : '';
+    const model = modelInQuery(url) ?? /"model(?:_id)?"\s*:\s*"([^"]*)"/u.exec(text)?.[1];
+    const faults = this.#faultsOf(model, url);
+    if (text !== '') this.#logReceived(id, request.url ?? '/', text);
+    const exchange = new VendorExchange(request, response, {
+      id,
+      url,
+      body,
+      faults,
+      delays: this.delays,
+      onSent: (message) => this.#tell('sent', id, request.url ?? '/', message),
+      errorBody: this.#options.errorBody,
+    });
+    const { hang, refuse, refuseConnections } = faults();
+    if (refuseConnections === true) return void request.socket.resetAndDestroy();
+    if (hang === true) return;
+    const route = this.#requestRoutes.find(({ method, path }) => method === request.method && fits(path, url));
+    const refusal = refuse ?? (route === undefined ? this.#notFound(url) : route.check?.(exchange));
+    if (refusal !== undefined) return exchange.refuse(refusal);
+    await route?.serve(exchange);
   }
+
+  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (!(socket instanceof Socket)) return void socket.destroy();
+    const url = new URL(request.url ?? '/', 'http://127.0.0.1');
+    const id = this.#logRequest(request, url);
+    const faults = this.#faultsOf(modelInQuery(url), url);
+    const { hang, refuse, refuseConnections } = faults();
+    if (refuseConnections === true) return void socket.resetAndDestroy();
+    if (hang === true) {
+      // Read on, or the client's hanging up would go unnoticed.
+      socket.on('end', () => socket.destroy()).resume();
+      return;
+    }
+    const route = this.#socketRoutes.find(({ path }) => fits(path, url));
+    const refusal = refuse ?? (route === undefined ? this.#notFound(url) : route.check(request, url));
+    if (refusal !== undefined) return this.#refuseUpgrade(socket, refusal);
+    this.#upgrader.handleUpgrade(request, socket, head, (webSocket) => {
+      const vendorSocket = new VendorSocket(webSocket, socket, {
+        id,
+        url: url.pathname + url.search,
+        faults,
+        log: {
+          delays: this.delays,
+          text: (connection, at, text) => this.#logReceived(connection, at, text),
+          bytes: (bytes) => (this.#audioBytes += bytes),
+          sent: (connection, at, message) => this.#tell('sent', connection, at, message),
+        },
+      });
+      this.#webSockets.add(vendorSocket);
+      webSocket.on('close', () => this.#webSockets.delete(vendorSocket));
+      route?.serve(vendorSocket, url);
+      vendorSocket.begin();
+    });
+  }
+
+  #notFound(url: URL): Refusal {
+    return { status: 404, body: this.#options.errorBody(404, url.pathname) };
+  }
+
+  #refuseUpgrade(socket: Duplex, refusal: Refusal): void {
+    const body = JSON.stringify(refusal.body ?? this.#options.errorBody(refusal.status));
+    const retryAfter = refusal.retryAfterSeconds === undefined ? '' : `Retry-After: ${refusal.retryAfterSeconds}\r\n`;
+    socket.end(
+      `HTTP/1.1 ${refusal.status} Refused\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+        `${retryAfter}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    );
+  }
+
+  #logRequest(request: IncomingMessage, url: URL): number {
+    const connection = ++this.#count;
+    if (this.requests.length === MAX_LOG) this.requests.shift();
+    this.requests.push({ connection, method: request.method ?? '', url: url.pathname + url.search });
+    return connection;
+  }
+
+  #logReceived(connection: number, url: string, text: string): void {
+    if (this.received.length === MAX_LOG) this.received.shift();
+    this.received.push({ connection, text });
+    this.#tell('received', connection, url, text);
+  }
+
+  #tell(direction: Traffic['direction'], connection: number, url: string, message: unknown): void {
+    if (this.#watchers.size === 0) return;
+    const traffic = { direction, connection, url, atMs: performance.now(), message };
+    for (const watcher of this.#watchers) watcher(traffic);
+  }
+}
+
+function fits(path: string | RegExp, url: URL): boolean {
+  return typeof path === 'string' ? path === url.pathname : path.test(url.pathname);
+}
+
+function modelInQuery(url: URL): string | undefined {
+  return url.searchParams.get('model') ?? url.searchParams.get('model_id') ?? undefined;
 }

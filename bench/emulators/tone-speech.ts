@@ -57,25 +57,29 @@ export function speakable(text: string): string {
   return Array.from(plain, (char) => ((char.codePointAt(0) ?? 0) > 0xff ? '?' : char)).join('');
 }
 
-/** Linear 16-bit audio at 8 kHz, {@link CHARACTER_MS} for each character of `speakable(text)`. */
-export function encodeToneSpeech(text: string): Int16Array {
+/** Linear 16-bit audio, at 8 kHz or a multiple of it, {@link CHARACTER_MS} for each character of `speakable(text)`. */
+export function encodeToneSpeech(text: string, sampleRateHz = SAMPLE_RATE_HZ): Int16Array {
   const plain = speakable(text);
-  const samples = CHARACTER_MS * SAMPLES_PER_MS;
+  const samplesPerMs = sampleRateHz / 1_000;
+  const samples = CHARACTER_MS * samplesPerMs;
   const pcm = new Int16Array(plain.length * samples);
   for (let index = 0; index < plain.length; index++) {
-    writeTone(pcm.subarray(index * samples, index * samples + TONE_MS * SAMPLES_PER_MS), plain.charCodeAt(index));
+    const tone = pcm.subarray(index * samples, index * samples + TONE_MS * samplesPerMs);
+    writeTone(tone, plain.charCodeAt(index), sampleRateHz / SAMPLE_RATE_HZ);
   }
   return pcm;
 }
 
-function writeTone(pcm: Int16Array, byte: number): void {
+/** `oversampling`: samples for each one at 8 kHz. */
+function writeTone(pcm: Int16Array, byte: number, oversampling: number): void {
   const low = FIRST_BIN + (byte >> 4);
   const high = FIRST_BIN + TONES + (byte & 0x0f);
-  const ramp = RAMP_MS * SAMPLES_PER_MS;
+  const ramp = RAMP_MS * SAMPLES_PER_MS * oversampling;
+  const turn = (2 * Math.PI) / (WINDOW * oversampling);
   for (let n = 0; n < pcm.length; n++) {
     const edge = Math.min(n + 0.5, pcm.length - n - 0.5, ramp);
     const gain = AMPLITUDE * (0.5 - 0.5 * Math.cos((Math.PI * edge) / ramp));
-    pcm[n] = Math.round(gain * ((SINE[(low * n) % WINDOW] ?? 0) + (SINE[(high * n) % WINDOW] ?? 0)));
+    pcm[n] = Math.round(gain * (Math.sin(turn * low * n) + Math.sin(turn * high * n)));
   }
 }
 

@@ -48,6 +48,11 @@ export function isWav(bytes: Uint8Array): boolean {
  * Throws {@link WavError}.
  */
 export function parseWav(bytes: Uint8Array): Int16Array {
+  return parseWavChannels(bytes)[0] ?? new Int16Array();
+}
+
+/** As {@link parseWav}, but all channels. */
+export function parseWavChannels(bytes: Uint8Array): Int16Array[] {
   if (!isWav(bytes)) throw new WavError('not a WAV file (no RIFF/WAVE header)');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let format: WavFormat | undefined;
@@ -58,7 +63,7 @@ export function parseWav(bytes: Uint8Array): Int16Array {
     if (id === 'fmt ' && size >= 16) format = parseFormat(view, at + 8, size);
     if (id === 'data') {
       if (!format) throw new WavError('broken WAV: its data comes before its format');
-      return resampleTo8k(decode(bytes.subarray(at + 8, at + 8 + size), format), format.sampleRateHz);
+      return decodeChannels(bytes.subarray(at + 8, at + 8 + size), format);
     }
     at += 8 + size + (size % 2);
   }
@@ -114,14 +119,20 @@ function parseFormat(view: DataView, at: number, size: number): WavFormat {
   return format;
 }
 
-function decode(data: Uint8Array, format: WavFormat): Int16Array {
+function decodeChannels(data: Uint8Array, format: WavFormat): Int16Array[] {
+  return Array.from({ length: format.channels }, (_, channel) =>
+    resampleTo8k(decode(data, format, channel), format.sampleRateHz),
+  );
+}
+
+function decode(data: Uint8Array, format: WavFormat, channel: number): Int16Array {
   const bytesPerFrame = format.channels * (format.bits / 8);
   const frames = Math.floor(data.length / bytesPerFrame);
   if (format.encoding === FORMAT_MULAW) {
-    return mulawDecode(Uint8Array.from({ length: frames }, (_, i) => data[i * format.channels] ?? 0xff));
+    return mulawDecode(Uint8Array.from({ length: frames }, (_, i) => data[i * format.channels + channel] ?? 0xff));
   }
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  return Int16Array.from({ length: frames }, (_, i) => view.getInt16(i * bytesPerFrame, true));
+  return Int16Array.from({ length: frames }, (_, i) => view.getInt16(i * bytesPerFrame + channel * 2, true));
 }
 
 /** Zero crossings of the sinc on each side: with the Blackman window over 60 dB of alias rejection. */

@@ -17,6 +17,12 @@ import { trustOrigins } from './auth/origin.ts';
 import { Passwords } from './auth/passwords.ts';
 import { authRoutes } from './auth/routes.ts';
 import { Sessions } from './auth/sessions.ts';
+import { callActionRoutes } from './calls/action-routes.ts';
+import type { CallActionDependencies } from './calls/action-routes.ts';
+import { callEventRoutes } from './calls/event-routes.ts';
+import type { EventFeed } from './calls/feed.ts';
+import { callRoutes } from './calls/routes.ts';
+import { conversationRoutes } from './conversations/routes.ts';
 import type { Database } from './db/database.ts';
 import { openTenantDoor } from './db/tenant.ts';
 import type { ResourceDependencies } from './http/api-app.ts';
@@ -38,6 +44,7 @@ export interface ApiDependencies {
   /** At least 32 characters; the same on all servers that share the database (auth/secrets.ts). */
   readonly authSecret: string;
   readonly clock: Clock;
+  readonly calls: CallActionDependencies & { readonly feed: EventFeed };
   readonly publicUrl?: string | undefined;
   readonly corsOrigins?: readonly string[];
   readonly quotas?: Quotas;
@@ -72,6 +79,8 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
     authRoutes(api, { door, sessions, invitations, accessTokens, throttle, isTrustedOrigin });
     const resources: ResourceDependencies = { door, mutate: createMutate({ door, authSecret, applyAuthChange }) };
     for (const declare of RESOURCES) declare(api, resources);
+    callActionRoutes(api, { ...resources, ...deps.calls });
+    callEventRoutes(api, { ...resources, feed: deps.calls.feed });
   });
 }
 
@@ -84,6 +93,8 @@ const RESOURCES = [
   agentVersionRoutes,
   voiceConfigurationRoutes,
   phoneNumberRoutes,
+  callRoutes,
+  conversationRoutes,
   auditLogRoutes,
 ];
 

@@ -6,8 +6,6 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { installApi } from './api.ts';
 import type { ApiDependencies } from './api.ts';
-import { callRoutes } from './calls/routes.ts';
-import type { CallRecords } from './calls/records.ts';
 import { healthRoutes } from './health/routes.ts';
 import type { HealthDependencies } from './health/routes.ts';
 import { installBrowserRules } from './http/browser.ts';
@@ -31,7 +29,6 @@ export interface HttpDependencies {
   /** Accounts and resources; they need the database. */
   readonly api?: Omit<ApiDependencies, 'corsOrigins'>;
   readonly twilio?: TwilioDependencies;
-  readonly records?: CallRecords;
 }
 
 /** An agent with all its fields at their limits is larger, but no useful one; Twilio's forms are a few kilobytes. */
@@ -55,15 +52,13 @@ export async function buildHttp(deps: HttpDependencies): Promise<FastifyInstance
   installDeprecation(app);
   await installOpenApi(app, deps.version ?? '0');
   healthRoutes(app, deps.health);
-  const { api, corsOrigins = [], twilio, records } = deps;
+  const { api, corsOrigins = [], twilio } = deps;
   if (api) await installApi(app, { ...api, corsOrigins });
   if (twilio) {
     await app.register(async (scope) => {
       await scope.register(formbody, { bodyLimit: FORM_LIMIT_BYTES });
       twilioRoutes(scope, twilio);
     });
-    if (records)
-      await app.register(async (scope) => callRoutes(scope, { records, localMode: twilio.authToken === undefined }));
   }
   return app;
 }

@@ -174,6 +174,7 @@ export class Playout {
     for (const span of spans) {
       const startByte = current.pushedBytes + Math.round(span.startMs * BYTES_PER_MS);
       const endByte = startByte + Math.max(1, Math.round(span.durationMs * BYTES_PER_MS));
+      cutShort(current.runs, startByte);
       current.runs.push({ startByte, endByte, text: span.text });
     }
     if (spans.length === 0) addUnaligned(current, audio.length);
@@ -394,6 +395,15 @@ function moveTo(generation: Generation, byte: number): void {
   }
   generation.chunkOffset = byte - startByte;
   generation.nextByte = byte;
+}
+
+/** A text that was to last longer than until here broke off (another voice goes on): only its share of it was said. */
+function cutShort(runs: TextRun[], atByte: number): void {
+  const last = runs.at(-1);
+  if (!last || last.endByte <= atByte || last.startByte >= atByte) return;
+  const share = (atByte - last.startByte) / (last.endByte - last.startByte);
+  const text = last.text?.slice(0, Math.round(last.text.length * share));
+  runs[runs.length - 1] = { startByte: last.startByte, endByte: atByte, text };
 }
 
 /** Audio that came without spans says what an earlier span that reaches this far says, or nobody knows what. */

@@ -5,13 +5,19 @@ import type { CallListener, CallPort } from '../media/call-port.ts';
 import type { VadEngine } from '../media/vad/vad.ts';
 import type { CallEvent } from './events.ts';
 import type { Metrics } from './metrics/metrics.ts';
-import type { AgentConfig } from './ports.ts';
+import type { AgentConfig, CallControl, LiveCallControl, RouteEntry } from './ports.ts';
 import type { LlmProvider, SttProvider, TtsProvider } from './providers/spec.ts';
+import { ProvidersHealth } from './router/health.ts';
+import { keptSpeech } from './router/kept-speech.ts';
+import { llmProbe } from './router/llm-probe.ts';
 import { llmRoute } from './router/llm-route.ts';
 import { resolveRoute } from './router/route.ts';
+import type { Candidate } from './router/route.ts';
+import { sttProbe, ttsProbe } from './router/speech-probes.ts';
 import { SpeechCache, cachedSpeech } from './router/speech-cache.ts';
 import { sttRoute } from './router/stt-route.ts';
 import { ttsRoute } from './router/tts-route.ts';
+import { emergencyTexts, fixedClauses } from './session/phrases.ts';
 import { CallSession } from './session/session.ts';
 
 /** The providers of this process, by the names that agents' routes use, and the embedded ones that stand last in every route. */
@@ -27,6 +33,12 @@ export interface LiveCallsDependencies {
   readonly vad: VadEngine;
   readonly providers: Providers;
   readonly metrics: Metrics;
+  /** For what concerns the process, not one call. */
+  readonly log: Log;
+  /** Uniform in [0, 1): draws among weighted providers, and spreads probes. */
+  readonly random: () => number;
+  /** Absent: nobody can transfer a call. */
+  readonly control?: CallControl | undefined;
   /** Takes every event of every call, in order. Must not throw or block. */
   readonly onEvent: (callSid: string, event: CallEvent) => void;
 }
@@ -37,26 +49,30 @@ interface Routes {
   readonly tts: TtsProvider;
 }
 
-/** Stage deadlines of this first, ordered route; the router will learn them from live percentiles. */
-const DEADLINES = {
-  stt: { finalMs: 1_200 },
-  llm: { firstMs: 2_500, gapMs: 4_000 },
-  tts: { firstMs: 1_500, gapMs: 3_000 },
-} as const;
+const EMERGENCY_SPEECH_AFTER_MS = 3_000;
 
 /** How long the farewell of a call that is drained may take. */
 const FAREWELL_MS = 8_000;
 
-export class LiveCalls {
+export class LiveCalls implements LiveCallControl {
   readonly #deps: LiveCallsDependencies;
-  readonly #sessions = new Set<CallSession>();
+  /** With the CallSid of each: one call may open a second stream while the first is ending. */
+  readonly #sessions = new Map<CallSession, string>();
   readonly #routes = new WeakMap<AgentConfig, Routes>();
   /** Fixed phrases, once spoken. */
   readonly #speech = new SpeechCache();
+  readonly #health: ProvidersHealth;
+  /** Agents whose emergency speech is kept, or about to be. */
+  readonly #prepared = new WeakSet<AgentConfig>();
+  /** Ends with the process. */
+  readonly #scope = new AbortController();
   #onIdle: (() => void) | undefined;
 
   constructor(deps: LiveCallsDependencies) {
     this.#deps = deps;
+    const { clock, log, random, metrics } = deps;
+    this.#health = new ProvidersHealth({ clock, log, random, onEvent: (event) => metrics.providerEvent(event) });
+    metrics.observeProviders(() => this.#health.snapshot());
   }
 
   get active(): number {
@@ -67,6 +83,7 @@ export class LiveCalls {
   start(port: CallPort, agent: AgentConfig, log: Log): CallListener {
     const { clock, vad, metrics, onEvent } = this.#deps;
     const { callSid } = port.info;
+    const { control } = this.#deps;
     const session = new CallSession(port, agent, {
       clock,
       log,
@@ -77,12 +94,28 @@ export class LiveCalls {
         logEvent(log, event);
         onEvent(callSid, event);
       },
+      transfer: control && ((to) => control.transfer(callSid, to)),
       onReleased: () => this.#released(session),
     });
-    this.#sessions.add(session);
+    this.#sessions.set(session, callSid);
     metrics.callStarted();
     session.start();
+    this.#keepEmergencySpeechLater(agent);
     return session;
+  }
+
+  hangUp(callSid: string): boolean {
+    return this.#forEachOf(callSid, (session) => session.end('agent-hung-up'));
+  }
+
+  say(callSid: string, text: string): boolean {
+    return this.#forEachOf(callSid, (session) => session.say(text));
+  }
+
+  #forEachOf(callSid: string, act: (session: CallSession) => void): boolean {
+    const ofCall = [...this.#sessions].filter(([, sid]) => sid === callSid);
+    for (const [session] of ofCall) act(session);
+    return ofCall.length > 0;
   }
 
   /**
@@ -91,9 +124,58 @@ export class LiveCalls {
    */
   async drain(graceMs: number): Promise<void> {
     if (await this.#idleWithin(graceMs)) return;
-    for (const session of this.#sessions) session.leave();
+    for (const session of this.#sessions.keys()) session.leave();
     if (await this.#idleWithin(FAREWELL_MS)) return;
-    for (const session of this.#sessions) session.end('server-shutdown');
+    for (const session of this.#sessions.keys()) session.end('server-shutdown');
+  }
+
+  /** Ends what outlives calls: probes of providers, and speech that is being kept. After `drain`. */
+  close(): void {
+    this.#scope.abort();
+    this.#health.close();
+  }
+
+  /** Stands behind every voice of a route, and says what they have said before. */
+  #keptVoice(voices: readonly Candidate<TtsProvider>[]): Candidate<TtsProvider> {
+    const known = voices.map(({ provider, entry }) => ({ provider: provider.name, entry }));
+    const entry = { provider: 'kept' };
+    return { provider: keptSpeech(this.#speech, known), entry, health: this.#health.of('tts', entry) };
+  }
+
+  /** The greeting of the call that is just beginning goes first. */
+  #keepEmergencySpeechLater(agent: AgentConfig): void {
+    if (this.#prepared.has(agent)) return;
+    this.#prepared.add(agent);
+    const timer = this.#deps.clock.after(EMERGENCY_SPEECH_AFTER_MS, () => {
+      this.#scope.signal.removeEventListener('abort', cancel);
+      this.#keepEmergencySpeech(agent, this.#routesOf(agent, this.#deps.log));
+    });
+    const cancel = (): void => timer.cancel();
+    this.#scope.signal.addEventListener('abort', cancel, { once: true });
+  }
+
+  /** Has what an agent says in an emergency synthesised while it can be, once for each agent. */
+  #keepEmergencySpeech(agent: AgentConfig, routes: Routes): void {
+    const { clock, log } = this.#deps;
+    const texts = emergencyTexts(agent);
+    const stream = routes.tts.open(
+      { language: agent.language },
+      (part) => {
+        if (part.type === 'audio-chunk') return;
+        if (part.type !== 'utterance-finished')
+          log.warn({ agent: agent.id, code: part.error.code }, 'emergency speech was not kept');
+        sayNext();
+      },
+      { clock, log, signal: this.#scope.signal },
+    );
+    let said = 0;
+    const sayNext = (): void => {
+      const text = texts[said++];
+      if (text === undefined) return stream.close();
+      for (const { spoken } of fixedClauses(text, agent)) stream.speak(String(said), spoken, { fixed: true });
+      stream.finish(String(said));
+    };
+    sayNext();
   }
 
   #released(session: CallSession): void {
@@ -120,15 +202,40 @@ export class LiveCalls {
   #routesOf(agent: AgentConfig, log: Log): Routes {
     const known = this.#routes.get(agent);
     if (known) return known;
-    const { stt, llm, tts, last } = this.#deps.providers;
-    const voices = resolveRoute('tts', agent.tts, tts, last.tts, log).map(({ provider, entry }) => ({
-      provider: cachedSpeech(provider, this.#speech),
-      entry,
+    const { clock, providers, random } = this.#deps;
+    const { last } = providers;
+    const health = this.#health;
+    const probing = { clock, log: this.#deps.log };
+    const stt = {
+      stage: 'stt' as const,
+      entries: agent.stt,
+      configured: providers.stt,
+      last: last.stt,
+      probe: (provider: SttProvider, entry: RouteEntry) => sttProbe(provider, entry, probing),
+    };
+    const llm = {
+      stage: 'llm' as const,
+      entries: agent.llm,
+      configured: providers.llm,
+      last: last.llm,
+      probe: (provider: LlmProvider, entry: RouteEntry) => llmProbe(provider, entry, probing),
+    };
+    const tts = {
+      stage: 'tts' as const,
+      entries: agent.tts,
+      configured: providers.tts,
+      last: last.tts,
+      probe: (provider: TtsProvider, entry: RouteEntry) => ttsProbe(provider, entry, probing),
+    };
+    const voices = resolveRoute(tts, health, log).map((candidate) => ({
+      ...candidate,
+      provider: cachedSpeech(candidate.provider, this.#speech),
     }));
+    voices.push(this.#keptVoice(voices));
     const routes = {
-      stt: sttRoute(resolveRoute('stt', agent.stt, stt, last.stt, log), DEADLINES.stt),
-      llm: llmRoute(resolveRoute('llm', agent.llm, llm, last.llm, log), DEADLINES.llm),
-      tts: ttsRoute(voices, DEADLINES.tts),
+      stt: sttRoute(resolveRoute(stt, health, log), random),
+      llm: llmRoute(resolveRoute(llm, health, log), random),
+      tts: ttsRoute(voices, random),
     };
     this.#routes.set(agent, routes);
     return routes;
@@ -141,6 +248,8 @@ function logEvent(log: Log, event: CallEvent): void {
   if (type === 'turn-failed')
     log.warn({ at_ms, turn: event.turn, stage: event.stage, code: event.code }, 'turn failed');
   else if (type === 'turn-traced') log.info({ at_ms, turn: event.turn, stages: event.stages }, 'turn answered');
+  else if (type === 'provider-switched')
+    log.warn({ at_ms, stage: event.stage, from: event.from, to: event.to, code: event.code }, 'provider switched');
   else if (type === 'call-ended') log.info({ at_ms, reason: event.reason }, 'call ended');
   else if (type === 'call-started' || type === 'barge-in') log.info({ at_ms }, type);
   else log.debug({ event }, type);

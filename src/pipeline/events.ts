@@ -10,6 +10,10 @@ export type CallEndReason =
   | 'connection-idle'
   | 'protocol-violation'
   | 'server-shutdown'
+  /** No provider could serve, and the agent's fallback was to take leave. */
+  | 'providers-down'
+  /** No provider could serve, and the caller was connected to a person. */
+  | 'transferred'
   | 'internal-error';
 
 /** What the agent was saying. */
@@ -71,6 +75,14 @@ export type CallEventBody =
       readonly type: 'turn-failed';
       readonly turn: number;
       readonly stage: 'stt' | 'llm' | 'tts';
+      readonly code: string;
+    }
+  /** Another provider serves this stage of the call; `code`: what was wrong with the one before. */
+  | {
+      readonly type: 'provider-switched';
+      readonly stage: 'stt' | 'llm' | 'tts';
+      readonly from: string;
+      readonly to: string;
       readonly code: string;
     }
   | { readonly type: 'dtmf'; readonly digit: string }

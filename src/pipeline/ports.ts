@@ -8,6 +8,9 @@ export interface RouteEntry {
   readonly provider: string;
   readonly model?: string | undefined;
   readonly voice?: string | undefined;
+  /** Of a route's entries with a weight one is drawn to be the first, in proportion to it; without weights the order counts. */
+  readonly weight?: number | undefined;
+  /** The vendor's own options; `region` also tells apart what is known of the provider's health. */
   readonly options?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -58,6 +61,29 @@ export interface SilenceSettings {
   readonly maxReminders: number;
 }
 
+/** What the agent does when no provider can serve the call any more, after saying so. */
+export interface FallbackSettings {
+  readonly action: 'hang-up' | 'message' | 'transfer';
+  /** Said before it; empty: a phrase in the agent's language. */
+  readonly message: string;
+  /** E.164; with `transfer`. */
+  readonly transferTo: string | undefined;
+}
+
+/** What only the telephone's operator can do with a call. */
+export interface CallControl {
+  /** Connects the caller to another number; the media stream ends by that. Rejects when the operator refuses. */
+  transfer(callSid: string, to: string): Promise<void>;
+}
+
+/** What may be done to a live call of this process; false: there is none of this name. */
+export interface LiveCallControl {
+  /** Ends the call at once. */
+  hangUp(callSid: string): boolean;
+  /** The agent says this now, instead of what it may be saying. */
+  say(callSid: string, text: string): boolean;
+}
+
 /** An agent as the pipeline runs it. Immutable during a call. */
 export interface AgentConfig {
   readonly id: string;
@@ -79,6 +105,7 @@ export interface AgentConfig {
   /** Said before the agent hangs up. */
   readonly goodbyeMessage: string;
   readonly silence: SilenceSettings;
+  readonly fallback: FallbackSettings;
   readonly maxDurationMs: number;
   /** How long before `maxDurationMs` the caller is told; 0: not. */
   readonly durationWarningMs: number;

@@ -2,26 +2,29 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startElevenLabsEmulator } from '../../bench/emulators/elevenlabs.ts';
 import type { ElevenLabsEmulator } from '../../bench/emulators/elevenlabs.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import { createElevenLabsTts } from '../../src/pipeline/providers/elevenlabs/tts.ts';
 import type { TtsPart, TtsProvider } from '../../src/pipeline/providers/spec.ts';
 import { SpeechCache, cachedSpeech } from '../../src/pipeline/router/speech-cache.ts';
+import { candidatesOf } from '../../src/pipeline/router/testing.ts';
 import { ttsRoute } from '../../src/pipeline/router/tts-route.ts';
 import { Received, until } from './harness.ts';
 
 const GREETING = ['Hello, this is Ada at the front desk.', 'How can I help you today?'];
 
+const FIRST_AUDIO_MS = 170;
+
 let emulator: ElevenLabsEmulator;
 let route: TtsProvider;
 
 beforeEach(async () => {
-  emulator = await startElevenLabsEmulator({ firstAudioMs: 170 });
+  emulator = await startElevenLabsEmulator({ firstAudioMs: FIRST_AUDIO_MS });
   const provider = createElevenLabsTts({
     apiKey: emulator.settings.apiKey,
     baseUrl: emulator.url,
     connectTimeoutMs: 10_000,
   });
-  const candidate = { provider: cachedSpeech(provider, new SpeechCache()), entry: { provider: provider.name } };
-  route = ttsRoute([candidate], { firstMs: 10_000, gapMs: 10_000 });
+  route = ttsRoute(candidatesOf('tts', systemClock, [cachedSpeech(provider, new SpeechCache())]), () => 0);
 });
 
 afterEach(async () => {
@@ -66,7 +69,7 @@ describe('a greeting that has been spoken before', () => {
     expect(second.parts.map(comparable)).toEqual(first.parts.map(comparable));
     const spoken = emulator.received.slice(toldByFirst).filter(({ text }) => text.includes('context_id'));
     expect(spoken).toEqual([]);
-    expect(first.firstAudioMs).toBeGreaterThan(emulator.settings.firstAudioMs - 1);
+    expect(first.firstAudioMs).toBeGreaterThan(FIRST_AUDIO_MS - 1);
     console.info(
       `first audio after ${first.firstAudioMs.toFixed(1)} ms, on the second call after ${second.firstAudioMs.toFixed(1)} ms`,
     );

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MS_PER_CHARACTER, ScriptedCall } from '../support/scripted-call.ts';
+import type { ScriptedReply } from '../support/scripted-call.ts';
 
 const GREETING = 'Hello, this is Ada.';
 /** Turn-taking without replies begun on a guess, where their timing is not what is tested. */
@@ -66,6 +67,7 @@ describe('a call', () => {
       call.advance(8_000);
     }
     expect(call.of('agent-said').map(({ kind }) => kind)).toEqual(['apology', 'apology']);
+    expect(call.of('turn-failed').map(({ stage, code }) => `${stage} ${code}`)).toEqual(Array(4).fill('stt no-words'));
     expect(call.requests).toHaveLength(0);
   });
 
@@ -399,14 +401,72 @@ describe('when something fails', () => {
     expect(call.of('agent-said')).toMatchObject([{ kind: 'apology' }]);
   });
 
-  it('says why a turn had no reply when there is no voice to say it with, and listens on', () => {
+  it('says why a turn had no reply when there is no voice to say it with, listens on, and leaves when that goes on', () => {
     const call = new ScriptedCall({ ttsFails: true });
     call.say('Hello?');
     call.advance(3_000);
+    expect(call.of('turn-failed').map(({ stage }) => stage)).toEqual(['tts']);
+    expect(call.of('call-ended')).toEqual([]);
     call.say('Hello?');
     call.advance(3_000);
-    expect(call.of('turn-failed').map(({ stage }) => stage)).toEqual(['tts', 'tts']);
+    expect(new Set(call.of('turn-failed').map(({ stage }) => stage))).toEqual(new Set(['tts']));
     expect(call.of('caller-said')).toHaveLength(2);
+    expect(call.events.at(-1)).toMatchObject({ type: 'call-ended', reason: 'providers-down' });
+  });
+
+  it('takes its way out after two turns in a row that nobody could answer', () => {
+    const failing = (): ScriptedReply => ({ pieces: [], end: 'fail' });
+    const call = new ScriptedCall({
+      agent: { fallback: { action: 'message', message: 'Write to us.' } },
+      reply: failing,
+    });
+    call.say('Hello?');
+    call.advance(8_000);
+    call.say('Hello?');
+    call.advance(8_000);
+    expect(call.of('agent-said')).toMatchObject([{ kind: 'apology' }, { kind: 'goodbye', heard_text: 'Write to us.' }]);
+    expect(call.events.at(-1)).toMatchObject({ type: 'call-ended', reason: 'providers-down' });
+  });
+
+  it('counts only failures in a row', () => {
+    let turn = 0;
+    const reply = (): ScriptedReply => (turn++ % 2 === 0 ? { pieces: [], end: 'fail' } : { pieces: ['Yes.'] });
+    const call = new ScriptedCall({ reply });
+    for (let round = 0; round < 4; round++) {
+      call.say('Hello?');
+      call.advance(8_000);
+    }
+    expect(call.of('turn-failed')).toHaveLength(2);
+    expect(call.of('call-ended')).toEqual([]);
+  });
+
+  it('connects the caller to a person, and lets the line go only when the operator has taken over', async () => {
+    const call = new ScriptedCall({
+      agent: { fallback: { action: 'transfer', transfer_to: '+15550199' } },
+      reply: () => ({ pieces: [], end: 'fail' }),
+      canTransfer: true,
+    });
+    call.say('Hello?');
+    call.advance(8_000);
+    call.say('Hello?');
+    call.advance(12_000);
+    expect(call.transfers.map(({ to }) => to)).toEqual(['+15550199']);
+    expect(call.events.at(-1)).toMatchObject({ type: 'call-ended', reason: 'transferred' });
+    expect(call.wire.filter(({ type }) => type === 'hang-up')).toEqual([]);
+    call.transfers[0]?.settle();
+    await Promise.resolve();
+    expect(call.wire.filter(({ type }) => type === 'hang-up')).toHaveLength(1);
+  });
+
+  it('promises no person where nobody can connect the caller', () => {
+    const call = new ScriptedCall({
+      agent: { fallback: { action: 'transfer', message: 'I connect you.', transfer_to: '+15550199' } },
+    });
+    call.failRecogniser();
+    call.advance(10_000);
+    expect(call.of('agent-said')).toHaveLength(1);
+    expect(call.of('agent-said')[0]?.text).not.toContain('connect');
+    expect(call.events.at(-1)).toMatchObject({ type: 'call-ended', reason: 'providers-down' });
   });
 
   it('says goodbye when nobody can hear the caller any more', () => {
@@ -414,7 +474,7 @@ describe('when something fails', () => {
     call.failRecogniser();
     call.advance(10_000);
     expect(call.of('agent-said')).toMatchObject([{ kind: 'goodbye' }]);
-    expect(call.events.at(-1)).toMatchObject({ type: 'call-ended', reason: 'internal-error' });
+    expect(call.events.at(-1)).toMatchObject({ type: 'call-ended', reason: 'providers-down' });
   });
 
   it('takes leave when the server must stop', () => {

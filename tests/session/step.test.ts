@@ -64,11 +64,63 @@ describe('the call machine', () => {
     expect(asked).toEqual(before);
   });
 
+  describe('while a voice is still heard', () => {
+    const guessing = toAgentConfig('ada', agentSchema.parse({ name: 'Ada' }));
+    const started = (state: readonly Action[]) =>
+      state.flatMap((action) => (action.type === 'start-llm' ? (action.messages.at(-1)?.content ?? '') : []));
+    const speaking = (text: string, faded: boolean) =>
+      run(newCall(guessing, 0), [
+        [0, { type: 'call-started' }],
+        [1_000, { type: 'voice-started', startedAtMs: 900 }],
+        [2_000, { type: 'voice-continued', speechMs: 1_100, voicedAtMs: 1_990, faded: false, heard: undefined }],
+        ...(faded ? ([[2_010, { type: 'voice-faded' }]] as const) : []),
+        [2_020, { type: 'transcript-interim', text, confidence: 1 }],
+      ]);
+
+    it('guesses when a sentence has ended and the voice has faded, or no voice has been found for a while', () => {
+      expect(started(speaking('Are you open?', true).actions)).toEqual(['Are you open?']);
+      const { state, actions } = speaking('Are you open?', false);
+      expect(started(actions)).toEqual([]);
+      expect(nextWakeMs(state, 2_020)).toBe(2_050);
+      expect(started(run(state, [[2_050, { type: 'tick' }]]).actions)).toEqual(['Are you open?']);
+    });
+
+    it('does not take a sentence without its full stop for the end, however quiet it is', () => {
+      expect(started(speaking('Where are you', true).actions)).toEqual([]);
+    });
+
+    it('takes the fade back when the voice goes on', () => {
+      const { state } = speaking('Are', true);
+      const { actions } = run(state, [
+        [2_030, { type: 'voice-continued', speechMs: 1_130, voicedAtMs: 2_030, faded: false, heard: undefined }],
+        [2_040, { type: 'transcript-interim', text: 'Are you open?', confidence: 1 }],
+      ]);
+      expect(started(actions)).toEqual([]);
+    });
+
+    it('keeps the last try for a full stop or a longer pause', () => {
+      const first = run(speaking('What', false).state, [
+        [2_100, { type: 'voice-ended', endedAtMs: 2_000 }],
+        [2_120, { type: 'voice-started', startedAtMs: 2_110 }],
+        [2_300, { type: 'transcript-interim', text: 'What does it', confidence: 1 }],
+        [2_400, { type: 'voice-ended', endedAtMs: 2_310 }],
+      ]);
+      expect(started(first.actions)).toEqual(['What']);
+      expect(nextWakeMs(first.state, 2_400)).toBe(2_470);
+      const unmarked = run(first.state, [[2_470, { type: 'tick' }]]);
+      expect(started(unmarked.actions)).toEqual(['What does it']);
+      const marked = run(first.state, [
+        [2_410, { type: 'transcript-interim', text: 'What does it cost?', confidence: 1 }],
+      ]);
+      expect(started(marked.actions)).toEqual(['What does it cost?']);
+    });
+  });
+
   it('ignores what belongs to a reply that is gone', () => {
     const { state, actions } = run(asked, [
       [2_400, { type: 'tick' }],
       [2_500, { type: 'voice-started', startedAtMs: 2_450 }],
-      [2_600, { type: 'voice-continued', speechMs: 150, voicedAtMs: 2_600, heard: undefined }],
+      [2_600, { type: 'voice-continued', speechMs: 150, voicedAtMs: 2_600, faded: false, heard: undefined }],
     ]);
     expect(actions.map(({ type }) => type)).toContain('cut-reply');
     for (const event of [

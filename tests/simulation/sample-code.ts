@@ -50,7 +50,13 @@ export function decodeRuns(
   const start = payload.indexOf(START);
   if (start > 0 && start < GROUP && payload[0] !== SILENCE) {
     const group = groupAt(payload, start);
-    const run = { take: group?.take ?? next.take, from: group ? group.sample - start : next.at, samples: start };
+    // What is before the first sample of a take is the end of another one.
+    const follows = group === undefined || group.sample < start;
+    const run = {
+      take: follows ? next.take : group.take,
+      from: follows ? next.at : group.sample - start,
+      samples: start,
+    };
     runs.push(run);
     next = { take: run.take, at: run.from + start };
     index = start;

@@ -20,6 +20,8 @@ export interface Take {
   readonly id: number;
   readonly utteranceId: string;
   readonly provider: string;
+  /** The take of another voice that this one goes on with. */
+  readonly continues: Take | undefined;
   readonly words: SpokenWord[];
   /** The pieces that `speak` was called with. */
   readonly pieces: SpokenPiece[];
@@ -36,10 +38,12 @@ export class TakeBook {
   readonly takes: Take[] = [];
 
   begin(utteranceId: string, provider: string, spans: Take['spans']): Take {
+    const previous = this.takes.at(-1);
     const take: Take = {
       id: this.takes.length + 1,
       utteranceId,
       provider,
+      continues: previous?.utteranceId === utteranceId && previous.provider !== provider ? previous : undefined,
       words: [],
       pieces: [],
       delivered: 0,

@@ -7,6 +7,10 @@ import { WINDOW_MS } from '../../src/media/vad/vad.ts';
 import type { CallerVoice } from './caller-voice.ts';
 import type { Random } from './random.ts';
 
+/** No longer fade matters to the gate, and no finer step. */
+const LONGEST_FADE_MS = 240;
+const FADE_STEP_MS = 8;
+
 export interface VadModelOptions {
   readonly clock: VirtualClock;
   readonly voice: CallerVoice;
@@ -35,7 +39,7 @@ export class VadModel implements VadEngine {
     };
     const gate = new SpeechGate(
       { onEvent: (event) => (lateMs === 0 ? deliver(event) : void clock.after(lateMs, () => deliver(event))) },
-      { onsetMs: 0, offsetMs: 0 },
+      { onsetMs: 0, offsetMs: 0, breathMs: 60 },
       settings,
     );
     let writtenMs = 0;
@@ -47,7 +51,10 @@ export class VadModel implements VadEngine {
       write: (mulaw) => {
         if (!open) return;
         writtenMs += mulaw.length / BYTES_PER_MS;
-        while (gate.positionMs + WINDOW_MS <= writtenMs) gate.push(probability(voice, random, gate.positionMs));
+        while (gate.positionMs + WINDOW_MS <= writtenMs) {
+          const fromMs = gate.positionMs;
+          gate.push(probability(voice, random, fromMs), fadedMs(voice, fromMs + WINDOW_MS));
+        }
       },
       close: () => {
         if (open) this.openDetectors--;
@@ -59,6 +66,13 @@ export class VadModel implements VadEngine {
   close(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+/** For how long, up to a moment, there has been no sound. */
+function fadedMs(voice: CallerVoice, atMs: number): number {
+  let faded = 0;
+  while (faded < LONGEST_FADE_MS && !voice.isVoicedAt(atMs - faded - FADE_STEP_MS)) faded += FADE_STEP_MS;
+  return faded;
 }
 
 /** What a model would say of the window at `fromMs`. */

@@ -7,6 +7,7 @@ import type { AgentConfig } from '../../src/pipeline/ports.ts';
 import type { LlmProvider, SttProvider } from '../../src/pipeline/providers/spec.ts';
 import { llmRoute } from '../../src/pipeline/router/llm-route.ts';
 import { SpeechCache, cachedSpeech } from '../../src/pipeline/router/speech-cache.ts';
+import { candidatesOf } from '../../src/pipeline/router/testing.ts';
 import { sttRoute } from '../../src/pipeline/router/stt-route.ts';
 import { ttsRoute } from '../../src/pipeline/router/tts-route.ts';
 import { CallSession } from '../../src/pipeline/session/session.ts';
@@ -29,13 +30,6 @@ import { SttModel } from './stt-model.ts';
 import { TakeBook } from './takes.ts';
 import { TtsModel } from './tts-model.ts';
 import { VadModel } from './vad-model.ts';
-
-/** As the process has them (src/pipeline/calls.ts). */
-const DEADLINES = {
-  stt: { finalMs: 1_200 },
-  llm: { firstMs: 2_500, gapMs: 4_000 },
-  tts: { firstMs: 1_500, gapMs: 3_000 },
-} as const;
 
 export interface WorldOptions {
   readonly seed: number;
@@ -101,7 +95,7 @@ export class World {
         this.#tell(
           (check) => check.onVoice?.(event),
           () => `vad: ${JSON.stringify(event)}`,
-          event.type !== 'speech-continued',
+          event.type !== 'speech-continued' && event.type !== 'speech-faded',
         ),
     });
     this.far = this.#farSide();
@@ -219,26 +213,21 @@ export class World {
 
   #makeSession(): CallSession {
     const voices = new SpeechCache();
-    const entry = (provider: { readonly name: string }) => ({ provider: provider.name });
+    // Health outlives a call, and so do its timers. The routes of a simulated call have no weights to draw by.
+    const random = () => 0;
     return new CallSession(this.far.port, this.#agent, {
       clock: this.#owned,
       log: this.#log(),
       vad: this.vad,
-      stt: this.#tapStt(
-        sttRoute(
-          this.stts.map((provider) => ({ provider, entry: entry(provider) })),
-          DEADLINES.stt,
-        ),
-      ),
-      llm: this.#tapLlm(
-        llmRoute(
-          this.llms.map((provider) => ({ provider, entry: entry(provider) })),
-          DEADLINES.llm,
-        ),
-      ),
+      stt: this.#tapStt(sttRoute(candidatesOf('stt', this.clock, this.stts), random)),
+      llm: this.#tapLlm(llmRoute(candidatesOf('llm', this.clock, this.llms), random)),
       tts: ttsRoute(
-        this.ttss.map((provider) => ({ provider: cachedSpeech(provider, voices), entry: entry(provider) })),
-        DEADLINES.tts,
+        candidatesOf(
+          'tts',
+          this.clock,
+          this.ttss.map((provider) => cachedSpeech(provider, voices)),
+        ),
+        random,
       ),
       onEvent: (event) => {
         this.coverage.event(event);

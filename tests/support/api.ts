@@ -5,6 +5,9 @@ import type { FastifyInstance } from 'fastify';
 import { buildHttp } from '../../src/control/http.ts';
 import type { HttpDependencies } from '../../src/control/http.ts';
 import { openPostgres } from '../../src/control/db/postgres.ts';
+import { AnsweringAgents } from '../../src/control/agents/answering.ts';
+import { CallDesk } from '../../src/control/calls/desk.ts';
+import { EventFeed } from '../../src/control/calls/feed.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { LOG_OPTIONS } from '../../src/core/log-options.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -85,6 +88,18 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   };
 }
 
+/** Calls can be begun here, but as there is no media side none gets a stream. */
+function callsOf({ door }: TestDatabase): Api['calls'] {
+  const agents = new AnsweringAgents({ door, log: silentLog, onNewAgent: () => {} });
+  const desk = new CallDesk({
+    recorder: { begin: () => {}, append: () => {} },
+    admission: { closedBecause: undefined, check: () => {} },
+    mintToken: ({ id }) => `token-of-${id}`,
+  });
+  const feed = new EventFeed(door, silentLog);
+  return { desk, agents, twilio: undefined, instanceId: null, feed, webSocketUrl: (host) => `ws://${host}/web` };
+}
+
 let accounts = 0;
 
 async function buildTestApi(database: TestDatabase, options: TestApiOptions): Promise<TestApi> {
@@ -97,7 +112,14 @@ async function buildTestApi(database: TestDatabase, options: TestApiOptions): Pr
       metrics: () => Promise.resolve({ contentType: 'text/plain', text: '' }),
     },
     ...options.http,
-    api: { database: database.database, authSecret: TEST_SECRET, clock: systemClock, ...NO_LIMITS, ...options.api },
+    api: {
+      database: database.database,
+      authSecret: TEST_SECRET,
+      clock: systemClock,
+      calls: callsOf(database),
+      ...NO_LIMITS,
+      ...options.api,
+    },
   });
   await app.ready();
   const others: TestApi[] = [];

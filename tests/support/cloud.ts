@@ -1,4 +1,6 @@
-/** The three emulated cloud vendors, and the environment that points a server at them. */
+/** The emulated cloud vendors, and the environment that points a server at them. */
+import { startAnthropicEmulator } from '../../bench/emulators/anthropic.ts';
+import type { AnthropicEmulator, AnthropicEmulatorSettings } from '../../bench/emulators/anthropic.ts';
 import { startDeepgramEmulator } from '../../bench/emulators/deepgram.ts';
 import type { DeepgramEmulator, DeepgramEmulatorSettings } from '../../bench/emulators/deepgram.ts';
 import { startElevenLabsEmulator } from '../../bench/emulators/elevenlabs.ts';
@@ -10,6 +12,7 @@ export interface EmulatedCloud {
   readonly deepgram: DeepgramEmulator;
   readonly openai: OpenAiEmulator;
   readonly elevenlabs: ElevenLabsEmulator;
+  readonly anthropic: AnthropicEmulator;
   readonly environment: Readonly<Record<string, string>>;
   close(): Promise<void>;
 }
@@ -18,18 +21,21 @@ export interface CloudSettings {
   readonly deepgram?: Partial<DeepgramEmulatorSettings>;
   readonly openai?: Partial<OpenAiEmulatorSettings>;
   readonly elevenlabs?: Partial<ElevenLabsEmulatorSettings>;
+  readonly anthropic?: Partial<AnthropicEmulatorSettings>;
 }
 
 export async function startEmulatedCloud(settings: CloudSettings = {}): Promise<EmulatedCloud> {
-  const [deepgram, openai, elevenlabs] = await Promise.all([
+  const [deepgram, openai, elevenlabs, anthropic] = await Promise.all([
     startDeepgramEmulator(settings.deepgram),
     startOpenAiEmulator(settings.openai),
     startElevenLabsEmulator(settings.elevenlabs),
+    startAnthropicEmulator(settings.anthropic),
   ]);
   return {
     deepgram,
     openai,
     elevenlabs,
+    anthropic,
     environment: {
       DEEPGRAM_API_KEY: deepgram.settings.apiKey,
       DEEPGRAM_BASE_URL: deepgram.url,
@@ -37,9 +43,11 @@ export async function startEmulatedCloud(settings: CloudSettings = {}): Promise<
       OPENAI_BASE_URL: openai.url,
       ELEVENLABS_API_KEY: elevenlabs.settings.apiKey,
       ELEVENLABS_BASE_URL: elevenlabs.url,
+      ANTHROPIC_API_KEY: anthropic.settings.apiKey,
+      ANTHROPIC_BASE_URL: anthropic.url,
     },
     async close() {
-      await Promise.all([deepgram.close(), openai.close(), elevenlabs.close()]);
+      await Promise.all([deepgram.close(), openai.close(), elevenlabs.close(), anthropic.close()]);
     },
   };
 }

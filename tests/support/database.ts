@@ -50,8 +50,13 @@ function toTestDatabase(database: Database, url: string | undefined, drop: () =>
   };
 }
 
+/** An embedded database, migrated and closed, in a directory that a server may then take for its DATA_DIR. */
+export async function copyEmbeddedTemplate(directory: string): Promise<void> {
+  await cp(await embeddedTemplate(silentLog), directory, { recursive: true });
+}
+
 /** Two test processes may make the template at once: each makes its own, and the first to finish wins. */
-async function openEmbeddedCopy(log: Log): Promise<TestDatabase> {
+async function embeddedTemplate(log: Log): Promise<string> {
   const template = join(tmpdir(), `bvrai-embedded-template-${await migrationsHash()}`);
   if (!existsSync(template)) {
     const draft = await mkdtemp(`${template}-`);
@@ -60,6 +65,11 @@ async function openEmbeddedCopy(log: Log): Promise<TestDatabase> {
     await database.close();
     await rename(draft, template).catch(() => rm(draft, { recursive: true, force: true }));
   }
+  return template;
+}
+
+async function openEmbeddedCopy(log: Log): Promise<TestDatabase> {
+  const template = await embeddedTemplate(log);
   const directory = await mkdtemp(join(tmpdir(), 'bvrai-embedded-'));
   await cp(template, directory, { recursive: true });
   const database = await openEmbedded({ directory, log });

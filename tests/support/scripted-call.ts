@@ -41,6 +41,8 @@ export interface CallScript {
   readonly audioAfterMs?: number | undefined;
   readonly ttsFails?: boolean;
   readonly echoMarks?: boolean;
+  /** An operator can connect the caller to another number. */
+  readonly canTransfer?: boolean;
 }
 
 /** Speech is modelled at this pace. */
@@ -56,6 +58,8 @@ export class ScriptedCall {
   /** The far side does not read. */
   congested = false;
   released = false;
+  /** Numbers that the caller was to be connected to, and how the operator says that it is done. */
+  readonly transfers: { readonly to: string; readonly settle: () => void }[] = [];
   openStreams = 0;
   readonly #script: CallScript;
   #vad: VadSink | undefined;
@@ -76,6 +80,7 @@ export class ScriptedCall {
       llm: this.#llmProvider(),
       tts: this.#ttsProvider(),
       onEvent: (event) => this.events.push(event),
+      transfer: script.canTransfer ? (to) => new Promise((settle) => this.transfers.push({ to, settle })) : undefined,
       onReleased: () => (this.released = true),
     });
     this.session.start();
@@ -98,7 +103,8 @@ export class ScriptedCall {
     this.#voice('speech-started', startedAtMs, 64);
     for (let spokenMs = 64; spokenMs < durationMs; spokenMs += 32) {
       this.advance(32);
-      this.#vad?.onEvent({ type: 'speech-continued', startedAtMs, speechMs: spokenMs, detectedAtMs: this.#writtenMs });
+      const detectedAtMs = this.#writtenMs;
+      this.#vad?.onEvent({ type: 'speech-continued', startedAtMs, speechMs: spokenMs, faded: false, detectedAtMs });
     }
     const endedAtMs = this.#writtenMs;
     this.advance(100);

@@ -1,41 +1,40 @@
-/** The agents of `agents/*.json`, until the database comes. */
+/** The agents of a folder of JSON files, with which a server in local mode begins. */
+import { createHash } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { BvraiError } from '../../core/errors.ts';
-import type { AgentConfig } from '../../pipeline/ports.ts';
-import { agentFileSchema, toAgentConfig } from './schema.ts';
+import { agentFileSchema } from './schema.ts';
+import type { AgentDocument } from './schema.ts';
 
-/** Finds the agent that takes a call. */
-export interface AgentStore {
-  readonly all: readonly AgentConfig[];
-  byId(id: string): AgentConfig | undefined;
-  /** The agent of a called number, or the one that answers for all others. */
-  byNumber(number: string): AgentConfig | undefined;
+export interface AgentFile {
+  /** The file's name, by which a caller in local mode may choose the agent. */
+  readonly slug: string;
+  readonly document: AgentDocument;
+  /** E.164; `*`: every number that no other agent has. */
+  readonly numbers: readonly string[];
+  /** Of the file's text. */
+  readonly sha256: string;
 }
 
 /**
- * Reads every `*.json` of a directory; the file's name is the agent's id.
+ * Reads every `*.json` of a directory.
  * Throws `agent.invalid`, naming the file, the field and the fault; two agents with one number are a fault too.
  */
-export async function loadAgents(directory: string): Promise<AgentStore> {
-  const byId = new Map<string, AgentConfig>();
-  const byNumber = new Map<string, AgentConfig>();
+export async function readAgentFiles(directory: string): Promise<AgentFile[]> {
+  const agents: AgentFile[] = [];
+  const holders = new Map<string, string>();
   for (const file of await listFiles(directory)) {
-    const { agent, numbers } = await readAgent(directory, file);
-    byId.set(agent.id, agent);
-    for (const number of numbers) {
-      const holder = byNumber.get(number);
-      if (holder)
-        throw new BvraiError('agent.invalid', `${file}: number ${number} already belongs to agent ${holder.id}`);
-      byNumber.set(number, agent);
+    const agent = await readAgent(directory, file);
+    agents.push(agent);
+    for (const number of agent.numbers) {
+      const holder = holders.get(number);
+      if (holder !== undefined)
+        throw new BvraiError('agent.invalid', `${file}: number ${number} already belongs to agent ${holder}`);
+      holders.set(number, agent.slug);
     }
   }
-  return {
-    all: [...byId.values()],
-    byId: (id) => byId.get(id),
-    byNumber: (number) => byNumber.get(number) ?? byNumber.get('*'),
-  };
+  return agents;
 }
 
 async function listFiles(directory: string): Promise<string[]> {
@@ -43,24 +42,39 @@ async function listFiles(directory: string): Promise<string[]> {
     const files = (await readdir(directory)).filter((file) => file.endsWith('.json')).sort();
     if (files.length > 0) return files;
   } catch (thrown) {
-    throw BvraiError.from(thrown, 'agent.invalid', `The agents' directory ${directory} (AGENTS_DIR) cannot be read`);
+    throw BvraiError.from(thrown, 'agent.invalid', `The agents' directory ${directory} cannot be read`);
   }
   throw new BvraiError(
     'agent.invalid',
-    `No agent in ${directory} (AGENTS_DIR): it needs at least one file such as front-desk.json.`,
+    `No agent in ${directory}: it needs at least one file such as front-desk.json.`,
   );
 }
 
-async function readAgent(directory: string, file: string): Promise<{ agent: AgentConfig; numbers: readonly string[] }> {
-  const parsed = agentFileSchema.safeParse(await readJson(join(directory, file), file));
+async function readAgent(directory: string, file: string): Promise<AgentFile> {
+  const text = await readText(join(directory, file), file);
+  const parsed = agentFileSchema.safeParse(parseJson(text, file));
   if (!parsed.success)
     throw new BvraiError('agent.invalid', `${file} is not a valid agent:\n${z.prettifyError(parsed.error)}`);
-  return { agent: toAgentConfig(basename(file, '.json'), parsed.data), numbers: parsed.data.phone_numbers };
+  const { phone_numbers: numbers, ...document } = parsed.data;
+  return {
+    slug: basename(file, '.json'),
+    document,
+    numbers,
+    sha256: createHash('sha256').update(text).digest('hex'),
+  };
 }
 
-async function readJson(path: string, file: string): Promise<unknown> {
+async function readText(path: string, file: string): Promise<string> {
   try {
-    return JSON.parse(await readFile(path, 'utf8'));
+    return await readFile(path, 'utf8');
+  } catch (thrown) {
+    throw BvraiError.from(thrown, 'agent.invalid', `${file} cannot be read`);
+  }
+}
+
+function parseJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
   } catch (thrown) {
     throw BvraiError.from(thrown, 'agent.invalid', `${file} is not readable JSON`);
   }

@@ -27,6 +27,12 @@ const routeEntry = z.strictObject({
     .meta({ examples: ['embedded'] }),
   model: stageName.optional().describe('Default: the provider’s usual model.'),
   voice: stageName.optional().describe('Of a speech provider. Default: its usual voice.'),
+  weight: z
+    .number()
+    .positive()
+    .max(1_000)
+    .optional()
+    .describe('Among healthy providers that have weights one is drawn by them, for each call; the rest stand behind.'),
   options: z.record(z.string().max(100), z.unknown()).optional().describe('Passed to the provider as they are.'),
 });
 
@@ -134,13 +140,20 @@ const silence = z.strictObject({
 
 const fallback = z
   .strictObject({
-    action: z.enum(['hang_up', 'transfer']).default('hang_up').describe('After the message.'),
-    message: z.string().min(1).max(500).default('I am sorry, I cannot continue this call. Please call again later.'),
+    action: z
+      .enum(['hang-up', 'message', 'transfer'])
+      .default('hang-up')
+      .describe('`message` says the message and hangs up; `transfer` connects the caller to transfer_to.'),
+    message: z.string().max(500).default('').describe('Said before it. Empty: a phrase in the agent’s language.'),
     transfer_to: phoneNumberSchema.optional().describe('Whom to transfer to.'),
   })
   .refine(({ action, transfer_to }) => action !== 'transfer' || transfer_to !== undefined, {
+    message: 'is needed with the action transfer',
     path: ['transfer_to'],
-    error: 'is required with action transfer',
+  })
+  .refine(({ action, message }) => action !== 'message' || message !== '', {
+    message: 'is needed with the action message',
+    path: ['message'],
   })
   .describe('What to do when no provider of a stage can serve any more.');
 
@@ -256,13 +269,18 @@ export function toAgentConfig(
       reminderMessage: document.silence.reminder_message,
       maxReminders: document.silence.max_reminders,
     },
+    fallback: {
+      action: document.fallback.action,
+      message: document.fallback.message,
+      transferTo: document.fallback.transfer_to,
+    },
     maxDurationMs: document.max_duration_s * 1_000,
     durationWarningMs: document.duration_warning_s * 1_000,
   };
 }
 
-function toRouteEntry({ provider, model, voice, options }: z.infer<typeof routeEntry>): RouteEntry {
-  return { provider, model, voice, options };
+function toRouteEntry({ provider, model, voice, weight, options }: z.infer<typeof routeEntry>): RouteEntry {
+  return { provider, model, voice, weight, options };
 }
 
 function toTurnTaking(settings: AgentDocument['turn_taking']): TurnTakingSettings {

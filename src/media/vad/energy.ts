@@ -1,3 +1,4 @@
+import { FadeMeter } from './fade.ts';
 import { SpeechGate } from './gate.ts';
 import type { ModelLag } from './gate.ts';
 import { levelDb, meanPower } from './level.ts';
@@ -18,7 +19,7 @@ const FALL_RATIO = 0.3;
 const RISE_DB = 0.1;
 const RISE_IN_SPEECH_DB = 0.03;
 
-export const ENERGY_LAG: ModelLag = { onsetMs: 0, offsetMs: 0 };
+export const ENERGY_LAG: ModelLag = { onsetMs: 0, offsetMs: 0, breathMs: 0 };
 
 /** Judges windows by how much louder they are than the line's noise, which it learns as it goes. */
 export class EnergyScorer {
@@ -43,6 +44,7 @@ function rise(probability: number): number {
 class EnergyDetector implements VadDetector {
   readonly droppedWindows = 0;
   readonly #scorer = new EnergyScorer();
+  readonly #fade = new FadeMeter();
   readonly #windows = new WindowQueue();
   readonly #gate: SpeechGate;
   readonly #onClose: (detector: EnergyDetector) => void;
@@ -63,7 +65,7 @@ class EnergyDetector implements VadDetector {
       if (this.#closed) return;
       this.#windows.write(mulaw.subarray(from, from + WINDOW_SAMPLES));
       const window = this.#windows.take();
-      if (window) this.#gate.push(this.#scorer.score(window));
+      if (window) this.#gate.push(this.#scorer.score(window), this.#fade.push(window));
     }
   }
 

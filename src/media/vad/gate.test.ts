@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { SpeechGate } from './gate.ts';
 import type { VadEvent, VadSettings } from './vad.ts';
 
-const NO_LAG = { onsetMs: 0, offsetMs: 0 };
+const NO_LAG = { onsetMs: 0, offsetMs: 0, breathMs: 0 };
 /** Long enough to end any speech. */
 const REST = Array.from({ length: 20 }, () => 0);
 
@@ -19,7 +19,7 @@ describe('SpeechGate', () => {
   it('reports speech after minSpeechMs, each further window of it, and its end after minSilenceMs', () => {
     expect(events([0, 0.9, 0.9, 0.9, 0, 0, 0], { minSpeechMs: 64, minSilenceMs: 64 })).toEqual([
       { type: 'speech-started', atMs: 32, detectedAtMs: 96 },
-      { type: 'speech-continued', startedAtMs: 32, speechMs: 96, detectedAtMs: 128 },
+      { type: 'speech-continued', startedAtMs: 32, speechMs: 96, faded: false, detectedAtMs: 128 },
       { type: 'speech-ended', startedAtMs: 32, speechMs: 96, atMs: 128, detectedAtMs: 192 },
     ]);
   });
@@ -57,7 +57,7 @@ describe('SpeechGate', () => {
   });
 
   it('takes off what the model trails by, at both ends, and counts the silence from there', () => {
-    const lag = { onsetMs: 32, offsetMs: 64 };
+    const lag = { ...NO_LAG, onsetMs: 32, offsetMs: 64 };
     const heard = milestones(events([0, 0, 0.9, 0.9, 0.9, 0.9, ...REST], { minSilenceMs: 200 }, lag));
     expect(heard).toMatchObject([
       { atMs: 32, detectedAtMs: 128 },
@@ -65,8 +65,67 @@ describe('SpeechGate', () => {
     ]);
   });
 
+  it('counts the voice from where it is held to have begun, not from the window that heard it', () => {
+    const lag = { ...NO_LAG, onsetMs: 32 };
+    expect(events([0, 0, 0.9, 0.9, 0.9], { minSpeechMs: 64 }, lag)).toMatchObject([
+      { type: 'speech-started', atMs: 32, detectedAtMs: 128 },
+      { type: 'speech-continued', speechMs: 128, detectedAtMs: 160 },
+    ]);
+  });
+
+  it('tells once that the voice has faded, and takes it back with the next window that has not', () => {
+    const heard: VadEvent[] = [];
+    const gate = new SpeechGate({ onEvent: (event) => heard.push(event) }, NO_LAG, {
+      minSpeechMs: 32,
+      minSilenceMs: 96,
+    });
+    for (const [probability, fadedMs] of [
+      [0, 64],
+      [0.9, 0],
+      [0.9, 24],
+      [0.9, 56],
+      [0.9, 88],
+      [0.9, 0],
+      [0, 48],
+      [0, 80],
+      [0, 112],
+    ] as const)
+      gate.push(probability, fadedMs);
+    expect(heard).toMatchObject([
+      { type: 'speech-started' },
+      { type: 'speech-continued', faded: false },
+      { type: 'speech-continued', faded: true },
+      { type: 'speech-faded', atMs: 72, detectedAtMs: 128 },
+      { type: 'speech-continued', faded: true },
+      { type: 'speech-continued', faded: false },
+      { type: 'speech-faded', atMs: 176, detectedAtMs: 224 },
+      { type: 'speech-ended' },
+    ]);
+  });
+
+  it('places the end soon after the voice faded, if it never came back, but not far before the model does', () => {
+    const endOf = (fadedMs: readonly number[]) => {
+      const heard: VadEvent[] = [];
+      const gate = new SpeechGate(
+        { onEvent: (event) => heard.push(event) },
+        { ...NO_LAG, breathMs: 100 },
+        { minSilenceMs: 96 },
+      );
+      for (const [index, faded] of fadedMs.entries()) gate.push(index < 8 ? 0.9 : 0, faded);
+      return heard.find(({ type }) => type === 'speech-ended');
+    };
+    // The model hears the voice until 256 ms.
+    const kept = Array.from({ length: 12 }, () => 0);
+    expect(endOf(kept)).toMatchObject({ atMs: 256, detectedAtMs: 352 });
+    const fadesAt = (fromMs: number) => kept.map((_, index) => Math.max(0, (index + 1) * 32 - fromMs));
+    expect(endOf(fadesAt(140))).toMatchObject({ atMs: 200, detectedAtMs: 320 });
+    expect(endOf(fadesAt(20))).toMatchObject({ atMs: 156, detectedAtMs: 288 });
+    // A weak last syllable is still speech.
+    expect(endOf(fadesAt(220))).toMatchObject({ atMs: 256, detectedAtMs: 352 });
+  });
+
   it('never lets speech begin before the one before it ended, nor before the audio', () => {
-    const lag = { onsetMs: 90, offsetMs: 0 };
+    const lag = { ...NO_LAG, onsetMs: 90 };
     const settings = { minSpeechMs: 32, minSilenceMs: 32 };
     expect(milestones(events([0.9, 0, 0.9, 0], settings, lag))).toMatchObject([
       { type: 'speech-started', atMs: 0 },

@@ -6,17 +6,26 @@ import type { VadSettings, VadSink } from './vad.ts';
 export interface ModelLag {
   readonly onsetMs: number;
   readonly offsetMs: number;
+  /** For how much longer than that a breath at the end may be taken for voice. */
+  readonly breathMs: number;
 }
 
 /**
- * Where the gate stands. `onset`: windows sound like speech, but not yet for `minSpeechMs`.
+ * Where the gate stands. `onset`: windows sound like speech, but not yet for `minSpeechMs` since `windowsFromMs`.
  * `pause`: speech has been reported, its windows went quiet, but not yet for `minSilenceMs`.
+ * `speechMs` counts from `startedAtMs`: the voice that the model was too slow to hear is voice too.
  */
 type GateState =
   | { readonly kind: 'silence' }
-  | { readonly kind: 'onset'; readonly startedAtMs: number; readonly speechMs: number }
+  | { readonly kind: 'onset'; readonly startedAtMs: number; readonly windowsFromMs: number }
   | { readonly kind: 'speech'; readonly startedAtMs: number; readonly speechMs: number }
   | { readonly kind: 'pause'; readonly startedAtMs: number; readonly speechMs: number; readonly silentFromMs: number };
+
+/** A fade so long may be the end of speech; most gaps within words are shorter. */
+const FADED_MS = 40;
+
+/** A last syllable may be so weak that it has faded; it is no longer than this. A model that hears a voice beyond hears a breath. */
+const WEAK_END_MS = 60;
 
 const SILENCE: GateState = { kind: 'silence' };
 
@@ -29,6 +38,7 @@ export class SpeechGate {
   #positionMs = 0;
   /** Speech cannot begin before the previous one ended. */
   #endedAtMs = 0;
+  #fadedMs = 0;
 
   /** Throws `config.invalid` when the settings contradict each other. */
   constructor(sink: VadSink, lag: ModelLag, settings: Partial<VadSettings> = {}) {
@@ -42,10 +52,25 @@ export class SpeechGate {
     return this.#positionMs;
   }
 
-  /** Takes the probability of speech (0 to 1) of the next window. */
-  push(probability: number): void {
+  /** Takes the probability of speech (0 to 1) of the next window, and for how long the voice has faded by its energy. */
+  push(probability: number, fadedMs = 0): void {
     const windowStartMs = this.#positionMs;
     this.#positionMs += WINDOW_MS;
+    const wasFaded = this.#isFaded;
+    this.#fadedMs = fadedMs;
+    this.#judge(probability, windowStartMs);
+    const { kind } = this.#state;
+    if (!this.#isFaded || wasFaded || (kind !== 'speech' && kind !== 'pause')) return;
+    const { startedAtMs } = this.#state;
+    const atMs = Math.max(startedAtMs, this.#positionMs - fadedMs);
+    this.#sink.onEvent({ type: 'speech-faded', startedAtMs, atMs, detectedAtMs: this.#positionMs });
+  }
+
+  get #isFaded(): boolean {
+    return this.#fadedMs >= FADED_MS;
+  }
+
+  #judge(probability: number, windowStartMs: number): void {
     const state = this.#state;
     switch (state.kind) {
       case 'silence':
@@ -53,7 +78,7 @@ export class SpeechGate {
         return;
       case 'onset':
         if (probability < this.#settings.offThreshold) this.#state = SILENCE;
-        else this.#onset(state.startedAtMs, state.speechMs + WINDOW_MS);
+        else this.#onset(state.startedAtMs, state.windowsFromMs);
         return;
       case 'speech':
         if (probability < this.#settings.offThreshold) this.#pause(state.startedAtMs, state.speechMs, windowStartMs);
@@ -69,25 +94,28 @@ export class SpeechGate {
   }
 
   #begin(windowStartMs: number): void {
-    this.#onset(Math.max(this.#endedAtMs, windowStartMs - this.#lag.onsetMs), WINDOW_MS);
+    this.#onset(Math.max(this.#endedAtMs, windowStartMs - this.#lag.onsetMs), windowStartMs);
   }
 
-  #onset(startedAtMs: number, speechMs: number): void {
-    if (speechMs < this.#settings.minSpeechMs) {
-      this.#state = { kind: 'onset', startedAtMs, speechMs };
+  #onset(startedAtMs: number, windowsFromMs: number): void {
+    if (this.#positionMs - windowsFromMs < this.#settings.minSpeechMs) {
+      this.#state = { kind: 'onset', startedAtMs, windowsFromMs };
       return;
     }
-    this.#state = { kind: 'speech', startedAtMs, speechMs };
+    this.#state = { kind: 'speech', startedAtMs, speechMs: this.#positionMs - startedAtMs };
     this.#sink.onEvent({ type: 'speech-started', atMs: startedAtMs, detectedAtMs: this.#positionMs });
   }
 
   #continue(startedAtMs: number, speechMs: number): void {
     this.#state = { kind: 'speech', startedAtMs, speechMs };
-    this.#sink.onEvent({ type: 'speech-continued', startedAtMs, speechMs, detectedAtMs: this.#positionMs });
+    const detectedAtMs = this.#positionMs;
+    this.#sink.onEvent({ type: 'speech-continued', startedAtMs, speechMs, faded: this.#isFaded, detectedAtMs });
   }
 
   #pause(startedAtMs: number, speechMs: number, silentFromMs: number): void {
-    const atMs = Math.max(startedAtMs, silentFromMs - this.#lag.offsetMs);
+    const modelMs = silentFromMs - this.#lag.offsetMs;
+    const fadeMs = Math.max(this.#positionMs - this.#fadedMs + WEAK_END_MS, modelMs - this.#lag.breathMs);
+    const atMs = Math.max(startedAtMs, Math.min(modelMs, fadeMs));
     if (this.#positionMs - atMs < this.#settings.minSilenceMs) {
       this.#state = { kind: 'pause', startedAtMs, speechMs, silentFromMs };
       return;

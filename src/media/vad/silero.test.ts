@@ -9,6 +9,8 @@ import { SileroVadEngine } from './silero.ts';
 import type { VadEvent, VadSink } from './vad.ts';
 
 const loadModel = () => SileroModel.load(bundledModelPath(), () => import('onnxruntime-node'));
+/** The default of an agent. */
+const BARGE_IN_MS = 120;
 const nobody: VadSink = { onEvent() {} };
 const speech = fixtureAudio('cards-005.wav').mulaw();
 
@@ -32,6 +34,7 @@ describe('SileroVadEngine on recorded speech', () => {
     const onsets: number[] = [];
     const offsets: number[] = [];
     const onsetErrors: number[] = [];
+    const bargeIns: number[] = [];
     const offsetErrors: number[] = [];
     for (const fixture of speechFixtures) {
       const audio = onLine(fixture, snrDb);
@@ -42,17 +45,21 @@ describe('SileroVadEngine on recorded speech', () => {
       expect(first.detectedAtMs, `${fixture.file}: false start`).toBeGreaterThan(audio.speechStartMs);
       onsets.push(first.detectedAtMs - audio.speechStartMs);
       onsetErrors.push(first.atMs - audio.speechStartMs);
+      const voiced = heard.find((event) => event.type === 'speech-continued' && event.speechMs >= BARGE_IN_MS);
+      bargeIns.push((voiced?.detectedAtMs ?? Number.POSITIVE_INFINITY) - audio.speechStartMs);
       offsets.push(last.detectedAtMs - audio.speechEndMs);
       offsetErrors.push(last.atMs - audio.speechEndMs);
     }
     report.push(
       `  ${line.padEnd(10)} onset p50 ${quantile(onsets, 0.5)}, p95 ${quantile(onsets, 0.95)}, its place off by ${quantile(onsetErrors, 0.5)}; ` +
+        `${BARGE_IN_MS} ms of voice p50 ${quantile(bargeIns, 0.5)}, p95 ${quantile(bargeIns, 0.95)}; ` +
         `end p50 ${quantile(offsets, 0.5)}, p95 ${quantile(offsets, 0.95)}, its place off by ${quantile(offsetErrors, 0.5)}`,
     );
     expect(quantile(onsets, 0.5)).toBeLessThanOrEqual(130);
     // The latest are words that begin with 150 ms of a voiceless sound.
     expect(quantile(onsets, 0.95)).toBeLessThanOrEqual(280);
     expect(Math.abs(quantile(onsetErrors, 0.5))).toBeLessThanOrEqual(40);
+    expect(quantile(bargeIns, 0.5)).toBeLessThanOrEqual(160);
     expect(quantile(offsets, 0.5)).toBeLessThanOrEqual(270);
     expect(quantile(offsets, 0.95)).toBeLessThanOrEqual(380);
     expect(Math.abs(quantile(offsetErrors, 0.5))).toBeLessThanOrEqual(40);

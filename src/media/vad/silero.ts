@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { EnergyScorer } from './energy.ts';
+import { FadeMeter } from './fade.ts';
 import { SpeechGate } from './gate.ts';
 import type { ModelLag } from './gate.ts';
 import { floatOf, levelDb, meanPower } from './level.ts';
@@ -23,7 +24,7 @@ const GATHER_MS = 1;
  */
 const SILENCE_DB = -90;
 
-export const SILERO_LAG: ModelLag = { onsetMs: 32, offsetMs: 64 };
+export const SILERO_LAG: ModelLag = { onsetMs: 32, offsetMs: 64, breathMs: 60 };
 
 /** One call's recurrent state and its queue of windows. */
 class SileroDetector implements VadDetector {
@@ -34,6 +35,9 @@ class SileroDetector implements VadDetector {
   readonly #state = new Float32Array(STATE_LAYERS * LAYER_SIZE);
   #lostBefore = 0;
   #lastProbability = 0;
+  readonly #fade = new FadeMeter();
+  /** As of the window that was taken last. */
+  #fadedMs = 0;
   readonly #fallback = new EnergyScorer();
   #closed = false;
 
@@ -104,7 +108,7 @@ class SileroDetector implements VadDetector {
     for (; this.#lostBefore > 0 && !this.#closed; this.#lostBefore--) this.#gate.push(this.#lastProbability);
     if (this.#closed) return;
     this.#lastProbability = probability;
-    this.#gate.push(probability);
+    this.#gate.push(probability, this.#fadedMs);
   }
 
   /** The window that was taken last got no verdict: it counts as if it had been dropped. */
@@ -122,7 +126,9 @@ class SileroDetector implements VadDetector {
     const lost = this.#windows.takeLost();
     if (lost > 0) this.#engine.reportDropped(lost);
     this.#lostBefore += lost;
-    return this.#windows.take();
+    const window = this.#windows.take();
+    if (window) this.#fadedMs = this.#fade.push(window);
+    return window;
   }
 
   #keepContext(window: Uint8Array): void {

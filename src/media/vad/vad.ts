@@ -2,7 +2,7 @@
 
 /**
  * What a detector says about its caller. All times are positions in the audio written so far, in milliseconds:
- * the first byte is at 0, each byte is an eighth of a millisecond. Order: started, continued…, ended, started, …
+ * the first byte is at 0, each byte is an eighth of a millisecond. Order: started, continued or faded…, ended, started, …
  */
 export type VadEvent =
   /** The caller has spoken for `minSpeechMs`. */
@@ -13,12 +13,23 @@ export type VadEvent =
       /** Where the audio ended that convinced the detector; `detectedAtMs - atMs` is its delay. */
       readonly detectedAtMs: number;
     }
-  /** One more window of the same speech (every 32 ms, but not during its short pauses). */
+  /** One more window of the same speech (every 32 ms, but not during its short pauses). `faded`: as `speech-faded` has it. */
   | {
       readonly type: 'speech-continued';
       readonly startedAtMs: number;
-      /** How much of it was voiced, pauses left out: what a barge-in threshold compares with. */
+      /** How much of it was voiced, since `startedAtMs` and pauses left out: what a barge-in threshold compares with. */
       readonly speechMs: number;
+      readonly faded: boolean;
+      readonly detectedAtMs: number;
+    }
+  /**
+   * By its energy the voice has been gone since `atMs`, for 40 ms or more: the end of speech, or a gap between words or within
+   * one. An end shows so some 60 ms before the model is sure of it. Taken back by a `speech-continued` that is not `faded`.
+   */
+  | {
+      readonly type: 'speech-faded';
+      readonly startedAtMs: number;
+      readonly atMs: number;
       readonly detectedAtMs: number;
     }
   /** The caller has been silent for `minSilenceMs`. Longer silences are the policy's to count, from `atMs`. */
@@ -42,7 +53,7 @@ export interface VadSettings {
   readonly onThreshold: number;
   /** A window below this one begins a pause. Between the two nothing changes. */
   readonly offThreshold: number;
-  /** Voiced audio before `speech-started`, in whole windows of 32 ms (rounded up). */
+  /** Windows that sound like speech before `speech-started`: whole ones of 32 ms (rounded up). */
   readonly minSpeechMs: number;
   /** Silence, from the estimated end of the speech, before `speech-ended`. */
   readonly minSilenceMs: number;

@@ -1,14 +1,28 @@
 /** What the process counts, for Prometheus. Stages of a turn are histograms, so that percentiles exist while calls run. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { unreachable } from '../../core/errors.ts';
 import type { CallEvent } from '../events.ts';
+import type { HealthEvent, HealthSnapshot, ProviderKey } from '../router/health.ts';
 
 /** From a cached greeting to a caller who gives up. */
 const LATENCY_BUCKETS_S = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.25, 1.5, 2, 3, 4, 6, 10];
+
+const PROVIDER_LABELS = ['stage', 'provider', 'model', 'region'] as const;
+
+function labelsOf({ stage, provider, model, region }: ProviderKey): Record<(typeof PROVIDER_LABELS)[number], string> {
+  return { stage, provider, model, region };
+}
 
 /** Counters of this process; one instance, handed to those who count. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly #active = new Gauge({ name: 'bvrai_calls_active', help: 'Calls in progress', registers: [this.#registry] });
+  #recordsWaiting: () => number = () => 0;
+  readonly #spool = new Gauge({
+    name: 'bvrai_records_waiting_bytes',
+    help: 'Call records that wait on disk for the database',
+    registers: [this.#registry],
+  });
   readonly #ended = this.#counter('bvrai_calls_total', 'Calls ended, by reason', ['reason']);
   readonly #refused = this.#counter('bvrai_streams_refused_total', 'Media streams refused at their start, by reason', [
     'reason',
@@ -41,8 +55,81 @@ export class Metrics {
     registers: [this.#registry],
   });
 
+  readonly #requests = this.#counter('bvrai_provider_requests_total', "Callers' requests to providers, by outcome", [
+    ...PROVIDER_LABELS,
+    'outcome',
+  ]);
+  readonly #firsts = new Histogram({
+    name: 'bvrai_provider_first_seconds',
+    help: "Time to a provider's first token or byte (recognisers: from the end of speech to the transcript)",
+    labelNames: PROVIDER_LABELS,
+    buckets: LATENCY_BUCKETS_S,
+    registers: [this.#registry],
+  });
+  readonly #transitions = this.#counter(
+    'bvrai_provider_breaker_transitions_total',
+    'Breakers that changed their state',
+    [...PROVIDER_LABELS, 'to', 'reason'],
+  );
+  readonly #hedges = this.#counter('bvrai_provider_hedges_total', 'Requests that got a rival, and rivals that won', [
+    ...PROVIDER_LABELS,
+    'event',
+  ]);
+  readonly #probes = this.#counter('bvrai_provider_probes_total', 'Synthetic requests to providers left alone', [
+    ...PROVIDER_LABELS,
+    'outcome',
+  ]);
+  readonly #breakers = new Gauge({
+    name: 'bvrai_provider_breaker_state',
+    help: "1 for the state that a provider's breaker is in",
+    labelNames: [...PROVIDER_LABELS, 'state'],
+    registers: [this.#registry],
+  });
+  readonly #quantiles = new Gauge({
+    name: 'bvrai_provider_first_quantile_seconds',
+    help: 'Live percentiles of the time to the first token or byte',
+    labelNames: [...PROVIDER_LABELS, 'quantile'],
+    registers: [this.#registry],
+  });
+  #snapshot: () => readonly HealthSnapshot[] = () => [];
+  readonly #switches = this.#counter('bvrai_provider_switches_total', 'Times a call went on with another provider', [
+    'stage',
+    'from',
+    'to',
+    'code',
+  ]);
+
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
+  }
+
+  /** Bytes of call records that wait on disk for the database. */
+  observeRecords(waitingBytes: () => number): void {
+    this.#recordsWaiting = waitingBytes;
+  }
+
+  /** Where percentiles and breakers are read whenever somebody looks. */
+  observeProviders(snapshot: () => readonly HealthSnapshot[]): void {
+    this.#snapshot = snapshot;
+  }
+
+  providerEvent(event: HealthEvent): void {
+    const labels = labelsOf(event.key);
+    switch (event.type) {
+      case 'request-finished':
+        return this.#requests.inc({ ...labels, outcome: event.outcome });
+      case 'first-received':
+        return this.#firsts.observe(labels, event.afterMs / 1000);
+      case 'breaker-changed':
+        return this.#transitions.inc({ ...labels, to: event.transition.to, reason: event.transition.reason });
+      case 'hedge-started':
+      case 'hedge-won':
+        return this.#hedges.inc({ ...labels, event: event.type });
+      case 'probe-finished':
+        return this.#probes.inc({ ...labels, outcome: event.outcome });
+      default:
+        return unreachable(event);
+    }
   }
 
   callStarted(): void {
@@ -72,6 +159,8 @@ export class Metrics {
       this.#speculations.inc({ outcome: 'missed' });
       this.#wastedTokens.inc(event.wasted_tokens);
     } else if (event.type === 'turn-failed') this.#failures.inc({ stage: event.stage, code: event.code });
+    else if (event.type === 'provider-switched')
+      this.#switches.inc({ stage: event.stage, from: event.from, to: event.to, code: event.code });
     else if (event.type === 'call-ended') this.#ended.inc({ reason: event.reason });
     else if (event.type === 'turn-traced') {
       for (const [stage, afterMs] of Object.entries(event.stages)) {
@@ -82,7 +171,21 @@ export class Metrics {
 
   /** The exposition text and its content type. */
   async expose(): Promise<{ contentType: string; text: string }> {
+    this.#readHealth();
+    this.#spool.set(this.#recordsWaiting());
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
+  }
+
+  #readHealth(): void {
+    this.#breakers.reset();
+    this.#quantiles.reset();
+    for (const { key, state, p50Ms, p95Ms, p99Ms } of this.#snapshot()) {
+      const labels = labelsOf(key);
+      this.#breakers.set({ ...labels, state }, 1);
+      for (const [quantile, ms] of Object.entries({ '0.5': p50Ms, '0.95': p95Ms, '0.99': p99Ms })) {
+        if (ms !== undefined) this.#quantiles.set({ ...labels, quantile }, ms / 1000);
+      }
+    }
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> {

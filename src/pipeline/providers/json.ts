@@ -16,3 +16,8 @@ export function parseJsonObject(text: string): JsonObject | undefined {
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** What a vendor gives as the name of something, for the log. (`String` throws for some objects that JSON can hold.) */
+export function nameOf(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, 60) : `(${value === null ? 'null' : typeof value})`;
+}

@@ -15,6 +15,14 @@ import type { Log } from '../../core/log.ts';
 /** Receives a stream's parts, in order. Must not throw. */
 export type Sink<Part> = (part: Part) => void;
 
+/** Another provider serves from here on; `code`: what was wrong with the one before. */
+export interface ProviderSwitch {
+  readonly stage: 'stt' | 'llm' | 'tts';
+  readonly from: string;
+  readonly to: string;
+  readonly code: string;
+}
+
 /** What every stream is given. */
 export interface StreamContext {
   /** Bound to the call's correlation id. */
@@ -22,6 +30,8 @@ export interface StreamContext {
   readonly clock: Clock;
   /** Aborts when the call (or the generation) is over. */
   readonly signal: AbortSignal;
+  /** Only routes call it: an adapter never fails over. */
+  readonly onSwitch?: ((change: ProviderSwitch) => void) | undefined;
 }
 
 // --- Speech to text -------------------------------------------------------------------------------------------
@@ -87,9 +97,20 @@ export interface SttStream {
   close(): void;
 }
 
+/** What a recogniser can do; what is absent it cannot. */
+export interface SttCapabilities {
+  /** Takes μ-law as it comes from the phone; otherwise the adapter transcodes. */
+  readonly mulawIn?: boolean;
+  /** Says when each word was spoken, so that a successor repeats none. */
+  readonly wordTimes?: boolean;
+  /** Says that a turn is probably over before it is certain. */
+  readonly eagerEndOfTurn?: boolean;
+}
+
 export interface SttProvider {
   /** As in an agent's route, e.g. `deepgram`. */
   readonly name: string;
+  readonly capabilities?: SttCapabilities | undefined;
   open(request: SttRequest, sink: Sink<SttPart>, context: StreamContext): SttStream;
 }
 
@@ -147,8 +168,19 @@ export interface LlmStream {
   abort(): void;
 }
 
+/** What a model can do; what is absent it cannot. */
+export interface LlmCapabilities {
+  readonly tools?: boolean;
+  /**
+   * It can say anything, so it can be asked instead of another model, and go on where another broke off. The embedded responder
+   * cannot: it knows prepared answers only, is there at once, and would win every race.
+   */
+  readonly openEnded?: boolean;
+}
+
 export interface LlmProvider {
   readonly name: string;
+  readonly capabilities?: LlmCapabilities | undefined;
   generate(request: LlmRequest, sink: Sink<LlmPart>, context: StreamContext): LlmStream;
 }
 
@@ -202,7 +234,18 @@ export interface TtsStream {
   close(): void;
 }
 
+/** What a synthesiser can do; what is absent it cannot. */
+export interface TtsCapabilities {
+  /** Gives μ-law at 8 kHz; otherwise the adapter transcodes. */
+  readonly mulawOut?: boolean;
+  /** Says which stretch of its audio speaks which text. */
+  readonly wordTimes?: boolean;
+  /** Several utterances at a time on one connection. */
+  readonly contexts?: boolean;
+}
+
 export interface TtsProvider {
   readonly name: string;
+  readonly capabilities?: TtsCapabilities | undefined;
   open(request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext): TtsStream;
 }

@@ -1,118 +1,236 @@
-/** An ordered route of language models that looks like one. */
+/** A route of language models that looks like one. */
 import { BvraiError, unreachable } from '../../core/errors.ts';
 import type { LlmPart, LlmProvider, LlmRequest, LlmStream, Sink, StreamContext } from '../providers/spec.ts';
-import { Watchdog, deadlineError } from './route.ts';
-import type { Candidate, Deadlines } from './route.ts';
+import { ContinuationJoint, continuationMessages } from './continuation.ts';
+import type { Attempt } from './health.ts';
+import type { Candidate } from './route.ts';
+import { Watchdog, deadlineError, inOrder } from './route.ts';
 
 /** A model that ignores its token limit is stopped after this many characters a token. */
 const MAX_CHARACTERS_PER_TOKEN = 8;
+/** Speech takes about fourteen characters a second: text that comes slower than this leaves the caller in silence. */
+const MIN_CHARACTERS_PER_S = 4;
+/** How long the pace is not judged. */
+const PACE_GRACE_MS = 3_000;
 
 /**
- * Asks the candidates in order until one gives a first token within the deadline. Once text or a tool call has been passed on
- * there is no going back: a later failure is reported, and what was said stands.
+ * Asks the candidates in order until one speaks. One that is later than it usually is gets a rival, if the process can afford
+ * that; the first to speak serves, the other is aborted. When the one that serves breaks off, the next one goes on from what has
+ * been said. Once a tool was called there is no going back: a later failure is reported, and what was said stands.
+ * `random`: uniform in [0, 1), for routes with weights.
  */
-export function llmRoute(candidates: readonly Candidate<LlmProvider>[], deadlines: Deadlines): LlmProvider {
+export function llmRoute(candidates: readonly Candidate<LlmProvider>[], random: () => number): LlmProvider {
   return {
     name: candidates.map(({ provider }) => provider.name).join(', '),
-    generate: (request, sink, context) => new RoutedGeneration(candidates, deadlines, request, sink, context),
+    capabilities: { tools: true, openEnded: true },
+    generate: (request, sink, context) => new RoutedGeneration(inOrder(candidates, random), request, sink, context),
   };
 }
 
+/** One candidate at work. */
+interface Lane {
+  readonly candidate: Candidate<LlmProvider>;
+  readonly attempt: Attempt;
+  readonly watchdog: Watchdog;
+  readonly joint: ContinuationJoint | undefined;
+  stream: LlmStream | undefined;
+}
+
+/**
+ * Racing (one or two lanes, nobody has spoken) → serving (one lane) ⇄ racing again, for the rest of a reply that broke off →
+ * done: finished, failed or aborted.
+ */
 class RoutedGeneration implements LlmStream {
-  readonly #candidates: readonly Candidate<LlmProvider>[];
-  readonly #deadlines: Deadlines;
+  /** Not asked yet, in order. */
+  readonly #remaining: Candidate<LlmProvider>[];
   readonly #request: LlmRequest;
   readonly #sink: Sink<LlmPart>;
   readonly #context: StreamContext;
-  readonly #watchdog: Watchdog;
-  #index = -1;
-  #stream: LlmStream | undefined;
-  #characters = 0;
-  #passedOn = false;
+  readonly #hedgeTimer: Watchdog;
+  readonly #lanes = new Set<Lane>();
+  /** The lane that speaks. */
+  #serving: Lane | undefined;
+  /** Whom the caller would have heard, and why not: told when another one serves. */
+  #failed: { readonly name: string; readonly code: string } | undefined;
+  #said = '';
+  /** Since when, and from how much text on, the pace of the one that serves is judged. */
+  #pace = { sinceMs: 0, length: 0 };
+  #calledTool = false;
   #done = false;
 
   constructor(
     candidates: readonly Candidate<LlmProvider>[],
-    deadlines: Deadlines,
     request: LlmRequest,
     sink: Sink<LlmPart>,
     context: StreamContext,
   ) {
-    this.#candidates = candidates;
-    this.#deadlines = deadlines;
+    this.#remaining = [...candidates];
     this.#request = request;
     this.#sink = sink;
     this.#context = context;
-    this.#watchdog = new Watchdog(context.clock);
+    this.#hedgeTimer = new Watchdog(context.clock);
     context.signal.addEventListener('abort', this.#onAbort, { once: true });
     this.#tryNext(new BvraiError('provider.unavailable', 'the route has no language model'));
   }
 
   abort(): void {
     if (this.#done) return;
+    for (const { attempt } of this.#lanes) attempt.abandon();
     this.#end();
-    this.#stream?.abort();
   }
 
   readonly #onAbort = (): void => this.abort();
 
+  /** The next candidate, or the end: with `reason`, if nobody is left. */
   #tryNext(reason: BvraiError): void {
-    const index = ++this.#index;
-    const candidate = this.#candidates[index];
+    const candidate = this.#takeNext();
     if (!candidate) return this.#fail(reason);
-    const { provider, entry } = candidate;
-    this.#watchdog.restart(this.#deadlines.firstMs, () => this.#expire(index, 'first', this.#deadlines.firstMs));
-    const request = { ...this.#request, model: entry.model, options: entry.options };
-    this.#stream = provider.generate(request, (part) => this.#onPart(index, part), this.#context);
+    const lane = this.#open(candidate, false);
+    const delayMs = candidate.health.hedgeDelayMs;
+    if (delayMs !== undefined && lane.joint === undefined) this.#hedgeTimer.restart(delayMs, () => this.#hedge());
   }
 
-  #onPart(index: number, part: LlmPart): void {
-    if (this.#done || index !== this.#index) return;
+  /** Only a model that can say anything can go on with another's words. */
+  #takeNext(): Candidate<LlmProvider> | undefined {
+    if (this.#said === '') return this.#remaining.shift();
+    const index = this.#remaining.findIndex(({ provider }) => provider.capabilities?.openEnded === true);
+    return index < 0 ? undefined : this.#remaining.splice(index, 1)[0];
+  }
+
+  /** The one that was asked is late: asks the next one as well. */
+  #hedge(): void {
+    const [rival] = this.#remaining;
+    const [late] = this.#lanes;
+    if (this.#done || this.#serving || !late || rival?.provider.capabilities?.openEnded !== true) return;
+    if (!rival.health.available || !late.candidate.health.takeHedge()) return;
+    this.#remaining.shift();
+    this.#open(rival, true);
+  }
+
+  #open(candidate: Candidate<LlmProvider>, hedge: boolean): Lane {
+    const { provider, entry, health } = candidate;
+    const goesOn = this.#said !== '';
+    const lane: Lane = {
+      candidate,
+      attempt: health.begin({ hedge }),
+      watchdog: new Watchdog(this.#context.clock),
+      joint: goesOn ? new ContinuationJoint(this.#said) : undefined,
+      stream: undefined,
+    };
+    this.#lanes.add(lane);
+    const limitMs = health.firstDeadlineMs;
+    lane.watchdog.restart(limitMs, () => this.#expire(lane, 'first', limitMs));
+    const messages = goesOn ? continuationMessages(this.#request.messages, this.#said) : this.#request.messages;
+    const request = { ...this.#request, messages, model: entry.model, options: entry.options };
+    lane.stream = provider.generate(request, (part) => this.#onPart(lane, part), this.#context);
+    return lane;
+  }
+
+  #onPart(lane: Lane, part: LlmPart): void {
+    if (this.#done || !this.#lanes.has(lane)) return;
     switch (part.type) {
       case 'text-delta':
-        this.#expectMore(index);
-        this.#passedOn ||= part.text !== '';
-        this.#characters += part.text.length;
-        this.#sink(part);
-        if (this.#characters > this.#request.maxOutputTokens * MAX_CHARACTERS_PER_TOKEN) this.#stopEndless();
-        return;
+        return this.#onText(lane, part.text);
       case 'tool-called':
-        this.#expectMore(index);
-        this.#passedOn = true;
+        this.#serve(lane);
+        this.#calledTool = true;
         return this.#sink(part);
       case 'usage-reported':
         return this.#sink(part);
       case 'generation-finished':
-        this.#end();
-        return this.#sink(part);
+        return this.#onFinished(lane, part);
       case 'generation-failed':
-        return this.#onFailure(part.error);
+        return this.#onFailure(lane, part.error);
       default:
         return unreachable(part);
     }
   }
 
-  #expectMore(index: number): void {
-    this.#watchdog.restart(this.#deadlines.gapMs, () => this.#expire(index, 'gap', this.#deadlines.gapMs));
+  #onText(lane: Lane, text: string): void {
+    if (text === '') return;
+    this.#serve(lane);
+    this.#say(lane.joint ? lane.joint.push(text) : text);
+    if (this.#done) return;
+    if (this.#said.length > this.#request.maxOutputTokens * MAX_CHARACTERS_PER_TOKEN) return this.#stopEndless(lane);
+    if (this.#isTooSlow()) this.#expire(lane, 'gap', PACE_GRACE_MS);
   }
 
-  #expire(index: number, kind: 'first' | 'gap', limitMs: number): void {
-    if (this.#done || index !== this.#index) return;
-    const provider = this.#candidates[index]?.provider.name ?? 'unknown';
-    this.#stream?.abort();
-    this.#onFailure(deadlineError(kind, provider, limitMs));
+  #say(text: string): void {
+    if (text === '') return;
+    this.#said += text;
+    this.#sink({ type: 'text-delta', text });
   }
 
-  #onFailure(error: BvraiError): void {
-    const provider = this.#candidates[this.#index]?.provider.name;
-    this.#context.log.warn({ stage: 'llm', provider, code: error.code, reason: error.message }, 'provider failed');
-    if (this.#passedOn) this.#fail(error);
+  #isTooSlow(): boolean {
+    const elapsedMs = this.#context.clock.nowMs() - this.#pace.sinceMs;
+    const characters = this.#said.length - this.#pace.length;
+    return elapsedMs > PACE_GRACE_MS && characters < (elapsedMs / 1_000) * MIN_CHARACTERS_PER_S;
+  }
+
+  /** The lane has said something: it serves, and whoever else was asked is not waited for. */
+  #serve(lane: Lane): void {
+    const limitMs = lane.candidate.health.gapDeadlineMs;
+    lane.watchdog.restart(limitMs, () => this.#expire(lane, 'gap', limitMs));
+    lane.attempt.more();
+    if (this.#serving === lane) return;
+    this.#serving = lane;
+    this.#pace = { sinceMs: this.#context.clock.nowMs(), length: this.#said.length };
+    this.#hedgeTimer.stop();
+    const { name } = lane.candidate.provider;
+    for (const other of this.#lanes) {
+      if (other === lane) continue;
+      other.attempt.loseHedge();
+      lane.candidate.health.hedgeWon();
+      this.#context.onSwitch?.({ stage: 'llm', from: other.candidate.provider.name, to: name, code: 'slow' });
+      this.#drop(other);
+    }
+    if (this.#failed)
+      this.#context.onSwitch?.({ stage: 'llm', from: this.#failed.name, to: name, code: this.#failed.code });
+    this.#failed = undefined;
+  }
+
+  #onFinished(lane: Lane, part: Extract<LlmPart, { type: 'generation-finished' }>): void {
+    if (lane.joint) this.#say(lane.joint.end());
+    if (this.#done) return;
+    if (this.#said === '' && !this.#calledTool) {
+      const { name } = lane.candidate.provider;
+      return this.#onFailure(lane, new BvraiError('provider.protocol', `${name} finished without a word.`));
+    }
+    lane.attempt.succeed();
+    this.#end();
+    this.#sink(part);
+  }
+
+  #expire(lane: Lane, kind: 'first' | 'gap', limitMs: number): void {
+    if (this.#done || !this.#lanes.has(lane)) return;
+    this.#onFailure(lane, deadlineError(kind, lane.candidate.provider.name, limitMs));
+  }
+
+  #onFailure(lane: Lane, error: BvraiError): void {
+    const { name } = lane.candidate.provider;
+    this.#context.log.warn(
+      { stage: 'llm', provider: name, code: error.code, reason: error.message },
+      'provider failed',
+    );
+    lane.attempt.fail(error);
+    this.#failed ??= { name, code: error.code };
+    this.#drop(lane);
+    if (this.#serving === lane) this.#serving = undefined;
+    // A rival may still speak.
+    if (this.#lanes.size > 0) return;
+    if (this.#calledTool) this.#fail(error);
     else this.#tryNext(error);
   }
 
-  #stopEndless(): void {
-    this.#context.log.warn({ stage: 'llm', characters: this.#characters }, 'reply over the token limit, stopped');
-    this.#stream?.abort();
+  #drop(lane: Lane): void {
+    this.#lanes.delete(lane);
+    lane.watchdog.stop();
+    lane.stream?.abort();
+  }
+
+  #stopEndless(lane: Lane): void {
+    this.#context.log.warn({ stage: 'llm', characters: this.#said.length }, 'reply over the token limit, stopped');
+    lane.attempt.succeed();
     this.#end();
     this.#sink({ type: 'generation-finished', reason: 'length' });
   }
@@ -124,7 +242,8 @@ class RoutedGeneration implements LlmStream {
 
   #end(): void {
     this.#done = true;
-    this.#watchdog.stop();
+    this.#hedgeTimer.stop();
+    for (const lane of this.#lanes) this.#drop(lane);
     this.#context.signal.removeEventListener('abort', this.#onAbort);
   }
 }

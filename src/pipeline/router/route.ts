@@ -3,49 +3,78 @@ import type { Clock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { RouteEntry } from '../ports.ts';
+import type { Probe, ProviderHealth, ProvidersHealth } from './health.ts';
+import type { Stage } from './times.ts';
 
 /** A provider that can serve, with what the agent's route says about it. */
 export interface Candidate<Provider> {
   readonly provider: Provider;
   readonly entry: RouteEntry;
-}
-
-/** How long a stage may leave the caller waiting before the next provider is asked. */
-export interface Deadlines {
-  /** Until the first token or the first byte of audio. */
-  readonly firstMs: number;
-  /** Between two of them. */
-  readonly gapMs: number;
+  readonly health: ProviderHealth;
 }
 
 /**
  * Resolves an agent's route against the providers that this process has. What is not configured is left out with a warning;
- * `last` (the embedded engine) always stands at the end, so that a call is never without a provider.
+ * `last` (the embedded engine) always stands at the end, so that a call is never without a provider. `probe`: how a provider of
+ * this stage is tried out while callers are kept away from it.
  */
 export function resolveRoute<Provider extends { readonly name: string }>(
-  stage: 'stt' | 'llm' | 'tts',
-  entries: readonly RouteEntry[],
-  configured: ReadonlyMap<string, Provider>,
-  last: Provider,
+  route: {
+    readonly stage: Stage;
+    readonly entries: readonly RouteEntry[];
+    readonly configured: ReadonlyMap<string, Provider>;
+    readonly last: Provider;
+    readonly probe?: ((provider: Provider, entry: RouteEntry) => Probe) | undefined;
+  },
+  health: ProvidersHealth,
   log: Log,
 ): Candidate<Provider>[] {
+  const { stage, entries, configured, last, probe } = route;
   const candidates: Candidate<Provider>[] = [];
+  const add = (provider: Provider, entry: RouteEntry): void => {
+    candidates.push({ provider, entry, health: health.of(stage, entry, probe?.(provider, entry)) });
+  };
   for (const entry of entries) {
     const provider = configured.get(entry.provider);
-    if (provider) candidates.push({ provider, entry });
+    if (provider) add(provider, entry);
     else
       log.warn({ stage, provider: entry.provider }, 'provider is not configured (no API key): left out of the route');
   }
-  if (!candidates.some(({ provider }) => provider === last)) {
-    candidates.push({ provider: last, entry: { provider: last.name } });
-  }
+  if (!candidates.some(({ provider }) => provider === last)) add(last, { provider: last.name });
   return candidates;
+}
+
+/**
+ * The candidates as one request is to try them: those that are available, in the route's order; where entries carry weights,
+ * the first is drawn by them. The last of a route is never ejected: it stands at the end whatever its breaker says.
+ */
+export function inOrder<Provider>(
+  candidates: readonly Candidate<Provider>[],
+  random: () => number,
+): Candidate<Provider>[] {
+  const last = candidates.at(-1);
+  const available = candidates.filter((candidate) => candidate.health.available || candidate === last);
+  const first = drawByWeight(available, random);
+  return first ? [first, ...available.filter((candidate) => candidate !== first)] : available;
+}
+
+/** Entries without a weight take no part in the draw; undefined: none has one. */
+function drawByWeight<Provider>(
+  candidates: readonly Candidate<Provider>[],
+  random: () => number,
+): Candidate<Provider> | undefined {
+  const total = candidates.reduce((sum, { entry }) => sum + (entry.weight ?? 0), 0);
+  let rest = random() * total;
+  return candidates.find(({ entry }) => {
+    rest -= entry.weight ?? 0;
+    return (entry.weight ?? 0) > 0 && rest < 0;
+  });
 }
 
 /** The error for a provider that kept a caller waiting too long. */
 export function deadlineError(kind: 'first' | 'gap', provider: string, limitMs: number): BvraiError {
   const what = kind === 'first' ? 'gave nothing' : 'stopped midway and gave nothing more';
-  return new BvraiError(`provider.timeout-${kind}`, `${provider} ${what} within ${limitMs} ms`, {
+  return new BvraiError(`provider.timeout-${kind}`, `${provider} ${what} within ${Math.round(limitMs)} ms`, {
     details: { provider, limitMs },
   });
 }

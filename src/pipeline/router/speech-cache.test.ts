@@ -4,6 +4,7 @@ import { BvraiError } from '../../core/errors.ts';
 import { silentLog } from '../../core/log.ts';
 import type { Sink, TtsPart, TtsProvider, TtsRequest } from '../providers/spec.ts';
 import { SpeechCache, cachedSpeech } from './speech-cache.ts';
+import { candidatesOf } from './testing.ts';
 import { ttsRoute } from './tts-route.ts';
 
 const FIXED = { fixed: true };
@@ -288,12 +289,10 @@ describe('a route of cached voices', () => {
     const cache = new SpeechCache();
     const clock = new VirtualClock();
     const [first, second] = [vendor('first'), vendor('second')];
-    const candidates = [first, second].map(({ provider }) => ({
-      provider: cachedSpeech(provider, cache),
-      entry: { provider: provider.name },
-    }));
+    const voices = [first, second].map(({ provider }) => cachedSpeech(provider, cache));
+    const candidates = candidatesOf('tts', clock, voices);
     const open = (sink: Sink<TtsPart>) =>
-      ttsRoute(candidates, { firstMs: 1_000, gapMs: 1_000 }).open({ language: 'en' }, sink, {
+      ttsRoute(candidates, () => 0).open({ language: 'en' }, sink, {
         clock,
         log: silentLog,
         signal: new AbortController().signal,

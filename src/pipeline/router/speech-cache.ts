@@ -27,7 +27,7 @@ const MAX_SHARE = 1 / 8;
 const SPAN_BYTES = 64;
 
 /** A chunk as the vendor delivered it. Never handed out: whoever receives audio may do with it what they like. */
-interface KeptChunk {
+export interface KeptChunk {
   readonly audio: Uint8Array;
   readonly spans: readonly SpokenSpan[] | undefined;
 }
@@ -69,6 +69,12 @@ export function cachedSpeech(provider: TtsProvider, cache: SpeechCache): TtsProv
   };
 }
 
+/** Under what the cache keeps the pieces of an utterance as one voice says them. */
+export function speechKey(provider: string, request: TtsRequest, texts: readonly string[]): string {
+  const { model, voice, language, options } = request;
+  return JSON.stringify([provider, model, voice, language, options, texts]);
+}
+
 /** How an utterance is served. */
 type Service =
   /** Nothing has been sent on: it may be in the cache. */
@@ -88,7 +94,7 @@ interface Utterance {
 
 class CachedSpeech implements TtsStream {
   readonly #cache: SpeechCache;
-  readonly #keyPrefix: readonly unknown[];
+  readonly #keyOf: (texts: readonly string[]) => string;
   readonly #sink: Sink<TtsPart>;
   readonly #context: StreamContext;
   readonly #stream: TtsStream;
@@ -106,7 +112,7 @@ class CachedSpeech implements TtsStream {
     context: StreamContext,
   ) {
     this.#cache = cache;
-    this.#keyPrefix = [provider.name, request.model, request.voice, request.language, request.options];
+    this.#keyOf = (texts) => speechKey(provider.name, request, texts);
     this.#sink = sink;
     this.#context = context;
     if (context.signal.aborted) this.#over = true;
@@ -165,10 +171,6 @@ class CachedSpeech implements TtsStream {
     const utterance: Utterance = { id, service, finished: false };
     this.#utterances.set(id, utterance);
     return utterance;
-  }
-
-  #keyOf(texts: readonly string[]): string {
-    return JSON.stringify([...this.#keyPrefix, texts]);
   }
 
   #actSoon(): void {

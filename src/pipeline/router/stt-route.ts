@@ -1,4 +1,4 @@
-/** An ordered route of recognisers that looks like one. */
+/** A route of recognisers that looks like one. */
 import { BvraiError } from '../../core/errors.ts';
 import { RingBuffer } from '../../core/ring-buffer.ts';
 import { BYTES_PER_MS } from '../../media/call-port.ts';
@@ -11,8 +11,10 @@ import type {
   StreamContext,
   TranscribedWord,
 } from '../providers/spec.ts';
+import type { Attempt } from './health.ts';
 import type { Candidate } from './route.ts';
-import { Watchdog, deadlineError } from './route.ts';
+import { Watchdog, deadlineError, inOrder } from './route.ts';
+import { withoutRepeated } from './repeated-words.ts';
 
 /**
  * A recogniser may rightly say nothing about a cough. Only of speech at least this long, by the local detector, does silence
@@ -21,61 +23,83 @@ import { Watchdog, deadlineError } from './route.ts';
 const SURELY_SPEECH_MS = 600;
 /** Audio kept for a successor: what the caller said around a failure is not lost. */
 const REPLAY_MS = 3_000;
-
-export interface SttDeadlines {
-  /** From the local detector's end of speech until a recogniser that has said nothing at all of it counts as dead. */
-  readonly finalMs: number;
-}
+/** A transcript without word times may leave out what was said just before it came. */
+const TRANSCRIPT_LAG_MS = 300;
+/** How long the route rests when everyone has failed, and how often it then begins anew before it gives up. */
+const REST_MS = 500;
+const MAX_ROUNDS = 3;
 
 /**
- * One recogniser serves the call until it fails or stays silent about clear speech; then the next one does, beginning with the last
- * seconds of the caller's audio. `stream-failed` means that none is left.
+ * One recogniser serves the call until it fails or stays silent about clear speech. One that had served is connected to again,
+ * once; then the next one serves, beginning with what of the last seconds of the caller's audio had not been told. When everyone
+ * has failed the route begins anew after a rest; `stream-failed` means that this did not help either.
  */
-export function sttRoute(candidates: readonly Candidate<SttProvider>[], deadlines: SttDeadlines): SttProvider {
+export function sttRoute(candidates: readonly Candidate<SttProvider>[], random: () => number): SttProvider {
   return {
     name: candidates.map(({ provider }) => provider.name).join(', '),
-    open: (request, sink, context) => new RoutedRecognition(candidates, deadlines, request, sink, context),
+    open: (request, sink, context) => new RoutedRecognition(candidates, random, request, sink, context),
   };
+}
+
+/** A candidate with a stream of its own. */
+interface Lane {
+  readonly candidate: Candidate<SttProvider>;
+  /** Position in the caller's audio at which its stream begins. */
+  fromByte: number;
+  stream: SttStream | undefined;
+  /** It has said something. */
+  served: boolean;
+  readonly isReconnected: boolean;
 }
 
 class RoutedRecognition implements SttStream {
   readonly #candidates: readonly Candidate<SttProvider>[];
-  readonly #deadlines: SttDeadlines;
+  readonly #random: () => number;
   readonly #request: SttRequest;
   readonly #sink: Sink<SttPart>;
   readonly #context: StreamContext;
   readonly #watchdog: Watchdog;
+  readonly #rest: Watchdog;
   readonly #replay = new RingBuffer(REPLAY_MS * BYTES_PER_MS);
-  #index = -1;
-  #stream: SttStream | undefined;
+  #remaining: Candidate<SttProvider>[];
+  #rounds = 0;
+  #lane: Lane | undefined;
+  /** Of the caller's speech that waits for its transcript. */
+  #attempt: Attempt | undefined;
   /** The last hint, as long as the recogniser has said nothing since: a successor must be given it, and the audio, too. */
   #owed: 'speech-started' | 'speech-ended' | undefined;
   #speechStartedAtMs = 0;
-  /** Positions in the caller's audio: where the current stream began, and up to where words have been told. */
-  #streamFromByte = 0;
+  /** Position in the caller's audio of the last end of speech, and up to where words have been told. */
+  #speechEndedByte = 0;
   #answeredByte = 0;
+  /** The last words told; `exact`: their place in the audio is known. */
+  #lastTold: { readonly text: string; readonly exact: boolean } = { text: '', exact: true };
+  /** What a successor may hear again, until it has told something itself. */
+  #mayRepeat = '';
   #closed = false;
 
   constructor(
     candidates: readonly Candidate<SttProvider>[],
-    deadlines: SttDeadlines,
+    random: () => number,
     request: SttRequest,
     sink: Sink<SttPart>,
     context: StreamContext,
   ) {
     this.#candidates = candidates;
-    this.#deadlines = deadlines;
+    this.#random = random;
     this.#request = request;
     this.#sink = sink;
     this.#context = context;
     this.#watchdog = new Watchdog(context.clock);
+    this.#rest = new Watchdog(context.clock);
+    this.#remaining = inOrder(candidates, random);
     this.#openNext(new BvraiError('provider.unavailable', 'the route has no recogniser'));
   }
 
   write(audio: Uint8Array): void {
     if (this.#closed) return;
     this.#replay.write(audio);
-    this.#stream?.write(audio);
+    this.#lane?.stream?.write(audio);
   }
 
   hint(voice: 'speech-started' | 'speech-ended'): void {
@@ -83,76 +107,149 @@ class RoutedRecognition implements SttStream {
     const nowMs = this.#context.clock.nowMs();
     // Speech after a pause that nothing was said of is part of what is owed already.
     if (voice === 'speech-started' && !this.#owed) this.#speechStartedAtMs = nowMs;
+    if (voice === 'speech-ended') this.#speechEndedByte = this.#replay.writtenBytes;
     if (voice === 'speech-started' || this.#owed) this.#owed = voice;
-    this.#stream?.hint(voice);
-    if (nowMs - this.#speechStartedAtMs >= SURELY_SPEECH_MS && !this.#watchdog.running) this.#watch();
+    this.#lane?.stream?.hint(voice);
+    if (nowMs - this.#speechStartedAtMs >= SURELY_SPEECH_MS) this.#expectTranscript(voice);
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#attempt?.abandon();
     this.#watchdog.stop();
-    this.#stream?.close();
+    this.#rest.stop();
+    this.#lane?.stream?.close();
+  }
+
+  /** From the end of clear speech on, the time until its transcript is the recogniser's. */
+  #expectTranscript(voice: 'speech-started' | 'speech-ended'): void {
+    if (voice === 'speech-started') {
+      // The caller goes on: how long the transcript would have taken cannot be known.
+      this.#attempt?.abandon();
+      this.#attempt = undefined;
+    } else this.#attempt ??= this.#lane?.candidate.health.begin();
+    if (!this.#watchdog.running) this.#watch();
   }
 
   #watch(): void {
     this.#watchdog.stop();
-    if (this.#owed !== 'speech-ended') return;
-    const index = this.#index;
-    this.#watchdog.restart(this.#deadlines.finalMs, () => {
-      const name = this.#candidates[index]?.provider.name ?? 'unknown';
-      this.#onFailure(deadlineError('first', name, this.#deadlines.finalMs));
-    });
+    const lane = this.#lane;
+    if (this.#owed !== 'speech-ended' || !lane) return;
+    const limitMs = lane.candidate.health.firstDeadlineMs;
+    this.#watchdog.restart(limitMs, () =>
+      this.#onFailure(lane, deadlineError('first', lane.candidate.provider.name, limitMs)),
+    );
   }
 
   #openNext(reason: BvraiError): void {
-    const index = ++this.#index;
-    this.#stream?.close();
-    this.#stream = undefined;
-    const candidate = this.#candidates[index];
-    if (!candidate) {
+    const candidate = this.#remaining.shift();
+    if (candidate) return this.#open(candidate, reason, false);
+    if (++this.#rounds >= MAX_ROUNDS) {
       this.close();
       return this.#sink({ type: 'stream-failed', error: reason });
     }
-    const { provider, entry } = candidate;
-    const request = { ...this.#request, model: entry.model, options: entry.options };
-    this.#streamFromByte = this.#replay.writtenBytes;
-    this.#stream = provider.open(request, (part) => this.#onPart(index, part), this.#context);
-    if (this.#owed) this.#repeatTurn(this.#stream, this.#owed);
+    this.#rest.restart(REST_MS, () => {
+      this.#remaining = inOrder(this.#candidates, this.#random);
+      this.#openNext(reason);
+    });
   }
 
-  #repeatTurn(stream: SttStream, owed: 'speech-started' | 'speech-ended'): void {
-    stream.hint('speech-started');
+  #open(candidate: Candidate<SttProvider>, reason: BvraiError, isReconnected: boolean): void {
+    const { provider, entry } = candidate;
+    const previous = this.#lane?.candidate.provider.name;
+    const lane: Lane = {
+      candidate,
+      fromByte: this.#replay.writtenBytes,
+      stream: undefined,
+      served: false,
+      isReconnected,
+    };
+    this.#lane = lane;
+    const request = { ...this.#request, model: entry.model, options: entry.options };
+    lane.stream = provider.open(request, (part) => this.#onPart(lane, part), this.#context);
+    if (previous !== undefined && previous !== provider.name) {
+      this.#context.onSwitch?.({ stage: 'stt', from: previous, to: provider.name, code: reason.code });
+    }
+    if (this.#owed) this.#repeatTurn(lane, this.#owed);
+  }
+
+  #repeatTurn(lane: Lane, owed: 'speech-started' | 'speech-ended'): void {
+    const { stream } = lane;
+    stream?.hint('speech-started');
     const audio = this.#replay.newest(this.#replay.writtenBytes - this.#answeredByte);
-    this.#streamFromByte = this.#replay.writtenBytes - audio.length;
-    stream.write(audio);
-    if (owed === 'speech-ended') stream.hint('speech-ended');
+    lane.fromByte = this.#replay.writtenBytes - audio.length;
+    stream?.write(audio);
+    if (owed === 'speech-ended') {
+      stream?.hint('speech-ended');
+      this.#attempt ??= lane.candidate.health.begin();
+    }
     this.#watch();
   }
 
-  #onPart(index: number, part: SttPart): void {
-    if (this.#closed || index !== this.#index) return;
-    if (part.type === 'stream-failed') return this.#onFailure(part.error);
-    if (part.type !== 'stream-opened') {
-      this.#owed = undefined;
-      this.#watchdog.stop();
+  #onPart(lane: Lane, part: SttPart): void {
+    if (this.#closed || lane !== this.#lane) return;
+    if (part.type === 'stream-failed') return this.#onFailure(lane, part.error);
+    if (part.type === 'stream-opened') return this.#sink(part);
+    lane.served = true;
+    this.#rounds = 0;
+    this.#owed = undefined;
+    this.#watchdog.stop();
+    if (part.type === 'transcript-interim') return this.#sink({ ...part, text: this.#onlyNew(part.text) });
+    if (part.type === 'transcript-final') return this.#onFinal(lane, part);
+    if (part.type === 'turn-ended') {
+      this.#answered();
+      this.#markAnswered(lane, part.text, []);
     }
-    if (part.type === 'transcript-final' && part.text !== '') this.#markAnswered(part.words);
-    if (part.type === 'turn-ended') this.#markAnswered([]);
-    this.#sink(part);
+    return this.#sink(part);
+  }
+
+  #onFinal(lane: Lane, part: Extract<SttPart, { type: 'transcript-final' }>): void {
+    if (part.speechFinal || part.fromFinalize) this.#answered();
+    const text = this.#onlyNew(part.text);
+    if (part.text !== '') this.#markAnswered(lane, part.text, part.words);
+    this.#sink({ ...part, text });
+  }
+
+  /** The transcript of what the caller said is there. */
+  #answered(): void {
+    this.#attempt?.first();
+    this.#attempt?.succeed();
+    this.#attempt = undefined;
+  }
+
+  /** What a successor hears again of its predecessor's last words is not told twice. */
+  #onlyNew(text: string): string {
+    return this.#mayRepeat === '' ? text : withoutRepeated(text, this.#mayRepeat);
   }
 
   /** What has been told is not to be recognised again by a successor: its audio ends with its last word. */
-  #markAnswered(words: readonly TranscribedWord[]): void {
+  #markAnswered(lane: Lane, text: string, words: readonly TranscribedWord[]): void {
+    const { writtenBytes } = this.#replay;
     const endMs = words.at(-1)?.endMs;
+    const saidByNow = writtenBytes - TRANSCRIPT_LAG_MS * BYTES_PER_MS;
     const byte =
-      endMs === undefined ? this.#replay.writtenBytes : this.#streamFromByte + Math.ceil(endMs * BYTES_PER_MS);
-    this.#answeredByte = Math.min(byte, this.#replay.writtenBytes);
+      endMs === undefined
+        ? Math.max(saidByNow, Math.min(this.#speechEndedByte, writtenBytes))
+        : lane.fromByte + Math.ceil(endMs * BYTES_PER_MS);
+    this.#answeredByte = Math.max(this.#answeredByte, Math.min(byte, writtenBytes));
+    this.#mayRepeat = '';
+    this.#lastTold = { text, exact: endMs !== undefined };
   }
 
-  #onFailure(error: BvraiError): void {
-    const provider = this.#candidates[this.#index]?.provider.name;
-    this.#context.log.warn({ stage: 'stt', provider, code: error.code, reason: error.message }, 'provider failed');
-    this.#openNext(error);
+  #onFailure(lane: Lane, error: BvraiError): void {
+    if (this.#closed || lane !== this.#lane) return;
+    const { provider, health } = lane.candidate;
+    const facts = { stage: 'stt', provider: provider.name, code: error.code, reason: error.message };
+    this.#context.log.warn(facts, 'provider failed');
+    (this.#attempt ?? health.begin()).fail(error);
+    this.#attempt = undefined;
+    this.#watchdog.stop();
+    lane.stream?.close();
+    lane.stream = undefined;
+    this.#mayRepeat = this.#lastTold.exact ? '' : this.#lastTold.text;
+    const worthAnother = lane.served && !lane.isReconnected && error.retryable && health.available;
+    if (worthAnother) this.#open(lane.candidate, error, true);
+    else this.#openNext(error);
   }
 }

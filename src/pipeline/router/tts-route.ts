@@ -1,184 +1,320 @@
-/** An ordered route of synthesisers that looks like one. */
+/** A route of synthesisers that looks like one. */
 import { BvraiError, unreachable } from '../../core/errors.ts';
 import type {
   Sink,
   SpeakOptions,
+  SpokenSpan,
   StreamContext,
   TtsPart,
   TtsProvider,
   TtsRequest,
   TtsStream,
 } from '../providers/spec.ts';
-import { Watchdog, deadlineError } from './route.ts';
-import type { Candidate, Deadlines } from './route.ts';
+import type { Attempt } from './health.ts';
+import type { Candidate } from './route.ts';
+import { Watchdog, deadlineError, inOrder } from './route.ts';
+import { Pace, SpeechProgress } from './speech-progress.ts';
+import type { SpokenChunk } from './speech-progress.ts';
 
 /**
- * One synthesiser serves the call until it fails; then the next one does, for the rest of the call. An utterance of which no
- * audio had come is said again from its start by the next; one that broke off midway is reported as failed. The stream itself
- * never fails.
+ * One voice serves the call until it fails; then the next one does, for the rest of the call: a call does not change its voice to
+ * and fro. The next voice goes on with the first word that has not been passed on, so nothing is said twice and nothing is lost. A
+ * voice whose first audio is later than usual gets a rival, if the process can afford that; the first to speak serves. The
+ * stream itself never fails: when everyone has failed an utterance that is reported, and the next one starts over with the route.
  */
-export function ttsRoute(candidates: readonly Candidate<TtsProvider>[], deadlines: Deadlines): TtsProvider {
+export function ttsRoute(candidates: readonly Candidate<TtsProvider>[], random: () => number): TtsProvider {
+  const paces = new Map(candidates.map((candidate) => [candidate, new Pace()]));
   return {
     name: candidates.map(({ provider }) => provider.name).join(', '),
-    open: (request, sink, context) => new RoutedSpeech(candidates, deadlines, request, sink, context),
+    open: (request, sink, context) => new RoutedSpeech({ candidates, paces, random }, request, sink, context),
   };
+}
+
+/** Tells the ledger that a text of the voice before reaches no further, however long it was to last. */
+const JOINT: SpokenSpan = { text: '', startMs: 0, durationMs: 0 };
+
+interface Route {
+  readonly candidates: readonly Candidate<TtsProvider>[];
+  readonly paces: ReadonlyMap<Candidate<TtsProvider>, Pace>;
+  readonly random: () => number;
+}
+
+/** A candidate with a stream of its own. */
+interface Lane {
+  readonly candidate: Candidate<TtsProvider>;
+  stream: TtsStream | undefined;
+  /** How the current utterance is going; undefined: this lane has no part in it. */
+  attempt: Attempt | undefined;
 }
 
 interface Utterance {
   readonly id: string;
-  readonly pieces: { readonly text: string; readonly options: SpeakOptions | undefined }[];
   finished: boolean;
-  audible: boolean;
+  progress: SpeechProgress;
+  /** Another voice has been heard, and the next audio is the first of the one that goes on. */
+  atJoint: boolean;
 }
 
 class RoutedSpeech implements TtsStream {
-  readonly #candidates: readonly Candidate<TtsProvider>[];
-  readonly #deadlines: Deadlines;
+  readonly #route: Route;
   readonly #request: TtsRequest;
   readonly #sink: Sink<TtsPart>;
   readonly #context: StreamContext;
   readonly #watchdog: Watchdog;
-  #index = -1;
-  #stream: TtsStream | undefined;
+  readonly #hedgeTimer: Watchdog;
+  /** Not tried yet since the route was last begun, in order. */
+  #remaining: Candidate<TtsProvider>[];
+  #serving: Lane | undefined;
+  #rival: Lane | undefined;
   /** The call speaks one utterance at a time. */
   #utterance: Utterance | undefined;
   #closed = false;
 
-  constructor(
-    candidates: readonly Candidate<TtsProvider>[],
-    deadlines: Deadlines,
-    request: TtsRequest,
-    sink: Sink<TtsPart>,
-    context: StreamContext,
-  ) {
-    this.#candidates = candidates;
-    this.#deadlines = deadlines;
+  constructor(route: Route, request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext) {
+    this.#route = route;
     this.#request = request;
     this.#sink = sink;
     this.#context = context;
     this.#watchdog = new Watchdog(context.clock);
-    this.#openNext(new BvraiError('provider.unavailable', 'the route has no synthesiser'));
+    this.#hedgeTimer = new Watchdog(context.clock);
+    this.#remaining = inOrder(route.candidates, route.random);
+    this.#serveNext(new BvraiError('provider.unavailable', 'the route has no synthesiser'));
   }
 
   speak(utteranceId: string, text: string, options?: SpeakOptions): void {
     if (this.#closed) return;
+    if (!this.#serving) this.#startOver();
     const utterance = this.#current(utteranceId);
-    utterance.pieces.push({ text, options });
-    if (!this.#stream) return this.#openNext(new BvraiError('provider.unavailable', 'the route has no synthesiser'));
-    this.#stream.speak(utteranceId, text, options);
+    utterance.progress.add({ text, options });
+    for (const lane of this.#lanes()) {
+      lane.attempt ??= lane.candidate.health.begin({ hedge: lane === this.#rival });
+      lane.stream?.speak(utteranceId, text, options);
+    }
     if (!this.#watchdog.running) this.#watch(utterance);
+    if (utterance.progress.pieces.length === 1) this.#hedgeLater(utterance);
   }
 
   finish(utteranceId: string): void {
     if (this.#closed) return;
     const utterance = this.#current(utteranceId);
     utterance.finished = true;
-    this.#stream?.finish(utteranceId);
+    for (const lane of this.#lanes()) lane.stream?.finish(utteranceId);
     if (!this.#watchdog.running) this.#watch(utterance);
   }
 
   cancel(utteranceId: string): void {
     if (this.#closed || this.#utterance?.id !== utteranceId) return;
-    this.#utterance = undefined;
-    this.#watchdog.stop();
-    this.#stream?.cancel(utteranceId);
+    for (const lane of this.#lanes()) lane.stream?.cancel(utteranceId);
+    this.#leaveUtterance((attempt) => attempt.abandon());
+    this.#dropRival();
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#utterance = undefined;
-    this.#watchdog.stop();
-    this.#stream?.close();
+    this.#leaveUtterance((attempt) => attempt.abandon());
+    this.#dropRival();
+    this.#serving?.stream?.close();
+  }
+
+  #lanes(): Lane[] {
+    return [this.#serving, this.#rival].filter((lane) => lane !== undefined);
   }
 
   #current(utteranceId: string): Utterance {
-    if (this.#utterance?.id !== utteranceId) {
-      this.#utterance = { id: utteranceId, pieces: [], finished: false, audible: false };
-      this.#watchdog.stop();
+    if (this.#utterance?.id === utteranceId) return this.#utterance;
+    this.#leaveUtterance((attempt) => attempt.abandon());
+    const utterance = { id: utteranceId, finished: false, progress: this.#newProgress(), atJoint: false };
+    this.#utterance = utterance;
+    return utterance;
+  }
+
+  #newProgress(): SpeechProgress {
+    const pace = this.#serving && this.#route.paces.get(this.#serving.candidate);
+    return new SpeechProgress(pace ?? new Pace());
+  }
+
+  /** The utterance is over for everyone, in one way or another. */
+  #leaveUtterance(end: (attempt: Attempt) => void): void {
+    this.#utterance = undefined;
+    this.#watchdog.stop();
+    this.#hedgeTimer.stop();
+    for (const lane of this.#lanes()) {
+      if (lane.attempt) end(lane.attempt);
+      lane.attempt = undefined;
     }
-    return this.#utterance;
   }
 
   /** Audio is owed while text waits to be said; between the clauses of a slow model nothing is. */
   #watch(utterance: Utterance): void {
-    const kind = utterance.audible ? 'gap' : 'first';
-    const limitMs = utterance.audible ? this.#deadlines.gapMs : this.#deadlines.firstMs;
-    this.#watchdog.restart(limitMs, () => {
-      const name = this.#candidates[this.#index]?.provider.name ?? 'unknown';
-      this.#onUtteranceFailure(utterance, deadlineError(kind, name, limitMs));
-    });
+    const serving = this.#serving;
+    if (!serving) return;
+    const { health, provider } = serving.candidate;
+    const kind = utterance.progress.audible ? 'gap' : 'first';
+    const limitMs = kind === 'gap' ? health.gapDeadlineMs : health.firstDeadlineMs;
+    this.#watchdog.restart(limitMs, () => this.#onFailure(serving, deadlineError(kind, provider.name, limitMs)));
   }
 
-  #openNext(reason: BvraiError): void {
+  #hedgeLater(utterance: Utterance): void {
+    const delayMs = this.#serving?.candidate.health.hedgeDelayMs;
+    if (delayMs !== undefined) this.#hedgeTimer.restart(delayMs, () => this.#hedge(utterance));
+  }
+
+  /** The voice that serves is late: the next one is asked for the same. */
+  #hedge(utterance: Utterance): void {
+    const [next] = this.#remaining;
+    const { health } = this.#serving?.candidate ?? {};
+    if (this.#closed || this.#utterance !== utterance || utterance.progress.audible || this.#rival) return;
+    if (!next?.health.available || !health?.takeHedge()) return;
+    this.#remaining.shift();
+    this.#rival = this.#open(next, true);
+    this.#sayAll(this.#rival, utterance);
+  }
+
+  /** Whoever spoke last has failed: the next candidate says what is left. */
+  #serveNext(reason: BvraiError): void {
     // Whoever was just told of a failure may have closed the stream for it.
     if (this.#closed) return;
-    const index = ++this.#index;
-    this.#stream?.close();
-    this.#stream = undefined;
-    const candidate = this.#candidates[index];
-    if (!candidate) return this.#exhausted(reason);
-    const { provider, entry } = candidate;
-    const request = { ...this.#request, model: entry.model, voice: entry.voice, options: entry.options };
-    this.#stream = provider.open(request, (part) => this.#onPart(index, part), this.#context);
+    const from = this.#serving;
+    const candidate = this.#rival ? undefined : this.#remaining.shift();
+    this.#serving = this.#rival ?? (candidate && this.#open(candidate, false));
+    const rival = this.#rival;
+    this.#rival = undefined;
+    if (!this.#serving) return this.#exhausted(reason);
+    if (from) this.#tellSwitch(from, this.#serving, reason.code);
     const utterance = this.#utterance;
     if (!utterance) return;
-    for (const { text, options } of utterance.pieces) this.#stream.speak(utterance.id, text, options);
-    if (utterance.finished) this.#stream.finish(utterance.id);
-    this.#watch(utterance);
+    if (!rival) this.#goOn(this.#serving, utterance);
+    const isOwed = utterance.progress.pieces.length > 0;
+    if (isOwed) this.#watch(utterance);
+    else if (utterance.finished) this.#onFinished(this.#serving, utterance);
   }
 
-  /** Everyone has failed this utterance. The next one starts over with the first: no failure mutes a call for good. */
+  /** Everyone has failed: the next utterance tries the route from its beginning, so that no failure mutes a call for good. */
+  #startOver(): void {
+    this.#remaining = inOrder(this.#route.candidates, this.#route.random);
+    this.#serveNext(new BvraiError('provider.unavailable', 'the route has no synthesiser'));
+  }
+
+  #open(candidate: Candidate<TtsProvider>, hedge: boolean): Lane {
+    const { provider, entry, health } = candidate;
+    const lane: Lane = { candidate, stream: undefined, attempt: undefined };
+    if (this.#utterance) lane.attempt = health.begin({ hedge });
+    const request = { ...this.#request, model: entry.model, voice: entry.voice, options: entry.options };
+    lane.stream = provider.open(request, (part) => this.#onPart(lane, part), this.#context);
+    return lane;
+  }
+
+  /** The lane's voice takes the utterance over: what has been passed on is not said again. */
+  #goOn(lane: Lane, utterance: Utterance): void {
+    const rest = utterance.progress.rest();
+    utterance.atJoint ||= utterance.progress.audible;
+    utterance.progress = this.#newProgress();
+    for (const piece of rest) utterance.progress.add(piece);
+    this.#sayAll(lane, utterance);
+  }
+
+  #sayAll(lane: Lane, { id, progress, finished }: Utterance): void {
+    for (const { text, options } of progress.pieces) lane.stream?.speak(id, text, options);
+    if (finished) lane.stream?.finish(id);
+  }
+
   #exhausted(reason: BvraiError): void {
-    this.#index = -1;
     const utterance = this.#utterance;
-    if (utterance) this.#reportBroken(utterance, reason);
+    if (!utterance) return;
+    this.#leaveUtterance(() => {});
+    this.#sink({ type: 'utterance-failed', utteranceId: utterance.id, error: reason });
   }
 
-  #onPart(index: number, part: TtsPart): void {
-    if (this.#closed || index !== this.#index) return;
-    if (part.type === 'stream-failed') return this.#onStreamFailure(part.error);
+  #onPart(lane: Lane, part: TtsPart): void {
+    if (this.#closed || (lane !== this.#serving && lane !== this.#rival)) return;
+    if (part.type === 'stream-failed') return this.#onFailure(lane, part.error);
     const utterance = this.#utterance;
     if (utterance?.id !== part.utteranceId) return;
     switch (part.type) {
       case 'audio-chunk':
-        utterance.audible = true;
-        if (utterance.finished) this.#watch(utterance);
-        else this.#watchdog.stop();
-        return this.#sink(part);
+        return this.#onAudio(lane, utterance, part);
       case 'utterance-finished':
-        this.#watchdog.stop();
-        this.#utterance = undefined;
-        return this.#sink(part);
+        return this.#onFinished(lane, utterance);
       case 'utterance-failed':
-        return this.#onUtteranceFailure(utterance, part.error);
+        return this.#onFailure(lane, part.error);
       default:
         return unreachable(part);
     }
   }
 
-  #onUtteranceFailure(utterance: Utterance, error: BvraiError): void {
-    if (this.#closed || this.#utterance !== utterance) return;
-    this.#logFailure(error);
-    if (utterance.audible) this.#reportBroken(utterance, error);
-    this.#openNext(error);
+  #onAudio(lane: Lane, utterance: Utterance, { audio, spans }: SpokenChunk): void {
+    if (audio.length === 0) return;
+    this.#settleRace(lane);
+    lane.attempt?.more();
+    if (utterance.finished) this.#watch(utterance);
+    else this.#watchdog.stop();
+    const chunk = utterance.progress.take({ audio, spans }, this.#context.clock.nowMs());
+    if (chunk) this.#pass(utterance, chunk);
   }
 
-  #onStreamFailure(error: BvraiError): void {
-    this.#logFailure(error);
-    if (this.#utterance?.audible) this.#reportBroken(this.#utterance, error);
-    this.#openNext(error);
+  #onFinished(lane: Lane, utterance: Utterance): void {
+    const held = utterance.progress.finish();
+    const spoken = utterance.progress.pieces.some(({ text }) => text.trim() !== '');
+    if (spoken && !held && !utterance.progress.audible) {
+      const { name } = lane.candidate.provider;
+      return this.#onFailure(lane, new BvraiError('provider.protocol', `${name} finished without a sound.`));
+    }
+    this.#settleRace(lane);
+    if (held) this.#pass(utterance, held);
+    if (this.#utterance !== utterance) return;
+    this.#leaveUtterance((attempt) => attempt.succeed());
+    this.#sink({ type: 'utterance-finished', utteranceId: utterance.id });
   }
 
-  /** Nobody can simply start it again (part of it has been heard, or nobody is left): the conversation decides. */
-  #reportBroken(utterance: Utterance, error: BvraiError): void {
-    this.#utterance = undefined;
+  #pass(utterance: Utterance, { audio, spans }: SpokenChunk): void {
+    const { id: utteranceId, atJoint } = utterance;
+    utterance.atJoint = false;
+    this.#sink({ type: 'audio-chunk', utteranceId, audio, spans: atJoint ? [JOINT, ...(spans ?? [])] : spans });
+  }
+
+  /** The first of two to speak serves from here on. */
+  #settleRace(winner: Lane): void {
+    this.#hedgeTimer.stop();
+    const rival = this.#rival;
+    const late = this.#serving;
+    if (!rival || !late) return;
+    if (winner === rival) {
+      late.attempt?.loseHedge();
+      winner.candidate.health.hedgeWon();
+      this.#serving = rival;
+      this.#rival = undefined;
+      this.#tellSwitch(late, rival, 'slow');
+      late.stream?.close();
+    } else this.#dropRival();
+  }
+
+  #dropRival(): void {
+    const rival = this.#rival;
+    if (!rival) return;
+    this.#rival = undefined;
+    rival.attempt?.abandon();
+    rival.stream?.close();
+    // It has not failed: it may be asked again.
+    this.#remaining.unshift(rival.candidate);
+  }
+
+  #onFailure(lane: Lane, error: BvraiError): void {
+    if (this.#closed || (lane !== this.#serving && lane !== this.#rival)) return;
+    const { provider, health } = lane.candidate;
+    const facts = { stage: 'tts', provider: provider.name, code: error.code, reason: error.message };
+    this.#context.log.warn(facts, 'provider failed');
+    // A stream that dies between two utterances is a failure as well.
+    (lane.attempt ?? health.begin()).fail(error);
+    lane.attempt = undefined;
+    lane.stream?.close();
     this.#watchdog.stop();
-    this.#sink({ type: 'utterance-failed', utteranceId: utterance.id, error });
+    if (lane === this.#rival) this.#rival = undefined;
+    else this.#serveNext(error);
   }
 
-  #logFailure(error: BvraiError): void {
-    const provider = this.#candidates[this.#index]?.provider.name;
-    this.#context.log.warn({ stage: 'tts', provider, code: error.code, reason: error.message }, 'provider failed');
+  #tellSwitch(from: Lane, to: Lane, code: string): void {
+    const change = { stage: 'tts' as const, from: from.candidate.provider.name, to: to.candidate.provider.name, code };
+    this.#context.onSwitch?.(change);
   }
 }

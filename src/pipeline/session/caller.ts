@@ -2,11 +2,11 @@
 import { unreachable } from '../../core/errors.ts';
 import type { CallEventBody } from '../events.ts';
 import { normaliseTranscript } from '../text/normalise.ts';
-import { compareWithKnown, sharesHalf } from './known-words.ts';
+import { compareWithKnown, restAfterLast, sharesHalf } from './known-words.ts';
 import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
 import { observeResumption } from './turn-taking/endpointing.ts';
 
-type VoiceEvent = Extract<SessionEvent, { type: 'voice-started' | 'voice-continued' | 'voice-ended' }>;
+type VoiceEvent = Extract<SessionEvent, { type: 'voice-started' | 'voice-continued' | 'voice-faded' | 'voice-ended' }>;
 type TranscriptEvent = Extract<
   SessionEvent,
   { type: 'transcript-interim' | 'transcript-final' | 'turn-end-likely' | 'turn-resumed' | 'turn-ended' }
@@ -20,14 +20,17 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
       actions.push({ type: 'emit', event: { type: 'caller-speech-started' } });
       const { startedAtMs } = event;
       const rhythm = observeResumption(state.rhythm, turn, startedAtMs, state.agent.language);
-      const voice: Voice = { type: 'speaking', startedAtMs, speechMs: 0, lastVoicedAtMs: nowMs };
+      const voice: Voice = { type: 'speaking', startedAtMs, speechMs: 0, lastVoicedAtMs: nowMs, faded: false };
       return { ...state, rhythm, ignoredVoiceMs: undefined, turn: { ...turn, voice, settled: false } };
     }
     case 'voice-continued': {
       if (turn.voice.type !== 'speaking') return state;
-      const { speechMs, voicedAtMs } = event;
-      return { ...state, turn: { ...turn, voice: { ...turn.voice, speechMs, lastVoicedAtMs: voicedAtMs } } };
+      const { speechMs, voicedAtMs, faded } = event;
+      return { ...state, turn: { ...turn, voice: { ...turn.voice, speechMs, lastVoicedAtMs: voicedAtMs, faded } } };
     }
+    case 'voice-faded':
+      if (turn.voice.type !== 'speaking') return state;
+      return { ...state, turn: { ...turn, voice: { ...turn.voice, faded: true } } };
     case 'voice-ended':
       actions.push({ type: 'emit', event: { type: 'caller-speech-ended' } });
       // A sound that was taken for a false alarm and stayed without words was none of the caller's turn.
@@ -95,7 +98,7 @@ function newWords(state: CallState, text: string): string {
   if (state.countedInterim === '') return text;
   const compared = compareWithKnown(text, state.countedInterim);
   if (compared) return compared.rest;
-  return isSecondThought(text, state) ? '' : text;
+  return beyondSecondThought(text, state);
 }
 
 /** What of a final has not been counted already, and the state in which the counted words are final. */
@@ -104,12 +107,16 @@ function settleCounted(state: CallState, text: string): { state: CallState; text
   if (state.countedInterim === '') return { state, text: isLate(state, text) ? '' : text };
   const compared = compareWithKnown(text, state.countedInterim);
   if (compared) return { state: { ...state, countedInterim: compared.leftover }, text: compared.rest };
-  return { state: { ...state, countedInterim: '' }, text: isSecondThought(text, state) ? '' : text };
+  return { state: { ...state, countedInterim: '' }, text: beyondSecondThought(text, state) };
 }
 
-/** Words that differ from the counted ones in part, with no new sound since, are the recogniser's second thoughts on those. */
-function isSecondThought(text: string, { turn, countedInterim }: CallState): boolean {
-  return turn.voice.type === 'silent' && sharesHalf(text, countedInterim);
+/**
+ * Words that differ from the counted ones in part, with no new sound since, are the recogniser's second thoughts on those. What
+ * follows the last of those is new all the same.
+ */
+function beyondSecondThought(text: string, { turn, countedInterim }: CallState): string {
+  if (turn.voice.type !== 'silent' || !sharesHalf(text, countedInterim)) return text;
+  return restAfterLast(text, countedInterim) ?? '';
 }
 
 /** A key was pressed: it becomes part of what the caller says. */

@@ -20,13 +20,12 @@ export function heardCharacters(heard: HeardSpeech | undefined, clauses: readonl
   let aligned = false;
   let gap = { durationMs: 0, heardMs: 0 };
   for (const run of heard.runs) {
-    if (run.text === undefined) {
+    const said = withoutSpaces(run.text ?? '');
+    if (said === '') {
       gap = { durationMs: gap.durationMs + run.durationMs, heardMs: gap.heardMs + run.heardMs };
       continue;
     }
-    const said = withoutSpaces(run.text);
-    const found = text.indexOf(said, at);
-    const start = found >= 0 && found - at <= MAX_SKIPPED_CHARACTERS ? found : at;
+    const start = placeOf(said, text, at);
     if (run.heardMs <= 0) return at + share(start - at, gap.heardMs, gap.durationMs);
     at = start + share(said.length, run.heardMs, run.durationMs);
     if (run.heardMs < run.durationMs) return at;
@@ -34,6 +33,13 @@ export function heardCharacters(heard: HeardSpeech | undefined, clauses: readonl
     gap = { durationMs: 0, heardMs: 0 };
   }
   return at + charactersIn(gap, text.length - at, aligned, heard.finished);
+}
+
+/** Where an aligned text is, after `at`; a word that broke off is said again by the voice that goes on, and lies across `at`. */
+function placeOf(said: string, text: string, at: number): number {
+  for (let back = 0; back < said.length && back <= at; back++) if (text.startsWith(said, at - back)) return at - back;
+  const found = text.indexOf(said, at);
+  return found >= 0 && found - at <= MAX_SKIPPED_CHARACTERS ? found : at;
 }
 
 /** How many of the `rest` characters were heard in the audio at the end that has no alignment. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { compareWithKnown, sharesHalf } from './known-words.ts';
+import { compareWithKnown, restAfterLast, sharesHalf } from './known-words.ts';
 
 it.each([
   ['When do you open?', 'when do you open', { rest: '', leftover: '' }],
@@ -20,4 +20,13 @@ it.each([
   ['Sundays', 'when do you open', false],
 ])('%j shares half of its words with %j: %s', (text, other, expected) => {
   expect(sharesHalf(text, other)).toBe(expected);
+});
+
+it.each([
+  ['Please stop now.', 'when do you open please', 'stop now.'],
+  ['you open please wait', 'when do you open please', 'wait'],
+  ['Something else.', 'when do you open please', undefined],
+  ['open', 'when do you open please', undefined],
+])('%j goes beyond the last words of %j with %j', (text, known, rest) => {
+  expect(restAfterLast(text, known)).toBe(rest);
 });

@@ -23,6 +23,21 @@ export function compareWithKnown(text: string, known: string): Compared | undefi
   return { rest: afterWords(text, common), leftover: afterWords(known, common) };
 }
 
+/**
+ * What a transcript says beyond the last of the known words, when it begins with those: the finals of the others never came.
+ * Undefined: it does not begin with any.
+ */
+export function restAfterLast(text: string, known: string): string | undefined {
+  const said = wordsOf(text);
+  const expected = wordsOf(known);
+  for (let from = 1; from < expected.length; from++) {
+    const tail = expected.slice(from);
+    if (tail.length > said.length || !tail.every((word, index) => isAlike(said[index] ?? '', word))) continue;
+    return afterWords(text, tail.length);
+  }
+  return undefined;
+}
+
 /** The same word, or a recogniser's other spelling or inflection of it: their beginnings agree for the most part. */
 function isAlike(word: string, other: string): boolean {
   if (word === other) return true;

@@ -1,5 +1,6 @@
 /** The floor is the caller's: is their turn over, is a guess worth it, has everybody fallen silent? */
 import { unreachable } from '../../core/errors.ts';
+import { failure } from './caller.ts';
 import { fixedPhrases } from './phrases.ts';
 import * as replies from './reply.ts';
 import type { Action, CallState, SessionEvent, Speculation } from './state.ts';
@@ -100,7 +101,9 @@ function pardon(state: CallState, ask: boolean, nowMs: number, actions: Action[]
   const last = state.history.at(-1);
   const wasCutShort = last?.role === 'agent' && last.heardText !== last.text;
   const fresh = { ...state, turn: emptyTurn(state.modelDecides), quietSinceMs: nowMs };
-  if (!(ask || wasCutShort) || state.misheardTurns >= MAX_PARDONS) return fresh;
+  if (!(ask || wasCutShort)) return fresh;
+  actions.push({ type: 'emit', event: failure(state, 'stt', 'no-words') });
+  if (state.misheardTurns >= MAX_PARDONS) return fresh;
   const asking = { ...fresh, misheardTurns: state.misheardTurns + 1 };
   return replies.say(asking, 'apology', fixedPhrases(state.agent.language).pardon, nowMs, actions);
 }

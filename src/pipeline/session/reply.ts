@@ -6,7 +6,7 @@ import { endText, pushText } from '../text/chunker.ts';
 import { makeSpeakable } from '../text/speakable.ts';
 import { failure } from './caller.ts';
 import { recordCaller, recordInFull } from './history.ts';
-import { fixedPhrases } from './phrases.ts';
+import { fallbackText, fixedClauses, fixedPhrases } from './phrases.ts';
 import { buildMessages } from './prompt.ts';
 import type { Action, CallState, Reply, Speculation } from './state.ts';
 import { currentReply, emptyTurn, newReply } from './state.ts';
@@ -15,6 +15,8 @@ import { beginTrace, confirmTrace, stages } from './trace.ts';
 import { isBackchannel } from './turn-taking/backchannel.ts';
 import { turnText } from './turn-taking/endpointing.ts';
 
+/** After this many turns in a row that no provider could answer, trying on would only keep the caller from help. */
+const MAX_FAILED_TURNS = 2;
 /** What is said so shortly before the agent ends is meant for its end. */
 const ANSWER_AT_THE_END_MS = 1_500;
 
@@ -106,6 +108,18 @@ export function takeLeave(
   return sayFixed(silent, last, text, nowMs, actions);
 }
 
+/** No provider can serve the call any more: the agent says so and takes its way out. */
+export function fallBack(state: CallState, nowMs: number, actions: Action[]): CallState {
+  const { fallback } = state.agent;
+  const silent = cutCurrent(dropGuess(state, actions), actions);
+  const afterwards: Reply['afterwards'] =
+    fallback.action === 'transfer' && fallback.transferTo !== undefined
+      ? { type: 'transfer', to: fallback.transferTo }
+      : { type: 'hang-up', reason: 'providers-down' };
+  const last: Reply = { ...newReply(silent, 'goodbye', nowMs), interruptible: false, afterwards };
+  return sayFixed(silent, last, fallbackText(state.agent), nowMs, actions);
+}
+
 /** The request to the model for a reply. */
 export function startModel(state: CallState, reply: Reply): Action {
   const messages = buildMessages(state.agent, state.history, reply.callerText);
@@ -171,7 +185,7 @@ export function voiceFailed(
   const reply = currentReply(state);
   if (reply?.generation !== generation) return state;
   actions.push({ type: 'emit', event: failure(state, 'tts', code) });
-  return giveUp(state, reply, nowMs, actions);
+  return mute(state, reply, nowMs, actions);
 }
 
 /** A reply that lets the caller wait: first a filler, at the deadline an apology, or at least the floor. */
@@ -209,7 +223,8 @@ export function becameAudible(state: CallState, generation: number, nowMs: numbe
     actions.push({ type: 'emit', event: { type: 'turn-traced', turn, stages: stages(state, trace) } });
   }
   const recorded = recordCaller(state, { ...phase.reply, trace }, actions);
-  return { ...recorded.state, phase: { type: 'speaking', reply: recorded.reply }, heard: undefined };
+  const failedTurns = phase.reply.kind === 'reply' && phase.reply.answered ? 0 : state.failedTurns;
+  return { ...recorded.state, failedTurns, phase: { type: 'speaking', reply: recorded.reply }, heard: undefined };
 }
 
 /** All of the reply was heard: the floor is the caller's, or the call is over. */
@@ -219,6 +234,9 @@ export function heardInFull(state: CallState, heard: Heard, nowMs: number, actio
   if (heard.heardMs === 0) return voiceFailed(state, reply.generation, 'empty-audio', nowMs, actions);
   const recorded = recordCaller(state, reply, actions);
   const said = recordInFull(recorded.state, reply, heard.heardMs, actions);
+  // After a filler only now: the answer itself was heard.
+  if (reply.kind === 'reply' && reply.answered)
+    return leaveOrListen({ ...said, failedTurns: 0 }, reply, nowMs, actions);
   return leaveOrListen(said, reply, nowMs, actions);
 }
 
@@ -241,8 +259,7 @@ export function dropGuess(state: CallState, actions: Action[]): CallState {
 
 /** Puts a whole text that needs no model on its way. */
 function sayFixed(state: CallState, reply: Reply, text: string, nowMs: number, actions: Action[]): CallState {
-  const pushed = pushText(reply.chunker, text);
-  const whole = addClauses(state, reply, [...pushed.clauses, ...endText(pushed.state).clauses]);
+  const whole: Reply = { ...reply, clauses: fixedClauses(text, state.agent), answered: true };
   const spoken = speakClauses(whole, Number.POSITIVE_INFINITY, false, true, nowMs, actions);
   actions.push({ type: 'finish-speech', generation: reply.generation });
   return {
@@ -311,7 +328,17 @@ function withGoodbye(state: CallState, reply: Reply, nowMs: number, actions: Act
 
 /** A reply that cannot be made: the caller's words stay in the history, and the agent says that something went wrong. */
 function apologise(state: CallState, nowMs: number, actions: Action[]): CallState {
-  return say(state, 'apology', fixedPhrases(state.agent.language).trouble, nowMs, actions);
+  const failed = { ...state, failedTurns: state.failedTurns + 1 };
+  if (failed.failedTurns >= MAX_FAILED_TURNS) return fallBack(failed, nowMs, actions);
+  return say(failed, 'apology', fixedPhrases(state.agent.language).trouble, nowMs, actions);
+}
+
+/** No voice can say this reply. What was kept of other calls may still be sayable, so the agent can take its leave. */
+function mute(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
+  const failed = { ...state, failedTurns: state.failedTurns + 1 };
+  const isLeaving = reply.afterwards.type !== 'listen';
+  if (isLeaving || failed.failedTurns < MAX_FAILED_TURNS) return giveUp(failed, reply, nowMs, actions);
+  return fallBack(failed, nowMs, actions);
 }
 
 /** Ends a reply that can get no more audio: what was heard of it stands. */
@@ -324,7 +351,7 @@ function settleInaudible(state: CallState, nowMs: number, actions: Action[]): Ca
   const { phase } = state;
   if (phase.type !== 'thinking' || nowMs < phase.reply.deadlineAtMs) return state;
   actions.push({ type: 'emit', event: failure(state, 'tts', 'turn-deadline') });
-  return giveUp(state, phase.reply, nowMs, actions);
+  return mute(state, phase.reply, nowMs, actions);
 }
 
 function fillerDueMs(reply: Reply, state: CallState): number | undefined {
@@ -337,6 +364,10 @@ function leaveOrListen(state: CallState, reply: Reply, nowMs: number, actions: A
   if (reply.afterwards.type === 'listen') {
     const turn = isOldBackchannel(state, nowMs) ? emptyTurn(state.modelDecides) : state.turn;
     return { ...state, phase: { type: 'listening' }, turn, guesses: 0, quietSinceMs: nowMs, ignoredVoiceMs: undefined };
+  }
+  if (reply.afterwards.type === 'transfer') {
+    actions.push({ type: 'transfer', to: reply.afterwards.to });
+    return { ...state, phase: { type: 'ended', reason: 'transferred' } };
   }
   actions.push({ type: 'hang-up' });
   return { ...state, phase: { type: 'ended', reason: reply.afterwards.reason } };

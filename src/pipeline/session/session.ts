@@ -9,12 +9,14 @@ import { BYTES_PER_MS } from '../../media/call-port.ts';
 import type { CallListener, CallPort, WireEndReason } from '../../media/call-port.ts';
 import { Playout } from '../../media/playout.ts';
 import type { VadDetector, VadEngine, VadEvent } from '../../media/vad/vad.ts';
-import type { CallEndReason, CallEvent } from '../events.ts';
+import type { CallEndReason, CallEvent, CallEventBody } from '../events.ts';
 import type { AgentConfig } from '../ports.ts';
 import type {
   LlmPart,
   LlmProvider,
   LlmStream,
+  ProviderSwitch,
+  StreamContext,
   SttPart,
   SttProvider,
   SttStream,
@@ -37,6 +39,8 @@ export interface SessionDependencies {
   readonly tts: TtsProvider;
   /** Receives the call's events in order. Must not throw or block. */
   readonly onEvent: (event: CallEvent) => void;
+  /** Connects the caller to another number; absent: that cannot be done. Settles within seconds. */
+  readonly transfer?: ((to: string) => Promise<void>) | undefined;
   /** The call has released everything it used. */
   readonly onReleased?: () => void;
 }
@@ -72,6 +76,7 @@ export class CallSession implements CallListener {
   #state: CallState;
   #dispatching = false;
   #released = false;
+  #isHandedOver = false;
   #detector: VadDetector | undefined;
   #stt: SttStream | undefined;
   #tts: TtsStream | undefined;
@@ -88,13 +93,13 @@ export class CallSession implements CallListener {
     this.#deps = deps;
     this.#clock = deps.clock;
     this.#log = deps.log;
-    this.#state = newCall(agent, deps.clock.nowMs());
+    this.#state = newCall(deps.transfer ? agent : withoutTransfer(agent), deps.clock.nowMs());
   }
 
   /** Opens the recogniser and the synthesiser and lets the agent greet. */
   start(): void {
     const { agent } = this.#state;
-    const context = { log: this.#log, clock: this.#clock, signal: this.#scope.signal };
+    const context = this.#context();
     const phrases = [...agent.questionsAndAnswers.flatMap(({ questions }) => questions), ...agent.endCallPhrases];
     this.#tts = this.#deps.tts.open({ language: agent.language }, (part) => this.#onTts(part), context);
     this.#stt = this.#deps.stt.open({ language: agent.language, phrases }, (part) => this.#onStt(part), context);
@@ -108,9 +113,19 @@ export class CallSession implements CallListener {
     this.#dispatch({ type: 'leave' });
   }
 
+  /** The agent says this now, instead of what it may be saying. */
+  say(text: string): void {
+    this.#dispatch({ type: 'say', text });
+  }
+
   /** Ends the call at once. */
   end(reason: CallEndReason): void {
     this.#dispatch({ type: 'call-lost', reason });
+  }
+
+  #context(): StreamContext {
+    const onSwitch = (change: ProviderSwitch): void => this.#emit({ type: 'provider-switched', ...change });
+    return { log: this.#log, clock: this.#clock, signal: this.#scope.signal, onSwitch };
   }
 
   // --- What the wire says ----------------------------------------------------------------------------------------
@@ -146,8 +161,11 @@ export class CallSession implements CallListener {
       case 'speech-continued': {
         const heard = this.#playout.heardSpeech(this.#clock.nowMs());
         const voicedAtMs = this.#clockTimeOf(event.detectedAtMs);
-        return this.#dispatch({ type: 'voice-continued', speechMs: event.speechMs, voicedAtMs, heard });
+        const { speechMs, faded } = event;
+        return this.#dispatch({ type: 'voice-continued', speechMs, voicedAtMs, faded, heard });
       }
+      case 'speech-faded':
+        return this.#dispatch({ type: 'voice-faded' });
       case 'speech-ended': {
         const endedAtMs = this.#clockTimeOf(event.atMs);
         this.#hints?.endedAt(endedAtMs);
@@ -308,10 +326,8 @@ export class CallSession implements CallListener {
 
   #perform(action: Action): void {
     switch (action.type) {
-      case 'emit': {
-        const atMs = Math.round(this.#clock.nowMs() - this.#state.startedAtMs);
-        return this.#deps.onEvent({ at_ms: atMs, ...action.event });
-      }
+      case 'emit':
+        return this.#emit(action.event);
       case 'start-llm':
         return this.#startLlm(action);
       case 'speak':
@@ -328,14 +344,34 @@ export class CallSession implements CallListener {
         return this.#cutReply(action.generation);
       case 'hang-up':
         return this.#port.hangUp();
+      case 'transfer':
+        return this.#transfer(action.to);
       default:
         return unreachable(action);
     }
   }
 
+  /** The line is let go only when the operator has taken the call over: closing it earlier would end the call. */
+  #transfer(to: string): void {
+    const { transfer } = this.#deps;
+    if (!transfer) return this.#port.hangUp();
+    this.#isHandedOver = true;
+    transfer(to).then(
+      () => this.#port.hangUp(),
+      (thrown: unknown) => {
+        this.#log.error({ err: BvraiError.from(thrown) }, 'the call could not be transferred');
+        this.#port.hangUp();
+      },
+    );
+  }
+
+  #emit(event: CallEventBody): void {
+    this.#deps.onEvent({ at_ms: Math.round(this.#clock.nowMs() - this.#state.startedAtMs), ...event });
+  }
+
   #startLlm({ generation, messages, tools }: Extract<Action, { type: 'start-llm' }>): void {
     const { questionsAndAnswers } = this.#state.agent;
-    const context = { log: this.#log, clock: this.#clock, signal: this.#scope.signal };
+    const context = this.#context();
     const request = { messages, tools, questionsAndAnswers, maxOutputTokens: MAX_REPLY_TOKENS };
     const stream = this.#deps.llm.generate(request, (part) => this.#onLlm(generation, part), context);
     this.#llm = { generation, stream };
@@ -385,8 +421,7 @@ export class CallSession implements CallListener {
     this.#queue.length = 0;
     if (this.#state.phase.type !== 'ended') {
       this.#state = { ...this.#state, phase: { type: 'ended', reason: 'internal-error' } };
-      const atMs = Math.round(this.#clock.nowMs() - this.#state.startedAtMs);
-      this.#deps.onEvent({ at_ms: atMs, type: 'call-ended', reason: 'internal-error' });
+      this.#emit({ type: 'call-ended', reason: 'internal-error' });
     }
     this.#release();
   }
@@ -402,7 +437,14 @@ export class CallSession implements CallListener {
     this.#tts?.close();
     this.#detector?.close();
     this.#scope.abort();
-    this.#port.hangUp();
+    if (!this.#isHandedOver) this.#port.hangUp();
     this.#deps.onReleased?.();
   }
+}
+
+/** Where nobody can connect the caller to a person, the agent must not promise it. */
+function withoutTransfer(agent: AgentConfig): AgentConfig {
+  const { fallback } = agent;
+  if (fallback.action !== 'transfer') return agent;
+  return { ...agent, fallback: { action: 'hang-up', message: '', transferTo: undefined } };
 }

@@ -17,12 +17,13 @@ export interface Clause {
 /** What the voice detector hears. Times are on the call's clock. */
 export type Voice =
   | { readonly type: 'silent' }
-  /** `speechMs` of it was voiced so far, `lastVoicedAtMs` for the last time. */
+  /** `speechMs` of it was voiced so far, `lastVoicedAtMs` for the last time. `faded`: by its energy it has gone quiet. */
   | {
       readonly type: 'speaking';
       readonly startedAtMs: number;
       readonly speechMs: number;
       readonly lastVoicedAtMs: number;
+      readonly faded: boolean;
     }
   | {
       readonly type: 'paused';
@@ -75,7 +76,10 @@ export interface Reply {
   readonly sinceMs: number;
   /** Something must be audible by then. */
   readonly deadlineAtMs: number;
-  readonly afterwards: { readonly type: 'listen' } | { readonly type: 'hang-up'; readonly reason: CallEndReason };
+  readonly afterwards:
+    | { readonly type: 'listen' }
+    | { readonly type: 'hang-up'; readonly reason: CallEndReason }
+    | { readonly type: 'transfer'; readonly to: string };
   readonly trace: TurnTrace;
 }
 
@@ -157,6 +161,8 @@ export interface CallState {
   readonly heard: HeardSpeech | undefined;
   /** Turns in a row in which the caller spoke and nothing was understood. */
   readonly misheardTurns: number;
+  /** Turns in a row that no provider could answer. */
+  readonly failedTurns: number;
   /** Since when nobody has said anything. */
   readonly quietSinceMs: number;
   readonly reminders: number;
@@ -172,8 +178,11 @@ export type SessionEvent =
       readonly type: 'voice-continued';
       readonly speechMs: number;
       readonly voicedAtMs: number;
+      readonly faded: boolean;
       readonly heard: HeardSpeech | undefined;
     }
+  /** The same speech has gone quiet, by its energy: perhaps its end. */
+  | { readonly type: 'voice-faded' }
   /** The voice detector: the caller has been silent since `endedAtMs`. */
   | { readonly type: 'voice-ended'; readonly endedAtMs: number }
   | { readonly type: 'transcript-interim'; readonly text: string; readonly confidence: number }
@@ -205,6 +214,8 @@ export type SessionEvent =
   | { readonly type: 'dtmf'; readonly digit: string }
   /** The server must stop: the agent says so and hangs up. */
   | { readonly type: 'leave' }
+  /** Somebody outside has the agent say this. */
+  | { readonly type: 'say'; readonly text: string }
   | { readonly type: 'call-lost'; readonly reason: CallEndReason }
   | { readonly type: 'tick' };
 
@@ -234,6 +245,8 @@ export type Action =
   /** Abort model and synthesiser, silence the caller's line; the driver answers with `reply-cut` before anything else. */
   | { readonly type: 'cut-reply'; readonly generation: number }
   | { readonly type: 'hang-up' }
+  /** Connect the caller to another number, then let the line go. */
+  | { readonly type: 'transfer'; readonly to: string }
   | { readonly type: 'emit'; readonly event: CallEventBody };
 
 /** A turn in which nothing has been said. */
@@ -271,6 +284,7 @@ export function newCall(agent: AgentConfig, nowMs: number): CallState {
     ignoredVoiceMs: undefined,
     heard: undefined,
     misheardTurns: 0,
+    failedTurns: 0,
     quietSinceMs: nowMs,
     reminders: 0,
     durationWarned: false,

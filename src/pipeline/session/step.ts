@@ -25,7 +25,7 @@ export interface Step {
 export function step(state: CallState, event: SessionEvent, nowMs: number): Step {
   const actions: Action[] = [];
   if (state.phase.type === 'ended') return { state: afterEnd(state, event, actions), actions };
-  const absorbed = absorb(state, event, nowMs, actions);
+  const absorbed = event.type === 'tick' ? state : absorb(state, event, nowMs, actions);
   // What was heard of a reply that was just cut comes next, and belongs into the history before anything is built on that.
   const settled = absorbed.cut ? absorbed : settle(absorbed, nowMs, actions);
   // A call that ended while something was being said closes its record when it is known how much of that was heard.
@@ -82,12 +82,17 @@ function settle(state: CallState, nowMs: number, actions: Action[]): CallState {
   }
 }
 
-function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: Action[]): CallState {
+type Occurrence = Exclude<SessionEvent, { type: 'tick' }>;
+
+function absorb(state: CallState, event: Occurrence, nowMs: number, actions: Action[]): CallState {
+  if (event.type === 'say' || event.type === 'leave' || event.type === 'call-lost')
+    return obey(state, event, nowMs, actions);
   switch (event.type) {
     case 'call-started':
       actions.push({ type: 'emit', event: { type: 'call-started' } });
       return replies.greet(state, nowMs, actions);
     case 'voice-started':
+    case 'voice-faded':
     case 'voice-ended':
     case 'voice-continued':
     case 'transcript-interim':
@@ -99,7 +104,7 @@ function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: A
       return absorbCaller(state, event, nowMs, actions);
     case 'stt-failed':
       actions.push({ type: 'emit', event: caller.failure(state, 'stt', event.code) });
-      return replies.takeLeave(state, fixedPhrases(state.agent.language).cannotHear, 'internal-error', nowMs, actions);
+      return replies.fallBack(state, nowMs, actions);
     case 'llm-text':
     case 'llm-tool':
     case 'llm-finished':
@@ -111,12 +116,25 @@ function absorb(state: CallState, event: SessionEvent, nowMs: number, actions: A
     case 'reply-cut':
     case 'reply-resumed':
       return absorbPlayout(state, event, nowMs, actions);
+    default:
+      return unreachable(event);
+  }
+}
+
+/** What comes from neither the caller nor the providers. */
+function obey(
+  state: CallState,
+  event: Extract<SessionEvent, { type: 'say' | 'leave' | 'call-lost' }>,
+  nowMs: number,
+  actions: Action[],
+): CallState {
+  switch (event.type) {
+    case 'say':
+      return say(state, event.text, nowMs, actions);
     case 'leave':
       return leave(state, nowMs, actions);
     case 'call-lost':
       return end(state, event.reason, actions);
-    case 'tick':
-      return state;
     default:
       return unreachable(event);
   }
@@ -131,6 +149,7 @@ type CallerEvent =
 function absorbCaller(state: CallState, event: CallerEvent, nowMs: number, actions: Action[]): CallState {
   switch (event.type) {
     case 'voice-started':
+    case 'voice-faded':
     case 'voice-ended':
       return caller.hearVoice(state, event, nowMs, actions);
     case 'voice-continued':
@@ -214,9 +233,16 @@ function leave(state: CallState, nowMs: number, actions: Action[]): CallState {
   return replies.takeLeave(state, fixedPhrases(state.agent.language).leaving, 'server-shutdown', nowMs, actions);
 }
 
+/** What it was saying is cut; an agent that is saying goodbye is not held up. */
+function say(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
+  if (isLeaving(state)) return state;
+  return replies.say(state, 'reply', text, nowMs, actions);
+}
+
 /** Whether the agent is already saying goodbye. */
 function isLeaving(state: CallState): boolean {
-  return currentReply(state)?.afterwards.type === 'hang-up';
+  const afterwards = currentReply(state)?.afterwards.type;
+  return afterwards === 'hang-up' || afterwards === 'transfer';
 }
 
 /** The line is gone: whatever was being said is cut, and the call has its one reason. */

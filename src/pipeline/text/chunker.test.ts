@@ -22,8 +22,11 @@ describe('the first clause', () => {
   it.each([
     ['Sure, I can certainly help you with that, one moment.', 'Sure, I can certainly help you with that, '],
     ['Thanks for calling, how can I help?', 'Thanks for calling, '],
-    ['Hi! How are you?', 'Hi! '],
-    ['Yes. We do.', 'Yes. '],
+    ['Hi! How are you?', 'Hi!'],
+    ['Yes. We do.', 'Yes.'],
+    ['Yes, of course. Anything else?', 'Yes, of course.'],
+    ['No. 5 is taken. Sorry.', 'No. 5 is taken. '],
+    ['Certainly, the table by the window is free.', 'Certainly, the table by the window is free.'],
     [
       'We deliver on weekdays between nine and five and on Saturdays too.',
       'We deliver on weekdays between nine and five ',
@@ -38,6 +41,33 @@ describe('the first clause', () => {
     const waiting = pushText(createChunker(), 'Thanks for calling, ');
     expect(waiting.clauses).toEqual([]);
     expect(pushText(waiting.state, 'h').clauses).toEqual(['Thanks for calling, ']);
+  });
+
+  it.each([
+    ['Certainly.', 'en'],
+    ['Yes, of course.', 'en-GB'],
+    ["That's no problem!", 'en'],
+    ['Ja, sehr gerne.', 'de'],
+    ['  Thank you very much.', 'en'],
+  ])('goes out with its last mark when it is an opener: %j', (text, language) => {
+    let state = createChunker({ language });
+    for (const character of text.slice(0, -1)) {
+      const pushed = pushText(state, character);
+      expect(pushed.clauses).toEqual([]);
+      state = pushed.state;
+    }
+    expect(pushText(state, text.slice(-1)).clauses).toEqual([text]);
+  });
+
+  it.each([
+    ['Visit us.', 'en'],
+    ['Is it good?', 'en'],
+    ['It is 3.', 'en'],
+    ['No.', 'en'],
+    ['Certainly.', 'fr'],
+    ['You have to see Dr.', 'en'],
+  ])('waits for the next word after %j', (text, language) => {
+    expect(pushText(createChunker({ language }), text).clauses).toEqual([]);
   });
 
   it('does not wait for the end of a long sentence', () => {
@@ -109,8 +139,8 @@ describe('sentences', () => {
     const text =
       'Hello. When you arrive at the main entrance on the north side of the building, press the red button, then wait.';
     expect(chunk([text])).toEqual([
-      'Hello. ',
-      'When you arrive at the main entrance on the north side of the building, ',
+      'Hello.',
+      ' When you arrive at the main entrance on the north side of the building, ',
       'press the red button, then wait.',
     ]);
   });
@@ -216,6 +246,12 @@ const fragment = fc.oneof(
     ' '.repeat(12),
     'https://example.com/x. ',
     'supercalifragilistic',
+    'Of course',
+    'yes, ',
+    'Ja ',
+    'gerne',
+    '.',
+    '!',
   ),
 );
 const texts = fc.array(fragment, { maxLength: 60 }).map((parts) => parts.join(''));

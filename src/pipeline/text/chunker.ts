@@ -12,6 +12,7 @@
  * else to be cut at before `maxCharacters`.
  */
 import { bestBreak, boundaryAt, hasWords, isCjk, lastWordBreak, LOOKAHEAD, type Boundary } from './clause-boundary.ts';
+import { openerLength } from './openers.ts';
 
 export interface ChunkerSettings {
   /** BCP 47. Decides whether "3. X" may end a sentence (English) or is an ordinal (most others). */
@@ -109,14 +110,17 @@ function scanClause(state: ChunkerState, ended: boolean): Scan {
   const text = pending.slice(0, maxCharacters + LOOKAHEAD);
   const final = ended && pending.length <= text.length;
   const end = Math.min(text.length, maxCharacters);
+  const opener = state.clauseCount === 0 ? openerLength(text, settings.language) : undefined;
   let { scanned, halfWords } = state;
   for (; scanned < end; scanned++) {
+    if (scanned === opener) break;
     const boundary = boundaryAt(text, scanned, final, settings.language);
     if (boundary === 'undecided') return { cut: undefined, scanned, halfWords };
     const cut = cutAt(state, text, scanned, halfWords, boundary);
     if (cut !== undefined) return { cut, scanned, halfWords };
     halfWords += startsWord(text, scanned);
   }
+  if (scanned === opener) return { cut: scanned, scanned, halfWords };
   const overlong = text.length > maxCharacters && (final || text.length === maxCharacters + LOOKAHEAD);
   if (!overlong) return { cut: undefined, scanned, halfWords };
   const cut =

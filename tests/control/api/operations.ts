@@ -37,6 +37,10 @@ const BODIES: Readonly<Record<string, (api: TestApi, owner: TestAccount) => Prom
     const invited = await api.call({ method: 'POST', url: '/api/v1/invitations', token, body });
     return { token: invited.body.token, password: 'correct horse battery staple', name: 'Invited', cookies: false };
   },
+  createCall: async (api, { accessToken: token }) => {
+    const agent = await api.call({ method: 'POST', url: '/api/v1/agents', token, body: { name: `Agent ${++made}` } });
+    return { agent_id: agent.body.id, channel: 'web' };
+  },
   updateMember: () => Promise.resolve({ role: 'member' }),
 };
 

@@ -80,7 +80,7 @@ export class GuessCheck implements Check {
     const { far } = this.#context;
     const ready = this.#mustSound;
     this.#mustSound = undefined;
-    if (ready && !far.port.isCongested() && !far.speeches.some(({ take }) => take === ready)) {
+    if (ready && !far.port.isCongested() && !far.speeches.some(({ take }) => isSaidBy(ready, take))) {
       this.#context.fail('speculation', `take ${ready.id} was ready when its guess was confirmed, and is not sent`);
     }
     if (this.#cutAtMs === undefined) return;
@@ -112,4 +112,10 @@ function toolProblem(messages: readonly LlmMessage[]): string | undefined {
     if (message.role === 'assistant') owed = (message.toolCalls ?? []).map(({ id }) => id);
   }
   return owed.length > 0 ? `no result of ${owed.join(', ')}` : undefined;
+}
+
+/** Whether the take is sent, or what it goes on with. */
+function isSaidBy(ready: Take, sent: Take): boolean {
+  for (let take: Take | undefined = ready; take; take = take.continues) if (take === sent) return true;
+  return false;
 }

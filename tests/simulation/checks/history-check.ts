@@ -6,6 +6,7 @@ import type { Speech } from '../far-side.ts';
 import { callerWordsIn, wordsOf } from '../words.ts';
 import type { Check, CheckContext, ModelRequest } from './check.ts';
 import { newsAgeMs, stallMs } from './check.ts';
+import { messagesOf, wordsOfMessage } from './message.ts';
 
 /** What is on its way to the ear has arrived, or been taken back, after this long. */
 const SETTLED_MS = 1_200;
@@ -153,7 +154,8 @@ export class HistoryCheck implements Check {
       fail('heard-words', `take ${speech.take.id} counts as heard in full with a part of its text`);
     }
     this.#later(() => {
-      const matched = this.#match(words, 0, speech, `agent-said at ${Math.round(nowMs)}`);
+      const message = messagesOf(far.speeches).find((each) => each.includes(speech)) ?? [speech];
+      const matched = this.#match(words, 0, message, `agent-said at ${Math.round(nowMs)}`);
       if (matched !== undefined && matched !== words.length) {
         fail(
           'heard-words',
@@ -166,8 +168,8 @@ export class HistoryCheck implements Check {
   /** Walks over what the ear heard, speech by speech, and takes from `words` what belongs to each. */
   #checkHeard(words: readonly string[], speeches: readonly Speech[], where: string): void {
     let at = 0;
-    for (const speech of speeches) {
-      const matched = this.#match(words, at, speech, where);
+    for (const message of messagesOf(speeches)) {
+      const matched = this.#match(words, at, message, where);
       if (matched === undefined) return;
       at += matched;
       if (words[at] === END_OF_MESSAGE) at++;
@@ -180,31 +182,37 @@ export class HistoryCheck implements Check {
     }
   }
 
-  /** How many of the words from `at` on are the speech's; fails if that is not about what the ear heard of it. */
-  #match(words: readonly string[], at: number, speech: Speech, where: string): number | undefined {
+  /** How many of the words from `at` on are the message's; fails if that is not about what the ear heard of it. */
+  #match(words: readonly string[], at: number, message: readonly Speech[], where: string): number | undefined {
     const { far, profile, fail } = this.#context;
-    const { take } = speech;
+    const said = wordsOfMessage(message, far, this.#context.nowMs());
+    const takes = message.map(({ take }) => take);
     let matched = 0;
-    while (matched < take.words.length && words[at + matched] === take.words[matched]?.word) matched++;
-    const shares = far.heardShares(speech, this.#context.nowMs());
-    const exact = take.spans === 'words' && profile.marks !== 'never' && profile.marks !== 'lossy';
-    const heard = shares.findLastIndex((share) => share >= 0.5) + 1;
+    while (matched < said.length && words[at + matched] === said[matched]?.word) matched++;
+    const exact =
+      takes.every(({ spans }) => spans === 'words') && profile.marks !== 'never' && profile.marks !== 'lossy';
+    const heard = said.findLastIndex(({ share }) => share >= 0.5) + 1;
     // Without alignment, how fast a voice speaks is only known when all of it has come.
-    const guessed = take.spans !== 'words' && take.state !== 'finished' ? Math.ceil(heard * UNKNOWN_PACE) : 0;
-    const tolerance = exact ? 1 : 3 + guessed;
-    const earTo = take.words[heard - 1]?.to ?? 0;
+    const isGuess = takes.some(({ spans, state }) => spans !== 'words' && state !== 'finished');
+    const tolerance = exact ? 1 : 3 + (isGuess ? Math.ceil(heard * UNKNOWN_PACE) : 0);
+    const earTo = said[heard - 1]?.to ?? 0;
     const news = (samples: number, ms: number) => samples + ms * BYTES_PER_MS;
-    const least = take.words.filter(({ to }) => to <= news(earTo, -newsAgeMs(profile))).length - tolerance;
-    const most = take.words.filter(({ from }) => from < news(earTo, stallMs(profile))).length + tolerance;
+    const least = said.filter(({ to }) => to <= news(earTo, -newsAgeMs(profile))).length - tolerance;
+    const most = said.filter(({ from }) => from < news(earTo, stallMs(profile))).length + tolerance;
     // Two speeches may begin alike. A message is one speech's; of one that was hardly heard there may be none.
     const next = words[at + matched];
     if (least <= 0 && (matched > most || (next !== undefined && next !== END_OF_MESSAGE))) return 0;
     if (matched < least || matched > most) {
-      const text = take.words.map(({ word }) => word);
-      const [said, ear] = [text.slice(0, matched).slice(-4).join(' '), text.slice(0, heard).slice(-4).join(' ')];
+      const upTo = (end: number) =>
+        said
+          .slice(0, end)
+          .slice(-4)
+          .map(({ word }) => word)
+          .join(' ');
+      const take = takes.map(({ id }) => id).join(' and ');
       fail(
         'heard-words',
-        `${where}: take ${take.id} to word ${matched} "…${said}", the ear heard to ${heard} "…${ear}"`,
+        `${where}: take ${take} to word ${matched} "…${upTo(matched)}", the ear heard to ${heard} "…${upTo(heard)}"`,
       );
       return undefined;
     }

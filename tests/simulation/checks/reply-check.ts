@@ -61,7 +61,7 @@ export class ReplyCheck implements Check {
     this.#lastVoiceMs = this.#context.nowMs();
     if (event.type === 'speech-started') this.#voice = { startedAtMs: this.#lastVoiceMs, speechMs: 0 };
     else if (event.type === 'speech-ended') this.#voice = undefined;
-    else if (this.#voice) this.#voice.speechMs = event.speechMs;
+    else if (this.#voice && event.type === 'speech-continued') this.#voice.speechMs = event.speechMs;
     // Speech that goes on takes an unheard reply back, and its turn must be confirmed again.
     if (!this.#unanswered || event.type === 'speech-ended') return;
     const { turn, sinceMs } = this.#unanswered;

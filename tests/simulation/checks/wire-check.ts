@@ -5,6 +5,7 @@ import type { Speech } from '../far-side.ts';
 import type { Run } from '../sample-code.ts';
 import type { Check, CheckContext } from './check.ts';
 import { newsAgeMs, stallMs } from './check.ts';
+import { belongsTo } from './message.ts';
 
 /** The pacer's lead of 400 ms, and a frame. */
 const MAX_AHEAD_MS = 421;
@@ -23,6 +24,8 @@ export class WireCheck implements Check {
   #heldSinceMs: number | undefined;
   /** The speech that was on the wire when it was last cleared. */
   #held: Speech | undefined;
+  /** The beginning of a message to which a resume went back, from what another voice went on with. */
+  #goneBackTo: Speech | undefined;
   /** Runs after a hold that no resume has explained so far. */
   #unexplained: Speech[] = [];
   #heldAtMs = 0;
@@ -96,9 +99,15 @@ export class WireCheck implements Check {
     if (!speech) return fail('clear', `${run.samples} samples on the wire that no synthesiser made`);
     if (speech.over)
       return fail('clear', `audio of take ${speech.take.id} after it was retired, at ${run.from / BYTES_PER_MS} ms`);
-    if (far.speeches.at(-1) !== speech) return fail('clear', `audio of take ${speech.take.id} after a later one`);
-    if (this.#mustFlow?.speech === speech) this.#mustFlow = undefined;
-    if (this.#held === speech) {
+    const last = far.speeches.at(-1);
+    // After a resume the ear may be where another voice had not yet gone on.
+    const goesBack = last !== undefined && this.#held === last && belongsTo(last, speech);
+    if (goesBack) this.#goneBackTo = speech;
+    if (last !== speech && this.#goneBackTo !== speech)
+      return fail('clear', `audio of take ${speech.take.id} after a later one`);
+    const flowing = this.#mustFlow?.speech;
+    if (flowing && (flowing === speech || belongsTo(flowing, speech))) this.#mustFlow = undefined;
+    if (this.#held === speech || goesBack) {
       this.#held = undefined;
       if (this.#resumedAtMs < this.#heldAtMs) this.#unexplained.push(speech);
       this.#checkResume(speech, run.from);
@@ -126,9 +135,9 @@ export class WireCheck implements Check {
       fail('hold', `the agent has been held for ${Math.round(nowMs - this.#heldSinceMs)} ms`);
     }
     const flow = this.#mustFlow;
-    if (flow && nowMs > flow.byMs) {
-      if (far.port.isCongested()) this.#mustFlow = { ...flow, byMs: nowMs + FLOW_MS };
-      else if (flow.speech.take.delivered > flow.heardTo + WORD_MS * BYTES_PER_MS) {
+    if (flow && far.port.isCongested()) this.#mustFlow = { ...flow, byMs: nowMs + FLOW_MS };
+    else if (flow && nowMs > flow.byMs) {
+      if (flow.speech.take.delivered > flow.heardTo + WORD_MS * BYTES_PER_MS) {
         fail('resume', `take ${flow.speech.take.id} was resumed, and nothing more of it was sent`);
       } else this.#mustFlow = undefined;
     }

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { BvraiError } from '../../../core/errors.ts';
 import type { ErrorCode } from '../../../core/errors.ts';
 import { setQuery, socketUrl } from '../http.ts';
-import { parseJsonObject } from '../json.ts';
+import { nameOf, parseJsonObject } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import type { SttPart, SttRequest } from '../spec.ts';
 import { PROVIDER, keyTerms, malformed } from './wire.ts';
@@ -51,7 +51,7 @@ export function parseFluxMessage(text: string): DeepgramMessage {
     case 'Error':
       return parseFailure(message);
     default:
-      return { type: 'ignored', name: String(message['type']).slice(0, 40) };
+      return { type: 'ignored', name: nameOf(message['type']) };
   }
 }
 

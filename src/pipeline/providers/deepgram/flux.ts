@@ -1,8 +1,8 @@
 /** Deepgram Flux: a recogniser that also decides when the caller's turn is over, and says so early when it is likely. */
 import type { Sink, StreamContext, SttPart, SttRequest, SttStream } from '../spec.ts';
+import type { SttSettings, SttSocket } from '../stt-socket.ts';
 import { fluxUrl, parseFluxMessage } from './flux-wire.ts';
-import { LiveSocket } from './live-socket.ts';
-import type { DeepgramSettings } from './live-socket.ts';
+import { openLiveSocket } from './live-socket.ts';
 
 /**
  * Flux works in steps of 80 ms and is "strongly recommended" to be fed in such chunks. The price: a frame of 20 ms waits up to
@@ -21,17 +21,17 @@ export function isFlux(model: string | undefined): boolean {
 
 export class FluxStream implements SttStream {
   readonly #context: StreamContext;
-  readonly #socket: LiveSocket;
+  readonly #socket: SttSocket;
   readonly #chunk = new Uint8Array(CHUNK_BYTES);
   #filled = 0;
   #lastWriteMs: number;
 
-  constructor(settings: DeepgramSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
+  constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
     this.#context = context;
     this.#lastWriteMs = context.clock.nowMs();
     const url = (baseUrl: string): URL => fluxUrl(baseUrl, request);
     const onOpen = (): void => this.#watchAudioIn(SILENCE_AFTER_MS);
-    this.#socket = new LiveSocket(settings, { url, parse: parseFluxMessage, onOpen }, sink, context);
+    this.#socket = openLiveSocket(settings, { url, parse: parseFluxMessage, onOpen }, sink, context);
   }
 
   write(audio: Uint8Array): void {

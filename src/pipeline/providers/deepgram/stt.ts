@@ -1,11 +1,9 @@
 /** Deepgram as a recogniser: one live WebSocket per stream, audio up as it comes, transcripts down. */
 import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream } from '../spec.ts';
+import type { SttSettings, SttSocket } from '../stt-socket.ts';
 import { FluxStream, isFlux } from './flux.ts';
-import { LiveSocket } from './live-socket.ts';
-import type { DeepgramSettings } from './live-socket.ts';
+import { openLiveSocket } from './live-socket.ts';
 import { FINALIZE, KEEP_ALIVE, PROVIDER, listenUrl, parseMessage } from './wire.ts';
-
-export type { DeepgramSettings } from './live-socket.ts';
 
 /** Deepgram asks for one every 3 to 5 s without audio, and hangs up after 10. */
 const KEEP_ALIVE_MS = 4_000;
@@ -14,9 +12,11 @@ const KEEP_ALIVE_MS = 4_000;
  * Speech-to-text by Deepgram: models named `flux…`, which decide themselves when a turn is over, by the v2 live API, all
  * others by v1. Owns nothing between streams.
  */
-export function createDeepgramStt(settings: DeepgramSettings): SttProvider {
+export function createDeepgramStt(settings: SttSettings): SttProvider {
   return {
     name: PROVIDER,
+    // Word times by v1, the eager end of a turn by v2.
+    capabilities: { mulawIn: true, wordTimes: true, eagerEndOfTurn: true },
     open(request, sink, context) {
       const Stream = isFlux(request.model) ? FluxStream : DeepgramStream;
       return new Stream(settings, request, sink, context);
@@ -26,15 +26,15 @@ export function createDeepgramStt(settings: DeepgramSettings): SttProvider {
 
 class DeepgramStream implements SttStream {
   readonly #context: StreamContext;
-  readonly #socket: LiveSocket;
+  readonly #socket: SttSocket;
   #lastSentMs: number;
 
-  constructor(settings: DeepgramSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
+  constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
     this.#context = context;
     this.#lastSentMs = context.clock.nowMs();
     const url = (baseUrl: string): URL => listenUrl(baseUrl, request);
     const onOpen = (): void => this.#keepAliveIn(KEEP_ALIVE_MS);
-    this.#socket = new LiveSocket(settings, { url, parse: parseMessage, onOpen }, sink, context);
+    this.#socket = openLiveSocket(settings, { url, parse: parseMessage, onOpen }, sink, context);
   }
 
   write(audio: Uint8Array): void {

@@ -7,7 +7,7 @@ import { BvraiError } from '../../../core/errors.ts';
 import type { ErrorCode } from '../../../core/errors.ts';
 import { setQuery, socketUrl } from '../http.ts';
 import type { VendorError } from '../http.ts';
-import { parseJsonObject } from '../json.ts';
+import { nameOf, parseJsonObject } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import type { SttPart, SttRequest, TranscribedWord } from '../spec.ts';
 
@@ -76,10 +76,10 @@ export type DeepgramMessage =
   | { readonly type: 'ignored'; readonly name: string }
   | { readonly type: 'failed'; readonly error: BvraiError };
 
-const seconds = z.number().min(0).catch(0);
-const confidence = z.number().min(0).max(1).catch(0);
+export const seconds = z.number().min(0).catch(0);
+export const confidence = z.number().min(0).max(1).catch(0);
 
-const word = z.object({
+export const wordShape = z.object({
   word: z.string(),
   punctuated_word: z.string().optional().catch(undefined),
   start: seconds,
@@ -92,7 +92,7 @@ const results = z.object({
   speech_final: z.boolean().catch(false),
   from_finalize: z.boolean().catch(false),
   channel: z.object({
-    alternatives: z.array(z.object({ transcript: z.string(), confidence, words: z.array(word).catch([]) })),
+    alternatives: z.array(z.object({ transcript: z.string(), confidence, words: z.array(wordShape).catch([]) })),
   }),
 });
 
@@ -121,7 +121,7 @@ export function parseMessage(text: string): DeepgramMessage {
     case 'Error':
       return parseFailure(message);
     default:
-      return { type: 'ignored', name: String(message['type']).slice(0, 40) };
+      return { type: 'ignored', name: nameOf(message['type']) };
   }
 }
 
@@ -135,15 +135,19 @@ function parseResults(message: JsonObject): DeepgramMessage {
     if (best.transcript === '') return { type: 'ignored', name: 'Results' };
     return { type: 'part', part: { type: 'transcript-interim', text: best.transcript, confidence: best.confidence } };
   }
-  const words = best.words.map((each): TranscribedWord => ({
+  const words = wordsOf(best.words);
+  const { transcript: text, confidence: sure } = best;
+  const part: SttPart = { type: 'transcript-final', text, confidence: sure, words, speechFinal, fromFinalize };
+  return { type: 'part', part };
+}
+
+export function wordsOf(words: readonly z.infer<typeof wordShape>[]): TranscribedWord[] {
+  return words.map((each) => ({
     text: each.punctuated_word ?? each.word,
     startMs: each.start * 1000,
     endMs: each.end * 1000,
     confidence: each.confidence,
   }));
-  const { transcript: text, confidence: sure } = best;
-  const part: SttPart = { type: 'transcript-final', text, confidence: sure, words, speechFinal, fromFinalize };
-  return { type: 'part', part };
 }
 
 function parseFailure(message: JsonObject): DeepgramMessage {

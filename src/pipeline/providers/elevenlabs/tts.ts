@@ -2,6 +2,7 @@
 import type { Timer } from '../../../core/clock.ts';
 import { BvraiError } from '../../../core/errors.ts';
 import { DEFAULT_CONNECT_TIMEOUT_MS, ProviderSocket } from '../socket.ts';
+import { checkedSpeech } from '../checked-speech.ts';
 import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
 import {
   CLOSE_SOCKET,
@@ -16,6 +17,11 @@ import {
   parseRefusal,
   codeOfClose,
 } from './wire.ts';
+import { createElevenLabsHttpTts } from './http-tts.ts';
+import { withFallback } from './with-fallback.ts';
+import type { HttpConnections } from '../http-connections.ts';
+import { UtteranceBook } from '../utterances.ts';
+import type { BookedUtterance } from '../utterances.ts';
 import type { ElevenLabsMessage } from './wire.ts';
 
 /** The vendor closes the socket with 1008 when a sixth context begins; cancelled ones count until their `isFinal`. */
@@ -24,33 +30,37 @@ const MAX_CONTEXTS = 5;
 const SLOT_TIMEOUT_MS = 1_000;
 const MAX_KEEP_ALIVE_MS = 20_000;
 const MAX_QUEUED_BYTES = 256 * 1024;
-/** Of text that waits for the socket or for a context: half an hour of speech, far beyond any reply. */
-const MAX_WAITING_LENGTH = 30_000;
-const MAX_UTTERANCES = 64;
-/** Ids of ended utterances that are remembered, so that a late `speak` or `finish` does not begin them again. */
-const MAX_ENDED_IDS = 64;
 
 export interface ElevenLabsSettings {
   readonly apiKey: string;
   /** http(s); the WebSocket address derives from it. */
   readonly baseUrl?: string | undefined;
   readonly connectTimeoutMs?: number | undefined;
+  /** For speaking over HTTP when the WebSocket fails; their owner closes them. Without them there is no such fallback. */
+  readonly connections?: HttpConnections | undefined;
 }
 
-/** Text-to-speech by ElevenLabs' multi-context WebSocket. Owns nothing between streams. */
+const DEFAULT_BASE_URL = 'https://api.elevenlabs.io';
+
+/**
+ * Text-to-speech by ElevenLabs' multi-context WebSocket, and by its HTTP streaming when that fails. Owns nothing between
+ * streams.
+ */
 export function createElevenLabsTts(settings: ElevenLabsSettings): TtsProvider {
-  return { name: PROVIDER, open: (request, sink, context) => new ElevenLabsStream(settings, request, sink, context) };
+  const socket: TtsProvider = {
+    name: PROVIDER,
+    capabilities: { mulawOut: true, wordTimes: true, contexts: true },
+    open: (request, sink, context) => new ElevenLabsStream(settings, request, sink, context),
+  };
+  const { apiKey, baseUrl = DEFAULT_BASE_URL, connections } = settings;
+  if (connections === undefined) return checkedSpeech(socket);
+  return checkedSpeech(withFallback(socket, createElevenLabsHttpTts({ apiKey, baseUrl, connections })));
 }
 
-interface Utterance {
-  readonly id: string;
-  /** Text not yet sent, in order. */
-  waiting: string[];
+interface Utterance extends BookedUtterance {
   /** The context that speaks it; none before its first text is sent and after the vendor has ended it. */
   contextId: string | undefined;
-  /** No more text comes. */
-  finishing: boolean;
-  /** The vendor has been told so. */
+  /** The vendor has been told that no more text comes. */
   closeSent: boolean;
 }
 
@@ -64,18 +74,17 @@ class ElevenLabsStream implements TtsStream {
   readonly #sink: Sink<TtsPart>;
   readonly #context: StreamContext;
   readonly #onAbort = (): void => this.close();
-  /** Unfinished and not cancelled, in order of their beginning. */
-  readonly #utterances = new Map<string, Utterance>();
+  readonly #utterances = new UtteranceBook<Utterance>(PROVIDER, (id) => {
+    return { id, waiting: [], contextId: undefined, finishing: false, closeSent: false };
+  });
   /** Every context the vendor may still count; undefined: a cancelled utterance's, whose audio is dropped. */
   readonly #contexts = new Map<string, Utterance | undefined>();
-  readonly #endedIds = new Set<string>();
   #socket: ProviderSocket | undefined;
   #keepAliveTimer: Timer | undefined;
   #slotTimer: Timer | undefined;
   /** Set when there is nothing to dial: the failure is on its way. */
   #failTimer: Timer | undefined;
   #keepAliveMs = MAX_KEEP_ALIVE_MS;
-  #waitingLength = 0;
   #nextContext = 1;
   #over = false;
 
@@ -93,31 +102,25 @@ class ElevenLabsStream implements TtsStream {
   }
 
   speak(utteranceId: string, text: string): void {
-    const utterance = this.#utteranceOf(utteranceId);
-    if (utterance === undefined || utterance.finishing || text.trim() === '') return;
-    if (this.#waitingLength + text.length > MAX_WAITING_LENGTH || this.#utterances.size > MAX_UTTERANCES) {
-      const error = new BvraiError('provider.overloaded', 'elevenlabs does not take the text that is to be spoken.', {
-        details: { provider: PROVIDER, waitingLength: this.#waitingLength, utterances: this.#utterances.size },
-      });
-      return this.#settleSoon(utterance, { type: 'utterance-failed', utteranceId, error });
-    }
-    utterance.waiting.push(text);
-    this.#waitingLength += text.length;
+    const utterance = this.#over ? undefined : this.#utterances.open(utteranceId);
+    if (utterance === undefined || text.trim() === '') return;
+    const error = this.#utterances.addText(utterance, text);
+    if (error !== undefined) return this.#settleSoon(utterance, { type: 'utterance-failed', utteranceId, error });
     this.#pump();
   }
 
   finish(utteranceId: string): void {
-    const utterance = this.#utteranceOf(utteranceId);
-    if (utterance === undefined || utterance.finishing) return;
+    const utterance = this.#over ? undefined : this.#utterances.open(utteranceId);
+    if (utterance === undefined) return;
     utterance.finishing = true;
     this.#pump();
   }
 
   cancel(utteranceId: string): void {
     if (this.#over) return;
-    const utterance = this.#utterances.get(utteranceId);
-    if (utterance === undefined) return this.#rememberEnded(utteranceId);
-    this.#forget(utterance);
+    const utterance = this.#utterances.find(utteranceId);
+    if (utterance === undefined) return this.#utterances.endUnbegun(utteranceId);
+    this.#utterances.end(utterance);
     if (utterance.contextId === undefined) return;
     this.#contexts.set(utterance.contextId, undefined);
     if (!utterance.closeSent) this.#socket?.send(closeContext(utterance.contextId));
@@ -129,21 +132,10 @@ class ElevenLabsStream implements TtsStream {
     this.#socket?.close(CLOSE_SOCKET);
   }
 
-  /** The live utterance of this id, begun if it is new; undefined when it, or the stream, has ended. */
-  #utteranceOf(id: string): Utterance | undefined {
-    if (this.#over || this.#endedIds.has(id)) return undefined;
-    let utterance = this.#utterances.get(id);
-    if (utterance === undefined) {
-      utterance = { id, waiting: [], contextId: undefined, finishing: false, closeSent: false };
-      this.#utterances.set(id, utterance);
-    }
-    return utterance;
-  }
-
   #connect(): void {
     const { clock } = this.#context;
     try {
-      const url = multiStreamUrl(this.#settings.baseUrl ?? 'https://api.elevenlabs.io', this.#request);
+      const url = multiStreamUrl(this.#settings.baseUrl ?? DEFAULT_BASE_URL, this.#request);
       const inactivityMs = Number(url.searchParams.get('inactivity_timeout')) * 1000;
       if (inactivityMs > 0) this.#keepAliveMs = Math.min(MAX_KEEP_ALIVE_MS, inactivityMs / 3);
       this.#socket = new ProviderSocket(
@@ -176,7 +168,7 @@ class ElevenLabsStream implements TtsStream {
   #pump(): void {
     if (this.#failTimer !== undefined) return;
     let starved = false;
-    for (const utterance of this.#utterances.values()) {
+    for (const utterance of this.#utterances) {
       if (utterance.waiting.length > 0) {
         if (this.#socket === undefined) this.#connect();
         if (!this.#socket?.isOpen) continue;
@@ -206,8 +198,9 @@ class ElevenLabsStream implements TtsStream {
       this.#contexts.set(utterance.contextId, utterance);
       this.#socket?.send(beginContext(utterance.contextId, this.#request));
     }
-    for (const text of utterance.waiting) this.#socket?.send(addText(utterance.contextId, text));
-    this.#dropWaiting(utterance);
+    for (const text of this.#utterances.takeText(utterance)) {
+      this.#socket?.send(addText(utterance.contextId, text));
+    }
     return true;
   }
 
@@ -232,7 +225,7 @@ class ElevenLabsStream implements TtsStream {
     const error = new BvraiError('provider.overloaded', 'elevenlabs has no free context for another utterance.', {
       details: { provider: PROVIDER, contexts: this.#contexts.size },
     });
-    const starved = Array.from(this.#utterances.values()).filter((each) => !each.contextId && each.waiting.length > 0);
+    const starved = Array.from(this.#utterances).filter((each) => !each.contextId && each.waiting.length > 0);
     for (const utterance of starved) {
       this.#settle(utterance, { type: 'utterance-failed', utteranceId: utterance.id, error });
     }
@@ -256,7 +249,7 @@ class ElevenLabsStream implements TtsStream {
       this.#sink({ type: 'audio-chunk', utteranceId: utterance.id, audio, spans });
     }
     if (!isFinal || this.#over || !this.#contexts.delete(contextId)) return;
-    if (utterance !== undefined && this.#utterances.get(utterance.id) === utterance) {
+    if (utterance !== undefined && this.#utterances.isLive(utterance)) {
       utterance.contextId = undefined;
       if (utterance.closeSent) this.#settle(utterance, { type: 'utterance-finished', utteranceId: utterance.id });
     }
@@ -313,29 +306,9 @@ class ElevenLabsStream implements TtsStream {
   }
 
   #settle(utterance: Utterance, part: TtsPart): void {
-    if (this.#over || this.#utterances.get(utterance.id) !== utterance) return;
-    this.#forget(utterance);
+    if (this.#over || !this.#utterances.isLive(utterance)) return;
+    this.#utterances.end(utterance);
     this.#sink(part);
-  }
-
-  #forget(utterance: Utterance): void {
-    this.#dropWaiting(utterance);
-    this.#utterances.delete(utterance.id);
-    this.#rememberEnded(utterance.id);
-  }
-
-  #dropWaiting(utterance: Utterance): void {
-    for (const text of utterance.waiting) this.#waitingLength -= text.length;
-    utterance.waiting = [];
-  }
-
-  #rememberEnded(id: string): void {
-    this.#endedIds.add(id);
-    if (this.#endedIds.size <= MAX_ENDED_IDS) return;
-    for (const oldest of this.#endedIds) {
-      this.#endedIds.delete(oldest);
-      return;
-    }
   }
 
   #fail(error: BvraiError): void {

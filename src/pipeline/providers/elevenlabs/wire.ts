@@ -5,8 +5,9 @@
 import { z } from 'zod';
 import { BvraiError } from '../../../core/errors.ts';
 import type { ErrorCode } from '../../../core/errors.ts';
-import { setQuery, socketUrl } from '../http.ts';
+import { httpUrl, setQuery, socketUrl } from '../http.ts';
 import type { VendorError } from '../http.ts';
+import type { HttpRequest } from '../http-connections.ts';
 import { isJsonObject, parseJsonObject } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import type { SpokenSpan, TtsRequest } from '../spec.ts';
@@ -21,27 +22,63 @@ const INACTIVITY_TIMEOUT_S = 60;
 
 /** The address of one call's socket: our defaults, then the route's options, then what the audio path fixes. */
 export function multiStreamUrl(baseUrl: string, request: TtsRequest): URL {
-  const voice = encodeURIComponent(request.voice ?? DEFAULT_VOICE);
   const model = request.model ?? DEFAULT_MODEL;
-  const url = socketUrl(PROVIDER, baseUrl, `/v1/text-to-speech/${voice}/multi-stream-input`);
+  const url = socketUrl(PROVIDER, baseUrl, `${voicePath(request)}/multi-stream-input`);
   const { voice_settings: _sentInMessages, ...options } = request.options ?? {};
   setQuery(url, {
     auto_mode: true,
     inactivity_timeout: INACTIVITY_TIMEOUT_S,
     sync_alignment: true,
-    // Other models refuse a language.
-    ...(model.endsWith('_v2_5') ? { language_code: request.language.split('-')[0] } : {}),
+    ...languageOf(model, request),
   });
   setQuery(url, options);
   setQuery(url, { model_id: model, output_format: 'ulaw_8000' });
   return url;
 }
 
+function voicePath(request: TtsRequest): string {
+  return `/v1/text-to-speech/${encodeURIComponent(request.voice ?? DEFAULT_VOICE)}`;
+}
+
+/** Other models refuse a language. */
+function languageOf(model: string, request: TtsRequest): { language_code?: string | undefined } {
+  return model.endsWith('_v2_5') ? { language_code: request.language.split('-')[0] } : {};
+}
+
+function voiceSettingsOf(request: TtsRequest): JsonObject {
+  const given = request.options?.['voice_settings'];
+  return isJsonObject(given) ? given : DEFAULT_VOICE_SETTINGS;
+}
+
+/** Options that only the WebSocket's address knows. */
+const SOCKET_OPTIONS = ['auto_mode', 'inactivity_timeout', 'sync_alignment', 'enable_ssml_parsing'];
+/** Options that HTTP has in its address; all others go into the body. */
+const QUERY_OPTIONS = ['enable_logging', 'optimize_streaming_latency'];
+
+/** The request that speaks one clause over HTTP, with the same route as the WebSocket. */
+export function streamRequest(
+  { apiKey, baseUrl }: { readonly apiKey: string; readonly baseUrl: string },
+  request: TtsRequest,
+  text: string,
+): HttpRequest {
+  const model = request.model ?? DEFAULT_MODEL;
+  const url = httpUrl(PROVIDER, baseUrl, `${voicePath(request)}/stream`);
+  const options = Object.entries(request.options ?? {}).filter(([name]) => !SOCKET_OPTIONS.includes(name));
+  setQuery(url, Object.fromEntries(options.filter(([name]) => QUERY_OPTIONS.includes(name))));
+  setQuery(url, { output_format: 'ulaw_8000' });
+  const body = {
+    ...languageOf(model, request),
+    ...Object.fromEntries(options.filter(([name]) => !QUERY_OPTIONS.includes(name))),
+    voice_settings: voiceSettingsOf(request),
+    model_id: model,
+    text: text.trim(),
+  };
+  return { url, headers: { 'xi-api-key': apiKey, 'content-type': 'application/json' }, body: JSON.stringify(body) };
+}
+
 /** The messages that begin a context. Voice settings are taken in a context's first message and refused later (1008). */
 export function beginContext(contextId: string, request: TtsRequest): string {
-  const given = request.options?.['voice_settings'];
-  const voiceSettings = isJsonObject(given) ? given : DEFAULT_VOICE_SETTINGS;
-  return JSON.stringify({ text: ' ', context_id: contextId, voice_settings: voiceSettings });
+  return JSON.stringify({ text: ' ', context_id: contextId, voice_settings: voiceSettingsOf(request) });
 }
 
 /** Text to speak. It must end in a space, or the vendor takes its last word for unfinished. */

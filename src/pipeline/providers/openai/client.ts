@@ -1,24 +1,21 @@
 /** The OpenAI SDK on connections of our own, and its errors in our codes. */
+import { Readable } from 'node:stream';
 import type * as Sdk from 'openai';
 import type * as Undici from 'undici';
 import { BvraiError } from '../../../core/errors.ts';
 import { networkError, statusError } from '../http.ts';
 import type { HeaderReader } from '../http.ts';
+import type { HttpConnections } from '../http-connections.ts';
 import { isJsonObject } from '../json.ts';
-import { PROVIDER, codeOfVendorError } from './wire.ts';
+import { PROVIDER, codeOfVendorError, parseChunk } from './wire.ts';
 import type { ChatBody } from './wire.ts';
-
-/** The vendor's load balancers keep idle connections for minutes; undici's own default of 4 s costs a handshake a turn. */
-const KEEP_ALIVE_MS = 60_000;
-/** Of one response. A reply of 4,000 tokens, a chunk each with all its wrapping, is about 1 MB. */
-const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 
 export interface ClientSettings {
   readonly apiKey: string;
   /** With `/v1`. */
   readonly baseUrl: string;
-  readonly connectTimeoutMs: number;
-  /** The longest a generation may take; the SDK's and undici's own timers lie beyond it and never decide anything. */
+  readonly connections: HttpConnections;
+  /** The longest a generation may take; the SDK's own timer lies beyond it and never decides anything. */
   readonly maxGenerationMs: number;
 }
 
@@ -28,48 +25,70 @@ export interface ChatClient {
   stream(body: ChatBody, signal: AbortSignal): Promise<AsyncIterable<unknown>>;
   /** Any error of the two above as a BvraiError. */
   normalise(thrown: unknown): BvraiError;
-  /** Drops every connection. */
-  close(): Promise<void>;
 }
 
 /** Loads the SDK and undici: 150 ms cold, which is why it happens once and not on a call's first turn. */
 export async function loadChatClient(settings: ClientSettings): Promise<ChatClient> {
-  const [sdk, undici] = await Promise.all([import('openai'), import('undici')]);
-  const beyondMs = settings.maxGenerationMs + 60_000;
-  const agent = new undici.Agent({
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    connect: { timeout: settings.connectTimeoutMs },
-    headersTimeout: beyondMs,
-    bodyTimeout: beyondMs,
-    maxResponseSize: MAX_RESPONSE_BYTES,
-  });
-  const client = new sdk.OpenAI({
-    apiKey: settings.apiKey,
-    baseURL: settings.baseUrl,
-    // Given, so that the SDK does not look for them in the environment.
-    organization: null,
-    project: null,
-    webhookSecret: null,
-    logLevel: 'off',
-    maxRetries: 0,
-    timeout: beyondMs,
-    fetch: (url, init) =>
-      undici.fetch(url instanceof Request ? url.url : url, {
-        method: init?.method ?? 'GET',
-        headers: Object.fromEntries(new Headers(init?.headers)),
-        // The SDK sends JSON text only; uploads would need more than this.
-        body: typeof init?.body === 'string' ? init.body : null,
-        signal: init?.signal ?? null,
-        // A redirect would carry the key elsewhere.
-        redirect: 'manual',
-        dispatcher: agent,
-      }),
-  });
+  const [sdk, { undici, dispatcher }] = await Promise.all([import('openai'), settings.connections.loaded()]);
+  const open = (fetch: Fetch) =>
+    new sdk.OpenAI({
+      apiKey: settings.apiKey,
+      baseURL: settings.baseUrl,
+      // Given, so that the SDK does not look for them in the environment.
+      organization: null,
+      project: null,
+      webhookSecret: null,
+      logLevel: 'off',
+      maxRetries: 0,
+      timeout: settings.maxGenerationMs + 60_000,
+      fetch,
+    });
+  const client = open(fetchThrough(undici, dispatcher));
+  await rehearse(open(async () => new Response(REHEARSAL)));
   return {
     stream: (body, signal) => client.post<AsyncIterable<unknown>>('/chat/completions', { body, stream: true, signal }),
     normalise: (thrown) => chatError(sdk, undici, thrown),
-    close: () => agent.destroy(),
   };
+}
+
+type Fetch = NonNullable<Sdk.ClientOptions['fetch']>;
+
+/**
+ * What the SDK needs of `fetch`, by undici's plain request: `fetch` itself costs 0.7 ms more on the way of every question to
+ * the model. Follows no redirect: that would carry the key elsewhere.
+ */
+function fetchThrough(undici: typeof Undici, dispatcher: Undici.Dispatcher): Fetch {
+  return async (url, init) => {
+    const { statusCode, headers, body } = await undici.request(url instanceof Request ? url.url : url, {
+      method: 'POST',
+      headers: Object.fromEntries(new Headers(init?.headers)),
+      // The SDK sends JSON text only; uploads would need more than this.
+      body: typeof init?.body === 'string' ? init.body : null,
+      signal: init?.signal ?? null,
+      dispatcher,
+    });
+    const empty = EMPTY_STATUSES.has(statusCode);
+    if (empty) await body.dump();
+    return new undici.Response(empty ? null : Readable.toWeb(body), { status: statusCode, headers: plain(headers) });
+  };
+}
+
+/** Statuses of which a `Response` refuses to have a body. */
+const EMPTY_STATUSES: ReadonlySet<number> = new Set([204, 205, 304]);
+
+function plain(headers: Readonly<Record<string, string | string[] | undefined>>): [string, string][] {
+  return Object.entries(headers).flatMap(([name, values]) =>
+    [values ?? []].flat().map((value): [string, string] => [name, value]),
+  );
+}
+
+const REHEARSAL = 'data: {"choices":[{"index":0,"delta":{"content":"."}}]}\n\ndata: [DONE]\n\n';
+
+/** One request that goes nowhere: the SDK's first one takes 15 ms to load and compile, which no caller should wait for. */
+async function rehearse(client: Sdk.OpenAI): Promise<void> {
+  const body = { model: '', messages: [] };
+  const events = await client.post<AsyncIterable<unknown>>('/chat/completions', { body, stream: true });
+  for await (const event of events) parseChunk(event);
 }
 
 function chatError(sdk: typeof Sdk, undici: typeof Undici, thrown: unknown): BvraiError {

@@ -1,7 +1,7 @@
 /** OpenAI, or whoever speaks its chat completions, as a text generator: one streamed POST per generation. */
 import type { Timer } from '../../../core/clock.ts';
 import { BvraiError } from '../../../core/errors.ts';
-import { DEFAULT_CONNECT_TIMEOUT_MS } from '../socket.ts';
+import { HttpConnections } from '../http-connections.ts';
 import type { LlmPart, LlmProvider, LlmStream, Sink, StreamContext } from '../spec.ts';
 import { loadChatClient } from './client.ts';
 import type { ChatClient } from './client.ts';
@@ -20,6 +20,8 @@ export interface OpenAiSettings {
   /** http(s), with `/v1`. */
   readonly baseUrl?: string | undefined;
   readonly connectTimeoutMs?: number | undefined;
+  /** Shared ones, which their owner closes; without them the adapter has its own. */
+  readonly connections?: HttpConnections | undefined;
   readonly maxGenerationMs?: number | undefined;
 }
 
@@ -30,18 +32,15 @@ export interface OpenAiSettings {
 export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close(): Promise<void> } {
   const baseUrl = settings.baseUrl ?? DEFAULT_BASE_URL;
   const maxGenerationMs = settings.maxGenerationMs ?? DEFAULT_MAX_GENERATION_MS;
-  const loading = loadChatClient({
-    apiKey: settings.apiKey,
-    baseUrl,
-    connectTimeoutMs: settings.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
-    maxGenerationMs,
-  });
+  const connections = settings.connections ?? new HttpConnections(settings.connectTimeoutMs);
+  const loading = loadChatClient({ apiKey: settings.apiKey, baseUrl, connections, maxGenerationMs });
   // Whoever generates is told of a failure to load; until then it is nobody's unhandled rejection.
   loading.catch(() => {});
   const running = new Map<Generation, Promise<void>>();
   let closed = false;
   return {
     name: PROVIDER,
+    capabilities: { tools: true, openEnded: true },
     generate(request, sink, context) {
       const generation = new Generation(sink, context, maxGenerationMs);
       const start = closed ? Promise.reject(closedError()) : loading;
@@ -53,10 +52,7 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
       closed = true;
       for (const generation of running.keys()) generation.fail(closedError());
       await Promise.all(running.values());
-      await loading.then(
-        (client) => client.close(),
-        () => {},
-      );
+      if (settings.connections === undefined) await connections.close();
     },
   };
 }

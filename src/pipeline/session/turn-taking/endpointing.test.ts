@@ -137,7 +137,7 @@ describe('a recogniser that decides turns itself', () => {
     }
     const unsure: CallerTurn = {
       ...paused('Yes.', { modelTurn: 'ended' }),
-      voice: { type: 'speaking', startedAtMs: 1_000, speechMs: 800, lastVoicedAtMs: 1_900 },
+      voice: { type: 'speaking', startedAtMs: 1_000, speechMs: 800, lastVoicedAtMs: 1_900, faded: false },
     };
     expect(judgeTurnEnd(unsure, context, ENDED_MS).type).toBe('confirmed');
     const missed = paused('Yes.', { modelTurn: 'ended', voice: { type: 'silent' } });
@@ -147,7 +147,13 @@ describe('a recogniser that decides turns itself', () => {
   it('is not believed about speech that began after it', () => {
     const since: CallerTurn = {
       ...paused('Yes.', { modelTurn: 'ended' }),
-      voice: { type: 'speaking', startedAtMs: ENDED_MS + 300, speechMs: 100, lastVoicedAtMs: ENDED_MS + 400 },
+      voice: {
+        type: 'speaking',
+        startedAtMs: ENDED_MS + 300,
+        speechMs: 100,
+        lastVoicedAtMs: ENDED_MS + 400,
+        faded: false,
+      },
     };
     expect(judgeTurnEnd(since, context, ENDED_MS + 400)).toEqual({ type: 'open' });
   });
@@ -224,7 +230,8 @@ describe('whatever the turn', () => {
     endedAtMs: number,
   ): CallerTurn['voice'] {
     if (type === 'silent') return { type };
-    if (type === 'speaking') return { type, startedAtMs, speechMs: endedAtMs - startedAtMs, lastVoicedAtMs: endedAtMs };
+    if (type === 'speaking')
+      return { type, startedAtMs, speechMs: endedAtMs - startedAtMs, lastVoicedAtMs: endedAtMs, faded: false };
     return { type, startedAtMs, endedAtMs, detectedAtMs: endedAtMs };
   }
 

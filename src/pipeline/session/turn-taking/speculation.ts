@@ -7,14 +7,13 @@ import { takesLeave } from './end-call.ts';
 import { turnText } from './endpointing.ts';
 
 /**
- * With no voiced window for so long (one of 32 ms, and some margin) a caller who has ended a sentence has probably paused, long
- * before the detector is sure.
+ * With no voiced window for so long a caller who has ended a sentence has probably paused, long before the detector is sure.
+ * Windows of 32 ms come with frames of 20 ms, up to 40 ms apart; the rest is margin.
  */
-const PAUSE_GUESS_MS = 40;
-/**
- * While the detector still hears a voice, only a recogniser's full stop is taken for an end: many beginnings of sentences ("where
- * are you …") are sentences.
- */
+const PAUSE_GUESS_MS = 60;
+/** The last try of a turn is not spent on words without a full stop before they have been followed by so much silence. */
+const LAST_TRY_PAUSE_MS = 160;
+/** A recogniser's full stop is the better sign of an end: many beginnings of sentences ("where are you …") are sentences. */
 const SENTENCE_END = /[.?!…。！？]["'”’)]*\s*$/u;
 
 export type Guess =
@@ -30,10 +29,26 @@ export function judgeGuess(state: CallState, nowMs: number): Guess {
   if (state.speculation && isSameTurn(state.speculation.reply.callerText, text)) return { type: 'none' };
   if (takesLeave(text, agent.endCallPhrases) || !soundsDone(text, agent)) return { type: 'none' };
   if (turn.modelTurn !== 'none') return turn.modelTurn === 'likely' ? { type: 'begin', text } : { type: 'none' };
-  if (turn.voice.type !== 'speaking') return { type: 'begin', text };
-  if (!SENTENCE_END.test(text)) return { type: 'none' };
-  const untilMs = turn.voice.lastVoicedAtMs + PAUSE_GUESS_MS;
-  return nowMs >= untilMs ? { type: 'begin', text } : { type: 'wait', untilMs };
+  const fromMs = guessFromMs(state, SENTENCE_END.test(text));
+  if (fromMs === undefined) return { type: 'none' };
+  return nowMs >= fromMs ? { type: 'begin', text } : { type: 'wait', untilMs: fromMs };
+}
+
+/** From when on the caller's silence is worth a guess; undefined: not before they pause. `marked`: a full stop ends their words. */
+function guessFromMs({ turn, agent, guesses }: CallState, marked: boolean): number | undefined {
+  const { voice } = turn;
+  const { maxTries } = agent.turnTaking.speculation;
+  switch (voice.type) {
+    case 'silent':
+      return Number.NEGATIVE_INFINITY;
+    case 'paused':
+      return marked || guesses + 1 < maxTries || maxTries === 1
+        ? Number.NEGATIVE_INFINITY
+        : voice.endedAtMs + LAST_TRY_PAUSE_MS;
+    case 'speaking':
+      if (!marked) return undefined;
+      return voice.faded ? Number.NEGATIVE_INFINITY : voice.lastVoicedAtMs + PAUSE_GUESS_MS;
+  }
 }
 
 /** Whether two transcripts say the same words. */

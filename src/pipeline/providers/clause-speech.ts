@@ -1,0 +1,234 @@
+/** Speech over HTTP: one request for each clause, spoken in order, the next one asked for while the first is being said. */
+import type { Timer } from '../../core/clock.ts';
+import { BvraiError } from '../../core/errors.ts';
+import { AudioOpening, shortestMs } from './audio-check.ts';
+import type { HttpConnections, HttpRequest, HttpResponse } from './http-connections.ts';
+import { networkError, statusError } from './http.ts';
+import type { VendorError } from './http.ts';
+import type { Sink, StreamContext, TtsPart, TtsStream } from './spec.ts';
+import { UtteranceBook } from './utterances.ts';
+import type { BookedUtterance } from './utterances.ts';
+
+/** The clause that is being said and the one after it: more would only use up the vendor's limit on requests at a time. */
+const MAX_REQUESTS = 2;
+/** No clause takes longer to say; the router's deadlines for first and next byte are far shorter. */
+const MAX_CLAUSE_MS = 60_000;
+/** Of a refusal's body, enough for every vendor's error JSON; and how long it may take. */
+const MAX_REFUSAL_BYTES = 4 * 1024;
+const REFUSAL_BODY_TIMEOUT_MS = 250;
+
+/** Turns the bytes of one response into μ-law, however they are cut. What they return belongs to the receiver. */
+export interface SpeechDecoder {
+  decode(bytes: Uint8Array): Uint8Array;
+  /** What is left when the response has ended. */
+  end(): Uint8Array;
+}
+
+/** What a vendor's speech over HTTP is. */
+export interface ClauseProtocol {
+  readonly provider: string;
+  /** Throws a BvraiError when it cannot be made, e.g. because the base URL is none. */
+  request(text: string): HttpRequest;
+  parseRefusal(body: string): VendorError;
+  decoder(): SpeechDecoder;
+}
+
+interface Clause {
+  readonly utterance: BookedUtterance;
+  readonly text: string;
+  readonly controller: AbortController;
+  /** Once it has been asked for. */
+  response: Promise<HttpResponse> | undefined;
+}
+
+/**
+ * Open → over: by `close` or by the context's signal. There is no connection to lose, so each failure is of one utterance:
+ * its remaining clauses are dropped. To abort is to destroy the request's socket, at once.
+ */
+export class ClauseSpeech implements TtsStream {
+  readonly #protocol: ClauseProtocol;
+  readonly #connections: HttpConnections;
+  readonly #sink: Sink<TtsPart>;
+  readonly #context: StreamContext;
+  readonly #onAbort = (): void => this.close();
+  readonly #utterances: UtteranceBook<BookedUtterance>;
+  /** In the order in which they are said; the first is being said. */
+  #clauses: Clause[] = [];
+  #saying = false;
+  #over = false;
+
+  constructor(protocol: ClauseProtocol, connections: HttpConnections, sink: Sink<TtsPart>, context: StreamContext) {
+    this.#protocol = protocol;
+    this.#connections = connections;
+    this.#sink = sink;
+    this.#context = context;
+    this.#utterances = new UtteranceBook(protocol.provider, (id) => ({ id, waiting: [], finishing: false }));
+    if (context.signal.aborted) this.#over = true;
+    else context.signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  speak(utteranceId: string, text: string): void {
+    const utterance = this.#over ? undefined : this.#utterances.open(utteranceId);
+    if (utterance === undefined || text.trim() === '') return;
+    const error = this.#utterances.addText(utterance, text);
+    if (error !== undefined) return queueMicrotask(() => this.#fail(utterance, error));
+    this.#clauses.push({ utterance, text, controller: new AbortController(), response: undefined });
+    this.#pump();
+  }
+
+  finish(utteranceId: string): void {
+    const utterance = this.#over ? undefined : this.#utterances.open(utteranceId);
+    if (utterance === undefined) return;
+    utterance.finishing = true;
+    // Not at once: the conversation must not find parts arriving under its feet.
+    queueMicrotask(() => this.#finishIfSaid(utterance));
+  }
+
+  cancel(utteranceId: string): void {
+    if (this.#over) return;
+    const utterance = this.#utterances.find(utteranceId);
+    if (utterance === undefined) return this.#utterances.endUnbegun(utteranceId);
+    this.#end(utterance);
+  }
+
+  close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#context.signal.removeEventListener('abort', this.#onAbort);
+    for (const { controller } of this.#clauses) controller.abort();
+    this.#clauses = [];
+    this.#utterances.clear();
+  }
+
+  /** Asks for the clauses whose turn it is, and has somebody say them. */
+  #pump(): void {
+    for (const clause of this.#clauses.slice(0, MAX_REQUESTS)) {
+      if (clause.response !== undefined) continue;
+      this.#utterances.takeText(clause.utterance, 1);
+      clause.response = this.#ask(clause);
+      // Told when its turn comes; until then it is nobody's unhandled rejection.
+      clause.response.catch(() => {});
+    }
+    if (this.#saying) return;
+    this.#saying = true;
+    this.#sayAll().catch((thrown: unknown) => {
+      this.#context.log.error({ err: thrown, provider: this.#protocol.provider }, 'a clause could not be said');
+    });
+  }
+
+  async #ask({ text, controller }: Clause): Promise<HttpResponse> {
+    return this.#connections.post(this.#protocol.request(text), controller.signal);
+  }
+
+  async #sayAll(): Promise<void> {
+    for (;;) {
+      const clause = this.#clauses[0];
+      if (clause?.response === undefined) {
+        this.#saying = false;
+        return;
+      }
+      const deadline = this.#context.clock.after(MAX_CLAUSE_MS, () => clause.controller.abort(tooLong(this.#protocol)));
+      try {
+        await this.#say(clause, await clause.response);
+        if (!this.#isNext(clause)) continue;
+        this.#clauses.shift();
+        this.#finishIfSaid(clause.utterance);
+      } catch (thrown) {
+        if (!this.#isNext(clause)) continue;
+        const reason: unknown = clause.controller.signal.reason;
+        const error = reason instanceof BvraiError ? reason : networkError(this.#protocol.provider, thrown);
+        this.#fail(clause.utterance, error);
+      } finally {
+        deadline.cancel();
+      }
+      this.#pump();
+    }
+  }
+
+  /** False once it has been dropped. */
+  #isNext(clause: Clause): boolean {
+    return this.#clauses[0] === clause;
+  }
+
+  async #say(clause: Clause, response: HttpResponse): Promise<void> {
+    if (response.status !== 200) throw await this.#refusal(response);
+    const opening = new AudioOpening();
+    const decoder = this.#protocol.decoder();
+    let held: Uint8Array[] = [];
+    let audioBytes = 0;
+    const tell = (audio: Uint8Array): void => {
+      audioBytes += audio.length;
+      if (audio.length === 0 || !this.#isNext(clause)) return;
+      this.#sink({ type: 'audio-chunk', utteranceId: clause.utterance.id, audio });
+    };
+    for await (const bytes of response.body) {
+      if (!this.#isNext(clause)) return;
+      held.push(bytes);
+      const verdict = opening.add(bytes);
+      if (verdict.type === 'wrong') throw wrongAudio(this.#protocol, verdict.format);
+      if (verdict.type === 'undecided') continue;
+      for (const each of held) tell(decoder.decode(each));
+      held = [];
+    }
+    for (const each of held) tell(decoder.decode(each));
+    tell(decoder.end());
+    if (audioBytes === 0 && shortestMs(clause.text) > 0) throw wrongAudio(this.#protocol, 'no audio');
+  }
+
+  /** The error for a response that is not a success. */
+  async #refusal({ status, header, body }: HttpResponse): Promise<BvraiError> {
+    const chunks: Uint8Array[] = [];
+    let receivedBytes = 0;
+    let timer: Timer | undefined;
+    const reading = (async (): Promise<void> => {
+      for await (const chunk of body) {
+        chunks.push(chunk);
+        receivedBytes += chunk.length;
+        if (receivedBytes >= MAX_REFUSAL_BYTES) return;
+      }
+    })();
+    // The status says enough when the body breaks off or does not come.
+    const late = new Promise<void>((resolve) => {
+      timer = this.#context.clock.after(REFUSAL_BODY_TIMEOUT_MS, resolve);
+    });
+    await Promise.race([reading.catch(() => {}), late]);
+    timer?.cancel();
+    const vendor = this.#protocol.parseRefusal(Buffer.concat(chunks).toString('utf8'));
+    return statusError(this.#protocol.provider, status, header, vendor);
+  }
+
+  #finishIfSaid(utterance: BookedUtterance): void {
+    if (this.#over || !utterance.finishing || !this.#utterances.isLive(utterance)) return;
+    if (this.#clauses.some((clause) => clause.utterance === utterance)) return;
+    this.#utterances.end(utterance);
+    this.#sink({ type: 'utterance-finished', utteranceId: utterance.id });
+  }
+
+  #fail(utterance: BookedUtterance, error: BvraiError): void {
+    if (this.#over || !this.#utterances.isLive(utterance)) return;
+    this.#end(utterance);
+    this.#sink({ type: 'utterance-failed', utteranceId: utterance.id, error });
+  }
+
+  #end(utterance: BookedUtterance): void {
+    this.#utterances.end(utterance);
+    const [dropped, kept] = [true, false].map((own) =>
+      this.#clauses.filter((clause) => (clause.utterance === utterance) === own),
+    );
+    this.#clauses = kept ?? [];
+    for (const { controller } of dropped ?? []) controller.abort();
+    this.#pump();
+  }
+}
+
+function tooLong({ provider }: ClauseProtocol): BvraiError {
+  return new BvraiError('provider.timeout-gap', `${provider} did not finish a clause in ${MAX_CLAUSE_MS} ms.`, {
+    details: { provider, maxClauseMs: MAX_CLAUSE_MS },
+  });
+}
+
+function wrongAudio({ provider }: ClauseProtocol, what: string): BvraiError {
+  return new BvraiError('provider.protocol', `${provider} sent ${what} where speech was asked for.`, {
+    details: { provider, what },
+  });
+}

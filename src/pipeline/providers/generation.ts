@@ -1,0 +1,114 @@
+/** The life of one generation of text, for adapters whose vendor streams the response to one request. */
+import type { Timer } from '../../core/clock.ts';
+import { BvraiError } from '../../core/errors.ts';
+import type { LlmPart, LlmStream, Sink, StreamContext, ToolCall } from './spec.ts';
+
+/** Nobody listens to a reply for longer; the router's deadlines for first and next token are far shorter. */
+export const DEFAULT_MAX_GENERATION_MS = 120_000;
+/** How long the stream's formal end may follow the finish; then the connection is given up. */
+const TAIL_MS = 500;
+
+/** Why a generation ended well. */
+export type FinishReason = (LlmPart & { readonly type: 'generation-finished' })['reason'];
+
+export interface GenerationEnd {
+  readonly reason: FinishReason;
+  /** Told if the generation was not cut short: the last call's arguments would not be whole, and the others belong with it. */
+  readonly toolCalls: readonly ToolCall[];
+  readonly usage?: { readonly inputTokens: number; readonly outputTokens: number } | undefined;
+}
+
+/**
+ * Generating → finished → over, or at any time over: by `abort`, the signal, the deadline or a failure, which it tells.
+ * Finished: everything has been told, and the response is read to its end so that its connection can serve the next one.
+ */
+export class Generation implements LlmStream {
+  readonly #provider: string;
+  readonly #sink: Sink<LlmPart>;
+  readonly #context: StreamContext;
+  readonly #controller = new AbortController();
+  readonly #onAbort = (): void => this.#end();
+  #state: 'generating' | 'finished' | 'over' = 'generating';
+  #timer: Timer | undefined;
+  #spoke = false;
+
+  constructor(provider: string, sink: Sink<LlmPart>, context: StreamContext, maxGenerationMs: number) {
+    this.#provider = provider;
+    this.#sink = sink;
+    this.#context = context;
+    if (context.signal.aborted) {
+      this.#state = 'over';
+      return;
+    }
+    context.signal.addEventListener('abort', this.#onAbort, { once: true });
+    this.#timer = context.clock.after(maxGenerationMs, () => this.#onDeadline(maxGenerationMs));
+  }
+
+  /** For the request: aborts when the generation is over, however it came to that. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'over';
+  }
+
+  /** Once finished there is nothing left to stop: the tail is read on, for half a second at most, unless the signal aborts. */
+  abort(): void {
+    if (this.#state === 'generating') this.#end();
+  }
+
+  /** The vendor said something that is not told yet, such as the beginning of a tool call. */
+  noteProgress(): void {
+    this.#spoke = true;
+  }
+
+  addText(text: string): void {
+    if (this.#state !== 'generating') return;
+    this.#spoke = true;
+    this.#sink({ type: 'text-delta', text });
+  }
+
+  /** The vendor has said why it stopped: tells the tool calls, the usage and the end. */
+  finish({ reason, toolCalls, usage }: GenerationEnd): void {
+    if (this.#state !== 'generating') return;
+    this.#timer?.cancel();
+    this.#timer = this.#context.clock.after(TAIL_MS, () => this.#end());
+    const whole = reason === 'length' || reason === 'content-filter' ? [] : toolCalls;
+    for (const call of whole) {
+      this.#sink({ type: 'tool-called', call });
+      if (this.isOver) return;
+    }
+    this.#state = 'finished';
+    if (usage !== undefined) this.#sink({ type: 'usage-reported', ...usage });
+    if (!this.isOver) this.#sink({ type: 'generation-finished', reason: whole.length > 0 ? 'tool-calls' : reason });
+  }
+
+  /** The response has ended. */
+  endOfStream(): void {
+    if (this.#state === 'finished') return this.#end();
+    const message = `${this.#provider} ended the stream before the generation was finished.`;
+    this.fail(new BvraiError('provider.closed', message, { details: { provider: this.#provider } }));
+  }
+
+  /** Ends the generation with an error; one that has told everything just ends. */
+  fail(error: BvraiError): void {
+    const tell = this.#state === 'generating';
+    this.#end();
+    if (tell) this.#sink({ type: 'generation-failed', error });
+  }
+
+  #onDeadline(maxGenerationMs: number): void {
+    const code = this.#spoke ? 'provider.timeout-gap' : 'provider.timeout-first';
+    const message = `${this.#provider} did not finish the generation in ${maxGenerationMs} ms.`;
+    this.fail(new BvraiError(code, message, { details: { provider: this.#provider, maxGenerationMs } }));
+  }
+
+  #end(): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#timer?.cancel();
+    this.#context.signal.removeEventListener('abort', this.#onAbort);
+    this.#controller.abort();
+  }
+}

@@ -1,0 +1,179 @@
+/** OpenAI's realtime transcription as a recogniser: μ-law up in JSON while the caller speaks, one commit per pause. */
+import { RingBuffer } from '../../../core/ring-buffer.ts';
+import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream } from '../spec.ts';
+import { SttSocket } from '../stt-socket.ts';
+import type { SttSettings } from '../stt-socket.ts';
+import { TranscriptItems } from './realtime-items.ts';
+import {
+  COMMIT,
+  MIN_COMMIT_MS,
+  appendAudio,
+  detectsTurns,
+  malformed,
+  parseRealtimeEvent,
+  parseRealtimeRefusal,
+  realtimeUrl,
+  sessionUpdate,
+} from './realtime-wire.ts';
+import type { RealtimeEvent } from './realtime-wire.ts';
+import { PROVIDER } from './wire.ts';
+
+const BYTES_PER_MS = 8;
+/** Ten seconds of audio in base64 and its wrapping: proof that the vendor is not reading. */
+const MAX_QUEUED_BYTES = 140_000;
+/**
+ * Audio from before the hint that speech has begun: the hint lags by up to 300 ms, and the vendor's own detector too gives the
+ * model 300 ms from before the onset.
+ */
+const PRE_ROLL_MS = 600;
+/** From a commit to its transcript; a second of audio takes about a quarter of one. */
+const TRANSCRIPT_TIMEOUT_MS = 5_000;
+
+/** Speech-to-text by OpenAI's realtime API. `baseUrl` has `/v1`. Owns nothing between streams. */
+export function createOpenAiStt(settings: SttSettings): SttProvider {
+  return {
+    name: PROVIDER,
+    capabilities: { mulawIn: true },
+    open: (request, sink, context) => new RealtimeStream(settings, request, sink, context),
+  };
+}
+
+/**
+ * With a turn detection of the vendor's (an option of the route) audio flows all the time, and it commits. Without, the default,
+ * our hints say when to commit, and only speech is sent, beginning with a pre-roll: what the model does not hear it cannot
+ * make words of, the final does not wait for silence to be transcribed, and nobody pays for it. Decision 0028.
+ */
+class RealtimeStream implements SttStream {
+  readonly #socket: SttSocket;
+  readonly #items = new TranscriptItems();
+  readonly #vendorDetects: boolean;
+  readonly #preRoll = new RingBuffer(PRE_ROLL_MS * BYTES_PER_MS);
+  #speaking = false;
+  /** What of the pre-roll has been sent. */
+  #sentUpToByte = 0;
+  #uncommittedBytes = 0;
+  /** Commits whose transcript has not come. */
+  #awaited = 0;
+  #ready = false;
+
+  constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
+    this.#vendorDetects = detectsTurns(request);
+    this.#socket = new SttSocket(
+      {
+        provider: PROVIDER,
+        url: () => realtimeUrl(settings.baseUrl ?? 'https://api.openai.com/v1'),
+        headers: { authorization: `Bearer ${settings.apiKey}` },
+        connectTimeoutMs: settings.connectTimeoutMs,
+        maxQueuedBytes: MAX_QUEUED_BYTES,
+        parseRefusal: parseRealtimeRefusal,
+      },
+      { onOpen: () => this.#awaitSession(), onText: (text) => this.#onEvent(parseRealtimeEvent(text)) },
+      sink,
+      context,
+    );
+    // Queued, so that it goes before any audio.
+    this.#socket.send(sessionUpdate(request));
+  }
+
+  write(audio: Uint8Array): void {
+    if (this.#socket.over || audio.length === 0) return;
+    if (this.#vendorDetects || this.#speaking) return this.#append(audio);
+    this.#preRoll.write(audio);
+  }
+
+  hint(voice: 'speech-started' | 'speech-ended'): void {
+    if (this.#socket.over || this.#vendorDetects) return;
+    if (voice === 'speech-started') this.#begin();
+    else this.#commit();
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #begin(): void {
+    if (this.#speaking) return;
+    this.#speaking = true;
+    const unsent = this.#preRoll.newest(this.#preRoll.writtenBytes - this.#sentUpToByte);
+    this.#sentUpToByte = this.#preRoll.writtenBytes;
+    if (unsent.length > 0) this.#append(unsent);
+  }
+
+  #append(audio: Uint8Array): void {
+    this.#uncommittedBytes += audio.length;
+    this.#socket.send(appendAudio(audio));
+  }
+
+  #commit(): void {
+    this.#speaking = false;
+    // Too little to be taken: it stays in the vendor's buffer, before what is said next.
+    if (this.#uncommittedBytes < MIN_COMMIT_MS * BYTES_PER_MS) return;
+    this.#uncommittedBytes = 0;
+    this.#socket.send(COMMIT);
+    this.#await(1);
+  }
+
+  /** A commit has been made, or answered. While one is unanswered the vendor is being waited for. */
+  #await(change: 1 | -1): void {
+    this.#awaited = Math.max(0, this.#awaited + change);
+    if (change === -1 || this.#awaited === 1) this.#watch();
+  }
+
+  #watch(): void {
+    if (!this.#ready) return;
+    if (this.#awaited === 0) return this.#socket.stopTimer();
+    this.#socket.failAfter(TRANSCRIPT_TIMEOUT_MS, 'provider.timeout-gap', 'transcribe what was said');
+  }
+
+  /** A vendor that takes the connection but not the session is as good as one that does not answer. */
+  #awaitSession(): void {
+    this.#socket.failAfter(this.#socket.connectTimeoutMs, 'provider.timeout-connect', 'begin the session');
+  }
+
+  #onEvent(event: RealtimeEvent): void {
+    switch (event.type) {
+      case 'ready':
+        return this.#onReady();
+      case 'speech-started':
+        return this.#socket.tell({ type: 'speech-started' });
+      case 'committed':
+        this.#items.begin(event.itemId);
+        if (this.#vendorDetects) this.#await(1);
+        break;
+      case 'delta': {
+        const text = this.#items.append(event.itemId, event.text);
+        if (text.trim() !== '') this.#socket.tell({ type: 'transcript-interim', text: text.trim(), confidence: 0 });
+        break;
+      }
+      case 'completed':
+        for (const item of this.#items.complete(event.itemId, event)) this.#tellFinal(item.text, item.confidence);
+        break;
+      case 'nothing-to-commit':
+        return this.#tellFinal('', 0);
+      case 'failed':
+        return this.#socket.fail(event.error);
+      case 'ignored':
+        return;
+    }
+    if (this.#items.overflowed) this.#onEvent(malformed('more transcripts than anybody asked for'));
+  }
+
+  #onReady(): void {
+    if (this.#ready) return;
+    this.#ready = true;
+    this.#watch();
+    this.#socket.tell({ type: 'stream-opened' });
+  }
+
+  #tellFinal(text: string, confidence: number): void {
+    this.#await(-1);
+    this.#socket.tell({
+      type: 'transcript-final',
+      text,
+      confidence,
+      words: [],
+      speechFinal: this.#vendorDetects,
+      fromFinalize: !this.#vendorDetects,
+    });
+  }
+}

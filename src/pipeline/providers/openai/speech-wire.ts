@@ -1,0 +1,49 @@
+/** OpenAI's `/audio/speech` as pure functions: the request and its errors. Facts: provider-wire.md and the vendor's API reference. */
+import { httpUrl } from '../http.ts';
+import type { VendorError } from '../http.ts';
+import type { HttpRequest } from '../http-connections.ts';
+import { isJsonObject, parseJsonObject } from '../json.ts';
+import type { TtsRequest } from '../spec.ts';
+import { PROVIDER, codeOfVendorError } from './wire.ts';
+
+export const DEFAULT_SPEECH_MODEL = 'gpt-4o-mini-tts';
+export const DEFAULT_SPEECH_VOICE = 'alloy';
+
+/** Where the vendor is, and who asks. */
+export interface SpeechAccess {
+  readonly apiKey: string;
+  /** With `/v1`. */
+  readonly baseUrl: string;
+}
+
+/** The request that speaks a text: our defaults, then the route's options (`instructions`, `speed`), then what the audio path fixes. */
+export function speechRequest({ apiKey, baseUrl }: SpeechAccess, request: TtsRequest, text: string): HttpRequest {
+  const body = {
+    ...request.options,
+    model: request.model ?? DEFAULT_SPEECH_MODEL,
+    voice: request.voice ?? DEFAULT_SPEECH_VOICE,
+    input: text.trim(),
+    // Raw 24 kHz samples; the vendor has no μ-law, and every other format would have to be decoded.
+    response_format: 'pcm',
+    stream_format: undefined,
+  };
+  return {
+    url: httpUrl(PROVIDER, baseUrl, '/audio/speech'),
+    headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  };
+}
+
+/** The body of a refusal: `{"error":{"message":"…","type":"…","code":"…"}}`. */
+export function parseSpeechRefusal(body: string): VendorError {
+  const error = parseJsonObject(body)?.['error'];
+  if (!isJsonObject(error)) return {};
+  const text = (name: string): string | undefined => {
+    const value = error[name];
+    return typeof value === 'string' ? value : undefined;
+  };
+  const [type, code] = [text('type'), text('code')];
+  // A 429 for lack of credit will not go away by waiting.
+  const is = codeOfVendorError(type, code) === 'provider.auth' ? 'provider.auth' : undefined;
+  return { code: code ?? type, message: text('message'), is };
+}

@@ -1,0 +1,133 @@
+/** What the recognisers over WebSockets have in common: parts are told, a failure once, and all ends with the call. */
+import type { Timer } from '../../core/clock.ts';
+import { BvraiError } from '../../core/errors.ts';
+import type { ErrorCode } from '../../core/errors.ts';
+import { DEFAULT_CONNECT_TIMEOUT_MS, ProviderSocket } from './socket.ts';
+import type { SocketSettings } from './socket.ts';
+import type { Sink, StreamContext, SttPart } from './spec.ts';
+
+/** Where a vendor is reached. */
+export interface SttSettings {
+  readonly apiKey: string;
+  /** http(s); the WebSocket address derives from it. */
+  readonly baseUrl?: string | undefined;
+  readonly connectTimeoutMs?: number | undefined;
+}
+
+export interface SttSocketSettings extends Pick<
+  SocketSettings,
+  'provider' | 'headers' | 'maxQueuedBytes' | 'parseRefusal' | 'codeOfClose'
+> {
+  /** The address; throws a BvraiError when the base URL is none. */
+  readonly url: () => URL;
+  readonly connectTimeoutMs: number | undefined;
+  /** Sent before we close. */
+  readonly farewell?: string | undefined;
+}
+
+/** Never called from within the constructor, nor once it is over. */
+export interface SttSocketListener {
+  onOpen(): void;
+  onText(text: string): void;
+}
+
+/** Connecting → open → over; over by `close`, by the context's signal, or by a failure, which it tells. */
+export class SttSocket {
+  readonly #settings: SttSocketSettings;
+  readonly #listener: SttSocketListener;
+  readonly #sink: Sink<SttPart>;
+  readonly #context: StreamContext;
+  readonly #onAbort = (): void => this.close();
+  #socket: ProviderSocket | undefined;
+  #timer: Timer | undefined;
+  #over = false;
+
+  constructor(settings: SttSocketSettings, listener: SttSocketListener, sink: Sink<SttPart>, context: StreamContext) {
+    this.#settings = settings;
+    this.#listener = listener;
+    this.#sink = sink;
+    this.#context = context;
+    if (context.signal.aborted) {
+      this.#over = true;
+      return;
+    }
+    context.signal.addEventListener('abort', this.#onAbort, { once: true });
+    try {
+      this.#socket = this.#connect();
+    } catch (thrown) {
+      const error = BvraiError.from(thrown, 'internal');
+      this.after(0, () => this.fail(error));
+    }
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** How long the vendor may take to accept us. */
+  get connectTimeoutMs(): number {
+    return this.#settings.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
+  }
+
+  /** Sends text or a copy of the bytes, or queues it until the socket is open. Nothing once it is over. */
+  send(data: string | Uint8Array): void {
+    if (!this.#over) this.#socket?.send(data);
+  }
+
+  /** Runs something later, unless it is over by then. There is one such timer; the next call replaces it. */
+  after(delayMs: number, run: () => void): void {
+    this.stopTimer();
+    if (!this.#over) this.#timer = this.#context.clock.after(delayMs, run);
+  }
+
+  /** Fails with a timeout of the vendor's, unless the timer is stopped or replaced within the time. `what` it was to do. */
+  failAfter(delayMs: number, code: ErrorCode, what: string): void {
+    const { provider } = this.#settings;
+    this.after(delayMs, () => {
+      this.fail(new BvraiError(code, `${provider} did not ${what} in ${delayMs} ms.`, { details: { provider } }));
+    });
+  }
+
+  stopTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  tell(part: SttPart): void {
+    if (!this.#over) this.#sink(part);
+  }
+
+  /** Ends the stream and says why; once. */
+  fail(error: BvraiError): void {
+    if (this.#over) return;
+    this.#release();
+    this.#socket?.close();
+    this.#sink({ type: 'stream-failed', error });
+  }
+
+  close(): void {
+    if (this.#over) return;
+    this.#release();
+    this.#socket?.close(this.#settings.farewell);
+  }
+
+  #connect(): ProviderSocket {
+    const { provider, url, headers, maxQueuedBytes, parseRefusal, codeOfClose } = this.#settings;
+    const { connectTimeoutMs } = this;
+    const { clock } = this.#context;
+    return new ProviderSocket(
+      { provider, url: url(), headers, clock, connectTimeoutMs, maxQueuedBytes, parseRefusal, codeOfClose },
+      {
+        onOpen: () => this.#listener.onOpen(),
+        onText: (text) => this.#listener.onText(text),
+        onEnd: (error) => this.fail(error),
+      },
+    );
+  }
+
+  #release(): void {
+    this.#over = true;
+    this.stopTimer();
+    this.#context.signal.removeEventListener('abort', this.#onAbort);
+  }
+}

@@ -1,0 +1,88 @@
+/** The last voice of every route: what others have said before, when none of them can speak any more. */
+import type { Timer } from '../../core/clock.ts';
+import { BvraiError } from '../../core/errors.ts';
+import type { RouteEntry } from '../ports.ts';
+import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../providers/spec.ts';
+import type { KeptChunk, SpeechCache } from './speech-cache.ts';
+import { speechKey } from './speech-cache.ts';
+
+/** A voice whose speech may have been kept. */
+export interface KeptVoice {
+  readonly provider: string;
+  readonly entry: RouteEntry;
+}
+
+/**
+ * Says whole utterances that one of the voices has said in an earlier call, and fails all others: with every synthesiser down the
+ * agent can still apologise and take its leave.
+ */
+export function keptSpeech(cache: SpeechCache, voices: readonly KeptVoice[]): TtsProvider {
+  const find = (request: TtsRequest, texts: readonly string[]): readonly KeptChunk[] | undefined => {
+    for (const { provider, entry } of voices) {
+      const { model, voice, options } = entry;
+      const chunks = cache.get(speechKey(provider, { language: request.language, model, voice, options }, texts));
+      if (chunks) return chunks;
+    }
+    return undefined;
+  };
+  return {
+    name: 'kept',
+    capabilities: { mulawOut: true },
+    open: (request, sink, context) => new KeptSpeech((texts) => find(request, texts), sink, context),
+  };
+}
+
+class KeptSpeech implements TtsStream {
+  readonly #find: (texts: readonly string[]) => readonly KeptChunk[] | undefined;
+  readonly #sink: Sink<TtsPart>;
+  readonly #context: StreamContext;
+  /** The call speaks one utterance at a time. */
+  #utterance: { readonly id: string; readonly texts: string[] } | undefined;
+  #timer: Timer | undefined;
+
+  constructor(
+    find: (texts: readonly string[]) => readonly KeptChunk[] | undefined,
+    sink: Sink<TtsPart>,
+    context: StreamContext,
+  ) {
+    this.#find = find;
+    this.#sink = sink;
+    this.#context = context;
+    context.signal.addEventListener('abort', () => this.close(), { once: true });
+  }
+
+  speak(utteranceId: string, text: string): void {
+    if (this.#utterance?.id === utteranceId) this.#utterance.texts.push(text);
+    else this.#utterance = { id: utteranceId, texts: [text] };
+    // Whatever is fixed is spoken and finished in one go; what is still unfinished then cannot have been kept.
+    this.#timer ??= this.#context.clock.after(0, () => this.#deliver());
+  }
+
+  finish(): void {}
+
+  cancel(utteranceId: string): void {
+    if (this.#utterance?.id === utteranceId) this.close();
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#utterance = undefined;
+  }
+
+  #deliver(): void {
+    const utterance = this.#utterance;
+    this.close();
+    if (!utterance) return;
+    const { id: utteranceId, texts } = utterance;
+    const chunks = this.#find(texts);
+    if (!chunks) {
+      const error = new BvraiError('provider.unavailable', 'No voice can speak, and none has said this before.');
+      return this.#sink({ type: 'utterance-failed', utteranceId, error });
+    }
+    for (const { audio, spans } of chunks) {
+      this.#sink({ type: 'audio-chunk', utteranceId, audio: new Uint8Array(audio), spans });
+    }
+    this.#sink({ type: 'utterance-finished', utteranceId });
+  }
+}

@@ -1,0 +1,136 @@
+import { describe, expect, it } from 'vitest';
+import { BvraiError } from '../../core/errors.ts';
+import type { SttPart } from '../providers/spec.ts';
+import { withoutRepeated } from './repeated-words.ts';
+import { sttRoute } from './stt-route.ts';
+import { callContext, candidatesOf, scriptedStt } from './testing.ts';
+import { STAGE_TIMES } from './times.ts';
+
+const failed = new BvraiError('provider.overloaded', 'scripted');
+const FINAL_MS = STAGE_TIMES.stt.first.initialMs;
+const final = (text: string, endMs?: number): SttPart => ({
+  type: 'transcript-final',
+  text,
+  confidence: 1,
+  words: endMs === undefined ? [] : [{ text, startMs: 0, endMs, confidence: 1 }],
+  speechFinal: false,
+  fromFinalize: true,
+});
+
+function setUp() {
+  const { clock, context, switches } = callContext();
+  const first = scriptedStt('first');
+  const second = scriptedStt('second');
+  const parts: SttPart[] = [];
+  const route = sttRoute(candidatesOf('stt', clock, [first.provider, second.provider]), () => 0);
+  const stream = route.open({ language: 'en', phrases: [] }, (part) => parts.push(part), context);
+  let frame = 0;
+  const listen = (durationMs: number): void => {
+    for (let ms = 0; ms < durationMs; ms += 20) {
+      stream.write(new Uint8Array(160).fill(frame++ % 251));
+      clock.advance(20);
+    }
+  };
+  const speak = (durationMs: number): void => {
+    stream.hint('speech-started');
+    listen(durationMs);
+  };
+  return { clock, first, second, parts, stream, speak, listen, switches };
+}
+
+describe('a route of recognisers', () => {
+  it('gives the caller’s unanswered words to the next when the first dies among them', () => {
+    const { first, second, stream, speak, switches } = setUp();
+    speak(1_000);
+    first.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    expect(second.streams[0]?.hints).toEqual(['speech-started']);
+    expect(second.streams[0]?.heard).toEqual(first.streams[0]?.heard);
+    stream.hint('speech-ended');
+    expect(second.streams[0]?.hints).toEqual(['speech-started', 'speech-ended']);
+    expect(switches).toEqual(['first → second: provider.overloaded']);
+  });
+
+  it('keeps no more than three seconds for that', () => {
+    const { first, second, speak } = setUp();
+    speak(10_000);
+    first.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    expect(second.streams[0]?.heard).toEqual(first.streams[0]?.heard.slice(-24_000));
+  });
+
+  it('connects once more to one that had served, then goes to the next', () => {
+    const { first, second, stream, speak } = setUp();
+    speak(1_000);
+    stream.hint('speech-ended');
+    first.streams[0]?.sink(final('hi', 800));
+    speak(400);
+    first.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    expect(first.streams).toHaveLength(2);
+    // What came after the last word that was told.
+    expect(first.streams[1]?.heard).toHaveLength(600 * 8);
+    first.streams[1]?.sink({ type: 'stream-failed', error: failed });
+    expect(first.streams).toHaveLength(2);
+    expect(second.streams[0]?.heard).toHaveLength(600 * 8);
+  });
+
+  it('tells no word twice when a successor hears the end of the last one again', () => {
+    const { first, parts, stream, speak } = setUp();
+    speak(1_000);
+    first.streams[0]?.sink({ ...final('the blue room'), fromFinalize: false } as SttPart);
+    speak(400);
+    first.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    first.streams[1]?.sink({ type: 'transcript-interim', text: 'room please', confidence: 1 });
+    first.streams[1]?.sink(final('Room, please.'));
+    stream.hint('speech-ended');
+    expect(parts.map((part) => ('text' in part ? part.text : ''))).toEqual(['the blue room', 'please', 'please.']);
+  });
+
+  it('takes one that says nothing about clear speech for dead', () => {
+    const { clock, second, parts, stream, speak } = setUp();
+    speak(1_000);
+    stream.hint('speech-ended');
+    clock.advance(FINAL_MS - 1);
+    expect(second.streams).toHaveLength(0);
+    clock.advance(1);
+    expect(second.streams[0]?.hints).toEqual(['speech-started', 'speech-ended']);
+    second.streams[0]?.sink(final('hi'));
+    expect(parts).toEqual([final('hi')]);
+  });
+
+  it('does not mind silence about a cough, nor anything else once it has spoken', () => {
+    const { clock, first, second, stream, speak } = setUp();
+    speak(200);
+    stream.hint('speech-ended');
+    clock.advance(10_000);
+    speak(1_000);
+    first.streams[0]?.sink({ type: 'transcript-interim', text: 'h', confidence: 1 });
+    stream.hint('speech-ended');
+    clock.advance(10_000);
+    expect(second.streams).toHaveLength(0);
+  });
+
+  it('begins anew when everyone has failed, and says when that did not help', () => {
+    const { clock, first, second, parts, speak } = setUp();
+    speak(1_000);
+    for (let round = 0; round < 3; round++) {
+      // The last of a route is asked whatever its breaker says; the first only while it is trusted.
+      first.streams[round]?.sink({ type: 'stream-failed', error: failed });
+      second.streams[round]?.sink({ type: 'stream-failed', error: failed });
+      if (round < 2) expect(parts).toEqual([]);
+      clock.advance(500);
+    }
+    expect(parts).toEqual([{ type: 'stream-failed', error: failed }]);
+    expect(clock.pendingTimers).toBe(2);
+  });
+});
+
+describe('repeated words', () => {
+  it.each([
+    ['room please', 'the blue room', 'please'],
+    ['Blue room, please', 'the blue room', 'please'],
+    ['please', 'the blue room', 'please'],
+    ['room', 'the blue room', ''],
+    ['no no no', 'yes', 'no no no'],
+  ])('%s after %s is %s', (text, told, rest) => {
+    expect(withoutRepeated(text, told)).toBe(rest);
+  });
+});

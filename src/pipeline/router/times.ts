@@ -1,0 +1,68 @@
+/** What each stage may take: bounds from which the live deadlines are drawn. All in milliseconds. */
+import type { LatencyWindow } from './latency-window.ts';
+
+/** A deadline that follows the provider's own latency, within bounds. */
+export interface AdaptiveDeadline {
+  readonly minMs: number;
+  /** Until enough is known of the provider. */
+  readonly initialMs: number;
+  readonly maxMs: number;
+}
+
+export interface StageTimes {
+  /** Until the first token or the first byte. */
+  readonly first: AdaptiveDeadline;
+  /** Between two of them. */
+  readonly gap: AdaptiveDeadline;
+  /** A first byte later than this counts against the provider, although it came. */
+  readonly slowMs: number;
+}
+
+/** The stages of an answer, in the order in which they serve it. */
+export type Stage = 'stt' | 'llm' | 'tts';
+
+export const STAGE_TIMES: Readonly<Record<Stage, StageTimes>> = {
+  // First: from the end of speech to the transcript. A recogniser has no gaps of its own: callers pause.
+  stt: {
+    first: { minMs: 700, initialMs: 1_200, maxMs: 2_000 },
+    gap: { minMs: 2_000, initialMs: 3_000, maxMs: 3_000 },
+    slowMs: 1_000,
+  },
+  llm: {
+    first: { minMs: 1_000, initialMs: 2_500, maxMs: 3_500 },
+    gap: { minMs: 1_500, initialMs: 2_500, maxMs: 3_000 },
+    slowMs: 2_000,
+  },
+  tts: {
+    first: { minMs: 600, initialMs: 1_500, maxMs: 2_000 },
+    gap: { minMs: 1_000, initialMs: 2_000, maxMs: 2_500 },
+    slowMs: 1_000,
+  },
+};
+
+/** Percentiles of fewer samples are noise. */
+const ENOUGH_SAMPLES = 20;
+/** Later than three times what nineteen of twenty take is not slow but stuck. */
+const DEADLINE_FACTOR = 3;
+/** When a tail is so fat that the p95 lies in it, the p90 still says what is normal. */
+const TAIL_FACTOR = 1.5;
+/** A provider that is always equally fast is not late at its usual time. */
+const LATE_FACTOR = 1.15;
+
+/** The deadline as of now. */
+export function deadlineMs({ minMs, initialMs, maxMs }: AdaptiveDeadline, live: LatencyWindow, nowMs: number): number {
+  const p95 = live.quantile(0.95, nowMs);
+  if (p95 === undefined || live.count(nowMs) < ENOUGH_SAMPLES) return initialMs;
+  return Math.min(maxMs, Math.max(minMs, p95 * DEADLINE_FACTOR));
+}
+
+/**
+ * When a request is so late that another provider is asked as well: at the live p95, but not in a tail that makes up the p95
+ * itself. Undefined: not enough is known.
+ */
+export function hedgeDelayMs(live: LatencyWindow, nowMs: number): number | undefined {
+  const [p50, p90, p95] = [0.5, 0.9, 0.95].map((q) => live.quantile(q, nowMs));
+  if (p50 === undefined || p90 === undefined || p95 === undefined) return undefined;
+  if (live.count(nowMs) < ENOUGH_SAMPLES) return undefined;
+  return Math.max(p50 * LATE_FACTOR, Math.min(p95, p90 * TAIL_FACTOR));
+}

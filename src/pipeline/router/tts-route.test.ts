@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest';
+import { BvraiError } from '../../core/errors.ts';
+import type { Sink, SpokenSpan, TtsPart } from '../providers/spec.ts';
+import { callContext, candidatesOf, scriptedTts } from './testing.ts';
+import { STAGE_TIMES } from './times.ts';
+import { ttsRoute } from './tts-route.ts';
+
+const failed = new BvraiError('provider.overloaded', 'scripted');
+const FIRST_MS = STAGE_TIMES.tts.first.initialMs;
+const GAP_MS = STAGE_TIMES.tts.gap.initialMs;
+const audioOf = (durationMs: number) => new Uint8Array(durationMs * 8);
+const chunk = (utteranceId: string, durationMs: number, spans?: readonly SpokenSpan[]): TtsPart => ({
+  type: 'audio-chunk',
+  utteranceId,
+  audio: audioOf(durationMs),
+  spans,
+});
+/** Words of 200 ms each. */
+const words = (...texts: string[]): SpokenSpan[] =>
+  texts.map((text, index) => ({ text, startMs: index * 200, durationMs: 200 }));
+
+function setUp() {
+  const { clock, context, switches } = callContext();
+  const first = scriptedTts('first');
+  const second = scriptedTts('second');
+  const parts: TtsPart[] = [];
+  const route = ttsRoute(candidatesOf('tts', clock, [first.provider, second.provider]), () => 0);
+  const open = () => route.open({ language: 'en' }, (part) => parts.push(part), context);
+  return { clock, first, second, parts, switches, stream: open(), open };
+}
+
+describe('a route of voices', () => {
+  it.each([
+    [
+      'fails the utterance',
+      (sink: Sink<TtsPart>) => sink({ type: 'utterance-failed', utteranceId: '1', error: failed }),
+      0,
+    ],
+    ['dies', (sink: Sink<TtsPart>) => sink({ type: 'stream-failed', error: failed }), 0],
+    ['finishes without a sound', (sink: Sink<TtsPart>) => sink({ type: 'utterance-finished', utteranceId: '1' }), 0],
+    ['gives no audio in time', () => {}, FIRST_MS],
+  ])('says all of an utterance with the next voice when the first %s', (_what, fault, waitMs) => {
+    const { clock, first, second, parts, stream, switches } = setUp();
+    stream.speak('1', 'One,');
+    stream.speak('1', 'two.');
+    stream.finish('1');
+    fault(first.streams[0]?.sink ?? (() => {}));
+    clock.advance(waitMs);
+    expect(first.streams[0]?.closed).toBe(true);
+    expect(second.streams[0]?.spoken).toEqual(['1:One,', '1:two.', '1.']);
+    second.streams[0]?.sink(chunk('1', 500));
+    second.streams[0]?.sink({ type: 'utterance-finished', utteranceId: '1' });
+    expect(parts.map(({ type }) => type)).toEqual(['audio-chunk', 'utterance-finished']);
+    expect(switches).toHaveLength(1);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('goes on with the next voice at the first word that was not passed on, and says later utterances with it', () => {
+    const { clock, first, second, parts, stream } = setUp();
+    stream.speak('1', 'One two ');
+    stream.speak('1', 'three four.');
+    first.streams[0]?.sink(chunk('1', 600, words('One ', 'two ', 'three ')));
+    stream.finish('1');
+    clock.advance(GAP_MS);
+    expect(second.streams[0]?.spoken).toEqual(['1:four.', '1.']);
+    second.streams[0]?.sink(chunk('1', 200, words('four.')));
+    second.streams[0]?.sink({ type: 'utterance-finished', utteranceId: '1' });
+    stream.speak('2', 'Five.');
+    expect(second.streams[0]?.spoken.at(-1)).toBe('2:Five.');
+    expect(parts.flatMap((part) => ('spans' in part ? (part.spans ?? []) : [])).map(({ text }) => text)).toEqual([
+      'One ',
+      'two ',
+      'three ',
+      '',
+      'four.',
+    ]);
+  });
+
+  it('passes on no half word of a voice that dies', () => {
+    const { first, second, parts, stream } = setUp();
+    stream.speak('1', 'One two three.');
+    first.streams[0]?.sink(chunk('1', 500, words('One ', 'two ', 'thr')));
+    expect(parts).toMatchObject([{ audio: { length: 400 * 8 } }]);
+    first.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    expect(second.streams[0]?.spoken).toEqual(['1:three.']);
+  });
+
+  it('passes a held word on with the rest of it', () => {
+    const { first, parts, stream } = setUp();
+    stream.speak('1', 'One two three.');
+    first.streams[0]?.sink(chunk('1', 500, words('One ', 'two ', 'thr')));
+    first.streams[0]?.sink(chunk('1', 100, [{ text: 'ee.', startMs: 0, durationMs: 100 }]));
+    expect(parts).toMatchObject([{ audio: { length: 3_200 } }, { audio: { length: 1_600 } }]);
+    expect(parts[1]).toMatchObject({
+      spans: [
+        { text: 'thr', startMs: 0 },
+        { text: 'ee.', startMs: 100 },
+      ],
+    });
+  });
+
+  it('finds the place by the pace of a voice that gives no alignment', () => {
+    const { first, second, stream, clock } = setUp();
+    // 100 ms a character, from an utterance that went well.
+    stream.speak('1', 'abcdefghij');
+    stream.finish('1');
+    first.streams[0]?.sink(chunk('1', 1_000));
+    first.streams[0]?.sink({ type: 'utterance-finished', utteranceId: '1' });
+    stream.speak('2', 'abcd efgh ijkl');
+    stream.finish('2');
+    first.streams[0]?.sink(chunk('2', 780));
+    clock.advance(GAP_MS);
+    expect(second.streams[0]?.spoken).toEqual(['2:ijkl', '2.']);
+  });
+
+  it('is done when the voice dies after its last word', () => {
+    const { first, parts, stream, clock } = setUp();
+    stream.speak('1', 'One two.');
+    stream.finish('1');
+    first.streams[0]?.sink(chunk('1', 400, words('One ', 'two.')));
+    first.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    expect(parts.map(({ type }) => type)).toEqual(['audio-chunk', 'utterance-finished']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('begins again with the first after the last has failed: no failure mutes a call for good', () => {
+    const { first, second, parts, stream } = setUp();
+    stream.speak('1', 'One.');
+    first.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    second.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    expect(parts).toMatchObject([{ type: 'utterance-failed', utteranceId: '1' }]);
+    stream.speak('2', 'Two.');
+    expect(first.streams[1]?.spoken).toEqual(['2:Two.']);
+  });
+
+  it('waits for no audio while the model is slow with the next clause', () => {
+    const { clock, first, parts, stream } = setUp();
+    stream.speak('1', 'One.');
+    first.streams[0]?.sink(chunk('1', 300));
+    clock.advance(60_000);
+    expect(parts.map(({ type }) => type)).toEqual(['audio-chunk']);
+  });
+
+  it('is silent about what was cancelled and after it was closed', () => {
+    const { clock, first, parts, stream } = setUp();
+    stream.speak('1', 'One.');
+    stream.cancel('1');
+    first.streams[0]?.sink(chunk('1', 300));
+    stream.close();
+    first.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    clock.advance(10_000);
+    expect(parts).toEqual([]);
+    expect(first.streams[0]?.closed).toBe(true);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('asks a second voice when the first is later than usual, and keeps the one that speaks first', () => {
+    const { clock, first, second, parts, stream, switches } = setUp();
+    for (let id = 1; id <= 30; id++) {
+      stream.speak(`${id}`, 'One.');
+      stream.finish(`${id}`);
+      clock.advance(150);
+      first.streams[0]?.sink(chunk(`${id}`, 300));
+      first.streams[0]?.sink({ type: 'utterance-finished', utteranceId: `${id}` });
+    }
+    parts.length = 0;
+    stream.speak('late', 'Hello.');
+    stream.finish('late');
+    expect(second.streams).toHaveLength(0);
+    clock.advance(180);
+    expect(second.streams[0]?.spoken).toEqual(['late:Hello.', 'late.']);
+    second.streams[0]?.sink(chunk('late', 300));
+    first.streams[0]?.sink(chunk('late', 300));
+    second.streams[0]?.sink({ type: 'utterance-finished', utteranceId: 'late' });
+    expect(parts.map(({ type }) => type)).toEqual(['audio-chunk', 'utterance-finished']);
+    expect(first.streams[0]?.closed).toBe(true);
+    expect(switches).toEqual(['first → second: slow']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
