@@ -50,17 +50,18 @@ export class AnsweringAgents {
     return this.#find(`agent ${orgId} ${agentId}`, () => this.#load(orgId, agentId));
   }
 
-  async #load(orgId: string, agentId: string): Promise<AnsweringAgent | undefined> {
-    const agent = await this.#options.door.inTenant(orgId, (tx) => loadAgentForCall(tx, agentId));
-    return agent && { orgId, agent: this.#sameObject(agent) };
-  }
-
-  #sameObject(agent: AgentConfig): AgentConfig {
+  /** The same agent, as the object that stands for it in this process. */
+  canonical(agent: AgentConfig): AgentConfig {
     const known = this.#agents.get(agent.id);
     if (isDeepStrictEqual(known, agent) && known) return known;
     remember(this.#agents, agent.id, agent);
     this.#options.onNewAgent(agent);
     return agent;
+  }
+
+  async #load(orgId: string, agentId: string): Promise<AnsweringAgent | undefined> {
+    const agent = await this.#options.door.inTenant(orgId, (tx) => loadAgentForCall(tx, agentId));
+    return agent && { orgId, agent: this.canonical(agent) };
   }
 
   async #find(key: string, ask: () => Promise<AnsweringAgent | undefined>): Promise<AnsweringAgent | undefined> {

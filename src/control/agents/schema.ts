@@ -32,6 +32,7 @@ const routeEntry = z.strictObject({
     .positive()
     .max(1_000)
     .optional()
+    .meta({ examples: [1] })
     .describe('Among healthy providers that have weights one is drawn by them, for each call; the rest stand behind.'),
   options: z.record(z.string().max(100), z.unknown()).optional().describe('Passed to the provider as they are.'),
 });

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { BvraiError } from '../../core/errors.ts';
 import { metadataSchema, phoneNumberSchema } from '../agents/schema.ts';
 import type { AnsweringAgents } from '../agents/answering.ts';
+import { loadAgentForCall } from '../agents/for-calls.ts';
 import { findAgent } from '../agents/store.ts';
 import { newId } from '../db/ids.ts';
 import { calls, phoneNumbers } from '../db/schema.ts';
@@ -81,7 +82,7 @@ export function callActionRoutes(app: ApiApp, deps: Dependencies): void {
         const { organizationId: orgId } = principal;
         const created = await beginCall(tx, orgId, request.body, deps);
         ring = created.ring;
-        const web = request.body.channel === 'web' ? await openWeb(deps, request.host, orgId, created.call) : {};
+        const web = request.body.channel === 'web' ? await openWeb(tx, deps, request.host, orgId, created.call) : {};
         const audit = {
           action: 'call.created',
           resourceType: 'call',
@@ -150,27 +151,19 @@ async function callerNumber(tx: Transaction, { from, agent_id: agentId }: Create
   return row.number;
 }
 
-/** The agent is asked for outside of the transaction, which sees the same. */
 async function openWeb(
+  tx: Transaction,
   { desk, agents, webSocketUrl }: Dependencies,
   requestHost: string,
   orgId: string,
   { id, agent_id: agentId }: StoredCallSummary,
 ): Promise<{ socket_url: string; token: string; call_sid: string }> {
-  const found = await agents.byId(orgId, agentId);
-  if (!found) throw fault('agent_id', 'is not the id of an agent that is published');
+  const loaded = await loadAgentForCall(tx, agentId);
+  if (!loaded) throw fault('agent_id', 'is not the id of an agent that is published');
+  const agent = agents.canonical(loaded);
   const callSid = webCallSid(id);
-  const expected = {
-    callSid,
-    id,
-    orgId,
-    agent: found.agent,
-    direction: 'inbound',
-    channel: 'web',
-    from: '',
-    to: '',
-  } as const;
-  return { socket_url: webSocketUrl(requestHost), token: desk.expect(expected), call_sid: callSid };
+  const token = desk.expect({ callSid, id, orgId, agent, direction: 'inbound', channel: 'web', from: '', to: '' });
+  return { socket_url: webSocketUrl(requestHost), token, call_sid: callSid };
 }
 
 function liveRoutes(app: ApiApp, deps: Dependencies): void {

@@ -85,12 +85,8 @@ function settle(state: CallState, nowMs: number, actions: Action[]): CallState {
 type Occurrence = Exclude<SessionEvent, { type: 'tick' }>;
 
 function absorb(state: CallState, event: Occurrence, nowMs: number, actions: Action[]): CallState {
-  if (event.type === 'say' || event.type === 'leave' || event.type === 'call-lost')
-    return obey(state, event, nowMs, actions);
+  if (isOrder(event)) return obey(state, event, nowMs, actions);
   switch (event.type) {
-    case 'call-started':
-      actions.push({ type: 'emit', event: { type: 'call-started' } });
-      return replies.greet(state, nowMs, actions);
     case 'voice-started':
     case 'voice-faded':
     case 'voice-ended':
@@ -122,13 +118,17 @@ function absorb(state: CallState, event: Occurrence, nowMs: number, actions: Act
 }
 
 /** What comes from neither the caller nor the providers. */
-function obey(
-  state: CallState,
-  event: Extract<SessionEvent, { type: 'say' | 'leave' | 'call-lost' }>,
-  nowMs: number,
-  actions: Action[],
-): CallState {
+type Order = Extract<SessionEvent, { type: 'call-started' | 'say' | 'leave' | 'call-lost' }>;
+
+function isOrder(event: Occurrence): event is Order {
+  return ['call-started', 'say', 'leave', 'call-lost'].includes(event.type);
+}
+
+function obey(state: CallState, event: Order, nowMs: number, actions: Action[]): CallState {
   switch (event.type) {
+    case 'call-started':
+      actions.push({ type: 'emit', event: { type: 'call-started' } });
+      return replies.greet(state, nowMs, actions);
     case 'say':
       return say(state, event.text, nowMs, actions);
     case 'leave':
