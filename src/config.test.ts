@@ -57,6 +57,9 @@ describe('the configuration', () => {
     ['HEDGE_SHARE', '0.6', 'a share from 0 to 0.5', '0.05'],
     ['TWILIO_ACCOUNT_SID', 'AC1', '32 hex digits', 'AC0000'],
     ['DEEPGRAM_BASE_URL', 'ftp://x', 'must be an http(s) URL', 'https://api.deepgram.com'],
+    ['CORS_ORIGINS', '*', 'must be origins', 'https://app.example.com'],
+    ['CORS_ORIGINS', 'https://app.example.com/path', 'must be origins', 'https://app.example.com'],
+    ['TRUSTED_PROXIES', 'all', 'from 0 to 9', '1'],
     ['OPENAI_BASE_URL', 'nowhere', 'must be an http(s) URL', 'https://api.openai.com/v1'],
   ])('refuses %s=%s: names it, its fault and an example', (name, value, fault, example) => {
     const message = faultOf({ [name]: value });
@@ -66,7 +69,8 @@ describe('the configuration', () => {
   });
 
   it('names every variable at fault at once, and shows no secret', () => {
-    const message = faultOf({ PORT: 'x', DEEPGRAM_API_KEY: 'se cret', LOG_LEVEL: 'y' });
+    const message = faultOf({ PORT: 'x', DEEPGRAM_API_KEY: 'se cret', LOG_LEVEL: 'y', AUTH_SECRET: 'too-short' });
+    expect(message).not.toContain('too-short');
     expect(message).toMatch(/PORT[\s\S]*LOG_LEVEL[\s\S]*DEEPGRAM_API_KEY/u);
     expect(message).not.toContain('se cret');
   });

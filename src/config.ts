@@ -20,13 +20,25 @@ export interface Config {
   /** The origin under which Twilio reaches this server, without a trailing slash. */
   readonly publicUrl: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Calls at the same time; one more hears that all lines are busy. */
+  readonly maxCalls: number;
+  /** The agents that a server in local mode begins with. */
   readonly agentsDirectory: string;
+  readonly migrationsDirectory: string;
   /** What the server keeps on its own disk: the spool of call records and, without `databaseUrl`, the database. */
   readonly dataDirectory: string;
   /** Postgres. Absent: the embedded database in `dataDirectory`. */
   readonly databaseUrl: string | undefined;
+  /** Signs access tokens and more. Absent: made once, and kept in `dataDirectory`. */
+  readonly authSecret: string | undefined;
+  /** Other origins whose pages may call the API. */
+  readonly corsOrigins: readonly string[];
+  /** Reverse proxies in front of this server, whose X-Forwarded-For is believed. */
+  readonly trustedProxies: number;
   /** Absent: local mode. No signature can be checked, so only callers on this machine are served. */
-  readonly twilio: { readonly authToken: string; readonly accountSid: string | undefined } | undefined;
+  readonly twilio:
+    | { readonly authToken: string; readonly accountSid: string | undefined; readonly apiBaseUrl: string }
+    | undefined;
   /** How many of the requests to providers may be doubled, at most; 0: none. */
   readonly hedgeShare: number;
   readonly deepgram: ProviderConfig | undefined;
@@ -69,7 +81,11 @@ const schema = z.object({
     )
     .optional(),
   LOG_LEVEL: z.enum(LEVELS, `must be one of ${LEVELS.join(', ')}; example: info`).default('info'),
-  AGENTS_DIR: z.string().optional(),
+  MAX_CALLS: z
+    .string()
+    .regex(/^[1-9]\d{0,4}$/u, 'must be a number from 1 to 99999; example: 200')
+    .transform(Number)
+    .default(200),
   DATA_DIR: z.string().optional(),
   DATABASE_URL: z
     .string()
@@ -84,11 +100,25 @@ const schema = z.object({
     .transform(Number)
     .refine((value) => value <= 0.5, 'must be a share from 0 to 0.5; example: 0.05')
     .default(0.05),
+  AUTH_SECRET: z
+    .string()
+    .min(32, 'must have at least 32 characters; example: the output of openssl rand -base64 32')
+    .optional(),
+  CORS_ORIGINS: z
+    .string()
+    .transform((value) => value.split(',').map((origin) => origin.trim()))
+    .refine(
+      (origins) => origins.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin),
+      'must be origins, separated by commas, and no *; example: https://app.example.com,http://localhost:5173',
+    )
+    .default([]),
+  TRUSTED_PROXIES: z.string().regex(/^\d$/u, 'must be a number from 0 to 9; example: 1').transform(Number).default(0),
   TWILIO_ACCOUNT_SID: z
     .string()
     .regex(/^AC[0-9a-f]{32}$/u, `must be AC and 32 hex digits; example: AC${'0'.repeat(32)}`)
     .optional(),
   TWILIO_AUTH_TOKEN: secret.optional(),
+  TWILIO_API_BASE_URL: httpUrl('https://api.twilio.com').default('https://api.twilio.com'),
   DEEPGRAM_API_KEY: secret.optional(),
   DEEPGRAM_BASE_URL: httpUrl('https://api.deepgram.com').default('https://api.deepgram.com'),
   OPENAI_API_KEY: secret.optional(),
@@ -100,7 +130,7 @@ const schema = z.object({
 });
 
 /** Values that must not be shown in an error, even when they are at fault. */
-const SECRET = /_KEY$|_TOKEN$|^DATABASE_URL$/u;
+const SECRET = /_KEY$|_TOKEN$|_SECRET$|^DATABASE_URL$/u;
 
 /**
  * Reads the environment; an empty variable counts as absent.
@@ -131,13 +161,22 @@ export function readConfig(
     publicUrl: env.PUBLIC_URL,
     logLevel: env.LOG_LEVEL,
     hedgeShare: env.HEDGE_SHARE,
-    agentsDirectory: env.AGENTS_DIR ?? `${projectDirectory}/agents`,
+    maxCalls: env.MAX_CALLS,
+    agentsDirectory: `${projectDirectory}/agents`,
+    migrationsDirectory: `${projectDirectory}/migrations`,
     dataDirectory: env.DATA_DIR ?? `${projectDirectory}/data`,
     databaseUrl: env.DATABASE_URL,
+    authSecret: env.AUTH_SECRET,
+    corsOrigins: env.CORS_ORIGINS,
+    trustedProxies: env.TRUSTED_PROXIES,
     twilio:
       env.TWILIO_AUTH_TOKEN === undefined
         ? undefined
-        : { authToken: env.TWILIO_AUTH_TOKEN, accountSid: env.TWILIO_ACCOUNT_SID },
+        : {
+            authToken: env.TWILIO_AUTH_TOKEN,
+            accountSid: env.TWILIO_ACCOUNT_SID,
+            apiBaseUrl: env.TWILIO_API_BASE_URL,
+          },
     deepgram: provider(env.DEEPGRAM_API_KEY, env.DEEPGRAM_BASE_URL),
     // A model server of one's own (Ollama, llama.cpp) has a base URL and needs no key.
     openai: provider(

@@ -6,14 +6,22 @@ import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { loadConfig } from './config.ts';
 import type { Config } from './config.ts';
-import { loadAgents } from './control/agents/store.ts';
-import type { AgentStore } from './control/agents/store.ts';
-import { CallRecords } from './control/calls/records.ts';
+import { Admission } from './control/admission.ts';
+import { AnsweringAgents } from './control/agents/answering.ts';
+import { readAgentFiles } from './control/agents/files.ts';
+import { loadAuthSecret } from './control/auth/secrets.ts';
+import { CallDesk } from './control/calls/desk.ts';
+import type { ExpectedCall } from './control/calls/desk.ts';
 import { buildHttp } from './control/http.ts';
 import { LOCAL_MODE_REFUSAL, isLocalPeer } from './control/local-mode.ts';
-import type { ExpectedCall } from './control/twilio/routes.ts';
+import { openLocalOrganization } from './control/local-organization.ts';
+import type { LocalOrganization } from './control/local-organization.ts';
+import { openRecords } from './control/records.ts';
+import type { Records } from './control/records.ts';
+import { TwilioRest } from './control/twilio/rest.ts';
 import { systemClock } from './core/clock.ts';
 import { BvraiError } from './core/errors.ts';
+import { LOG_OPTIONS } from './core/log-options.ts';
 import { listenMedia } from './media/socket/listen-media.ts';
 import type {
   MediaListenerOptions,
@@ -31,8 +39,8 @@ import { LiveCalls } from './pipeline/calls.ts';
 import type { Providers } from './pipeline/calls.ts';
 import { Metrics } from './pipeline/metrics/metrics.ts';
 import { createEmbeddedEngines } from './pipeline/providers/embedded/index.ts';
-import type { EmbeddedEngines } from './pipeline/providers/embedded/index.ts';
 import { createCloudProviders } from './providers.ts';
+import type { CloudProviders } from './providers.ts';
 
 /** A running server. */
 export interface BvraiServer {
@@ -47,80 +55,127 @@ export interface BvraiServer {
 
 /** How long calls may go on after SIGTERM. */
 const DRAIN_GRACE_MS = 60_000;
+/** How long their last records may take to get into the database; what does not waits on disk. */
+const RECORDS_GRACE_MS = 5_000;
 const MEDIA_PATH = '/media';
-
-/** What a stream token stands for. */
-type StreamClaims = ExpectedCall;
+/** Browser calls: the same protocol, without Twilio's signature. */
+const WEB_PATH = '/web';
 
 interface Parts {
   readonly config: Config;
   readonly log: Logger;
-  readonly agents: AgentStore;
+  readonly authSecret: string;
+  readonly records: Records;
+  readonly agents: AnsweringAgents;
+  readonly local: LocalOrganization | undefined;
+  readonly desk: CallDesk;
+  readonly twilio: TwilioRest | undefined;
   readonly calls: LiveCalls;
-  readonly records: CallRecords;
   readonly metrics: Metrics;
   readonly tokens: StreamTokens<StreamClaims>;
+  readonly readiness: () => Readonly<Record<string, boolean>>;
 }
 
-/** Builds everything and listens. Throws `config.invalid` or `agent.invalid` when it cannot start, having released what it had. */
+/** What a stream token stands for. */
+type StreamClaims = ExpectedCall & { readonly agentId: string };
+
+/** Ends, newest first, what was begun. */
+class Closers {
+  readonly #closers: (() => unknown)[] = [];
+
+  add(close: () => unknown): void {
+    this.#closers.push(close);
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers.splice(0).toReversed()) await close();
+  }
+}
+
+/** Builds everything and listens. Throws `config.invalid`, `agent.invalid` or `db.…` when it cannot start, having released what it had. */
 export async function startServer(config: Config, log: Logger): Promise<BvraiServer> {
-  const agents = await loadAgents(config.agentsDirectory);
-  const vad = await loadVad(log, { clock: systemClock });
-  const embedded = createEmbeddedEngines({ log, clock: systemClock });
-  const cloud = createCloudProviders(config);
-  const records = new CallRecords();
-  const metrics = new Metrics();
-  const providers: Providers = {
-    stt: byName([embedded.stt, ...cloud.stt]),
-    llm: byName([embedded.llm, ...cloud.llm]),
-    tts: byName([embedded.tts, ...cloud.tts]),
-    last: embedded,
-  };
-  const onEvent = records.append.bind(records);
-  const calls = new LiveCalls({
-    clock: systemClock,
-    vad,
-    providers,
-    metrics,
-    log,
-    random: Math.random,
-    hedgeShare: config.hedgeShare,
-    onEvent,
-  });
-  const tokens = new StreamTokens<StreamClaims>({ clock: systemClock });
-  const parts = { config, log, agents, calls, records, metrics, tokens };
-  const state = { enginesReady: false, draining: false };
-  const closeEngines = async (): Promise<void> => {
-    await Promise.all([embedded.close(), vad.close(), cloud.close()]);
-  };
-  const listeners = await listen(parts, state).catch(async (thrown: unknown) => {
-    await closeEngines();
+  const closers = new Closers();
+  try {
+    return await start(config, log, closers);
+  } catch (thrown) {
+    await closers.close();
     throw thrown;
-  });
-  const warming = warmUp(embedded, agents).then(
+  }
+}
+
+async function start(config: Config, log: Logger, closers: Closers): Promise<BvraiServer> {
+  // Where nobody can be authenticated by Twilio, the server begins with agents of its own.
+  const files = config.twilio ? [] : await readAgentFiles(config.agentsDirectory);
+  const embedded = createEmbeddedEngines({ log, clock: systemClock });
+  closers.add(() => embedded.close());
+  const state = { enginesReady: false };
+  const warming = embedded.warm().then(
     () => (state.enginesReady = true),
     (thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'),
   );
-  log.info(
-    { port: listeners.port, mediaPort: listeners.mediaPort, host: config.host, agents: agents.all.map(({ id }) => id) },
-    'listening',
-  );
+  closers.add(() => warming);
+  const vad = await loadVad(log, { clock: systemClock });
+  closers.add(() => vad.close());
+  const records = await openRecords({ ...config, log });
+  closers.add(() => records.close(RECORDS_GRACE_MS));
+  const { door, recorder } = records;
+  const authSecret = await loadAuthSecret(config.authSecret, config.dataDirectory, log);
+
+  const metrics = new Metrics();
+  metrics.observeRecords(() => recorder.status.waitingBytes);
+  const cloud = createCloudProviders(config);
+  closers.add(() => cloud.close());
+  const providers = providersOf(embedded, cloud);
+  const tokens = new StreamTokens<StreamClaims>({ clock: systemClock });
+  const twilio = twilioRest(config);
+  const admission: Admission = new Admission({
+    clock: systemClock,
+    log,
+    maxCalls: config.maxCalls,
+    activeCalls: () => calls.active,
+  });
+  closers.add(() => admission.close());
+  const mintToken = (call: ExpectedCall): string => tokens.mint({ ...call, agentId: call.agent.id });
+  const desk = new CallDesk({ recorder, admission, mintToken });
+  const { onEvent } = desk;
+  const { hedgeShare } = config;
+  const calling = { clock: systemClock, vad, providers, metrics, log, random: Math.random, hedgeShare };
+  const calls: LiveCalls = new LiveCalls({ ...calling, control: twilio, onEvent });
+  closers.add(() => calls.close());
+  desk.attach(calls);
+  const agents = new AnsweringAgents({
+    door,
+    log,
+    // So that the first question of its first call need not wait for that.
+    onNewAgent: ({ id, questionsAndAnswers }) => {
+      warming
+        .then(() => embedded.prepare(questionsAndAnswers))
+        .catch((thrown: unknown) => log.warn({ err: thrown, agent: id }, 'an agent’s questions were not prepared'));
+    },
+  });
+  const local = config.twilio ? undefined : await openLocalOrganization(door, config.dataDirectory, files, log);
+  for (const id of local?.agentIds.values() ?? []) await agents.byId(local?.orgId ?? '', id);
+
+  const readiness = (): Record<string, boolean> => ({
+    embedded_engines: state.enginesReady,
+    database: recorder.status.writing,
+    accepting_calls: admission.closedBecause === undefined,
+  });
+  const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };
+  const listeners = await listen(parts, closers);
+  log.info({ ...listeners, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
   if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
 
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
-    state.draining = true;
+    admission.drain();
     log.info({ activeCalls: calls.active, graceMs }, 'draining');
     await calls.drain(graceMs);
-    calls.close();
-    await listeners.close();
-    await warming;
-    await closeEngines();
+    await closers.close();
     log.info({}, 'stopped');
   };
   return {
-    port: listeners.port,
-    mediaPort: listeners.mediaPort,
+    ...listeners,
     get activeCalls() {
       return calls.active;
     },
@@ -128,65 +183,73 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
   };
 }
 
+function providersOf(embedded: Providers['last'], cloud: CloudProviders): Providers {
+  return {
+    stt: byName([embedded.stt, ...cloud.stt]),
+    llm: byName([embedded.llm, ...cloud.llm]),
+    tts: byName([embedded.tts, ...cloud.tts]),
+    last: embedded,
+  };
+}
+
 function byName<Provider extends { readonly name: string }>(providers: readonly Provider[]): Map<string, Provider> {
   return new Map(providers.map((provider) => [provider.name, provider]));
 }
 
-/** Loads the embedded engines and teaches them the agents' questions, so that no call waits for that. */
-async function warmUp(embedded: EmbeddedEngines, agents: AgentStore): Promise<void> {
-  await embedded.warm();
-  for (const { questionsAndAnswers } of agents.all) await embedded.prepare(questionsAndAnswers);
+/** Undefined: calls are only taken. */
+function twilioRest({ twilio, publicUrl }: Config): TwilioRest | undefined {
+  if (twilio?.accountSid === undefined || publicUrl === undefined) return undefined;
+  const { accountSid, authToken, apiBaseUrl: baseUrl } = twilio;
+  return new TwilioRest({ accountSid, authToken, baseUrl, publicUrl });
 }
 
-interface Listeners {
+interface Ports {
   readonly port: number;
   readonly mediaPort: number | undefined;
-  close(): Promise<void>;
 }
 
-async function listen(
-  parts: Parts,
-  state: { readonly enginesReady: boolean; readonly draining: boolean },
-): Promise<Listeners> {
-  const { config, log, metrics } = parts;
+async function listen(parts: Parts, closers: Closers): Promise<Ports> {
+  const { config, log, metrics, records, agents, desk, twilio, local } = parts;
+  const { door, database, feed, instanceId } = records;
   const mediaOptions = mediaListenerOptions(parts);
   const ownPort =
     config.mediaPort === undefined
       ? undefined
       : await listenMedia({ ...mediaOptions, host: config.host, port: config.mediaPort });
+  closers.add(() => ownPort?.close());
   const mediaPort = ownPort?.port;
+  const socketUrl = (path: string) => (requestHost: string) => urlOfSocket(config, requestHost, mediaPort, path);
   const http = await buildHttp({
     log,
-    records: parts.records,
-    health: {
-      readiness: () => ({ embedded_engines: state.enginesReady, accepting_calls: !state.draining }),
-      metrics: () => metrics.expose(),
+    corsOrigins: config.corsOrigins,
+    trustedProxies: config.trustedProxies,
+    health: { readiness: parts.readiness, metrics: () => metrics.expose() },
+    api: {
+      database,
+      authSecret: parts.authSecret,
+      clock: systemClock,
+      publicUrl: config.publicUrl,
+      calls: { desk, agents, twilio, instanceId, feed, webSocketUrl: socketUrl(WEB_PATH) },
     },
     twilio: {
-      agents: parts.agents,
       authToken: config.twilio?.authToken,
       publicUrl: config.publicUrl,
-      streamUrl: (requestHost) => streamUrl(config, requestHost, mediaPort),
-      expectCall: (call) => (state.draining ? undefined : expectCall(parts, call)),
+      door,
+      agents,
+      desk,
+      local,
+      streamUrl: socketUrl(MEDIA_PATH),
     },
   });
+  closers.add(() => http.close());
   const shared = ownPort ? undefined : attachWsListener(http.server, mediaOptions);
-  const port = await listenHttp(http, config).catch(async (thrown: unknown) => {
-    await ownPort?.close();
-    throw thrown;
-  });
+  closers.add(() => shared?.close());
+  const port = await listenHttp(http, config);
   log.info(
-    { implementation: (ownPort ?? shared)?.implementation, port: mediaPort ?? port, path: MEDIA_PATH },
+    { implementation: (ownPort ?? shared)?.implementation, port: mediaPort ?? port, paths: [MEDIA_PATH, WEB_PATH] },
     'media sockets',
   );
-  return {
-    port,
-    mediaPort,
-    async close() {
-      await Promise.all([ownPort?.close(), shared?.close()]);
-      await http.close();
-    },
-  };
+  return { port, mediaPort };
 }
 
 async function listenHttp(http: FastifyInstance, config: Config): Promise<number> {
@@ -203,31 +266,28 @@ async function listenHttp(http: FastifyInstance, config: Config): Promise<number
   return typeof address === 'object' && address ? address.port : config.port;
 }
 
-/** Where the far side of a webhook reaches the media socket. */
-function streamUrl(config: Config, requestHost: string, mediaPort: number | undefined): string {
-  if (config.publicUrl !== undefined) return `${config.publicUrl.replace(/^http/u, 'ws')}${MEDIA_PATH}`;
+/** Where the far side of a request reaches a media socket. */
+function urlOfSocket(config: Config, requestHost: string, mediaPort: number | undefined, path: string): string {
+  if (config.publicUrl !== undefined) return `${config.publicUrl.replace(/^http/u, 'ws')}${path}`;
   const host = mediaPort === undefined ? requestHost : `${new URL(`http://${requestHost}`).hostname}:${mediaPort}`;
-  return `ws://${host}${MEDIA_PATH}`;
-}
-
-function expectCall({ log, tokens }: Parts, call: ExpectedCall): string | undefined {
-  try {
-    return tokens.mint(call);
-  } catch (thrown) {
-    log.error({ err: thrown, callSid: call.callSid }, 'no stream token can be given out');
-    return undefined;
-  }
+  return `ws://${host}${path}`;
 }
 
 function mediaListenerOptions(parts: Parts): MediaListenerOptions {
   const { config, log } = parts;
-  const authoriseUpgrade = config.twilio
+  const signed = config.twilio
     ? upgradeSignatureCheck({ authToken: config.twilio.authToken, publicUrl: config.publicUrl ?? '' })
     : onlyLocal;
+  // A browser cannot sign: its token, which the API gave to somebody who was known, is what counts.
+  const web = config.twilio ? undefined : onlyLocal;
+  const onSocket = (socket: MediaSocket): MediaSocketHandler => serveCall(parts, socket);
   return {
     clock: systemClock,
     log,
-    routes: [{ path: MEDIA_PATH, authoriseUpgrade, onSocket: (socket) => serveCall(parts, socket) }],
+    routes: [
+      { path: MEDIA_PATH, authoriseUpgrade: signed, onSocket },
+      { path: WEB_PATH, authoriseUpgrade: web, onSocket },
+    ],
   };
 }
 
@@ -238,34 +298,28 @@ function onlyLocal({ remoteAddress, headers }: UpgradeRequest): UpgradeVerdict {
 }
 
 /** One media socket: its token says which call and which agent it belongs to. */
-function serveCall({ agents, calls, records, metrics, tokens, log }: Parts, socket: MediaSocket): MediaSocketHandler {
+function serveCall({ calls, desk, metrics, tokens, log }: Parts, socket: MediaSocket): MediaSocketHandler {
   let claims: StreamClaims | undefined;
   return serveTwilioStream(socket, {
     clock: systemClock,
     log,
     authorise: ({ callSid, customParameters }) => {
       const redeemed = tokens.redeem(customParameters['token'] ?? '', callSid);
-      if (redeemed.ok) {
-        claims = redeemed.claims;
-        return { ok: true };
+      if (!redeemed.ok) {
+        metrics.streamRefused(redeemed.reason);
+        return { ok: false, reason: `stream token ${redeemed.reason}` };
       }
-      metrics.streamRefused(redeemed.reason);
-      return { ok: false, reason: `stream token ${redeemed.reason}` };
+      if (redeemed.claims.channel !== (socket.upgrade.path.startsWith(WEB_PATH) ? 'web' : 'phone')) {
+        return { ok: false, reason: 'stream token of another channel' };
+      }
+      claims = redeemed.claims;
+      return { ok: true };
     },
     accept: (port) => {
-      const agent = claims && agents.byId(claims.agentId);
-      if (!claims || !agent) throw new BvraiError('agent.unknown', 'The agent of this call is gone.');
-      const { callSid, direction, from, to } = claims;
-      records.begin({
-        id: callSid,
-        agentId: agent.id,
-        agentVersion: agent.version,
-        direction,
-        from,
-        to,
-        startedAt: new Date(),
-      });
-      return calls.start(port, agent, log.child({ callSid, agent: agent.id }));
+      if (!claims) throw new BvraiError('agent.unknown', 'This stream has no token.');
+      desk.begin(claims);
+      const { agent, callSid, id } = claims;
+      return calls.start(port, agent, log.child({ callSid, call: id, agent: agent.id }));
     },
     onStats: (stats) => metrics.mediaFaults(stats.faults),
   });
@@ -274,7 +328,7 @@ function serveCall({ agents, calls, records, metrics, tokens, log }: Parts, sock
 /** The command: reads `.env` and the environment, serves until SIGTERM or SIGINT, then drains. */
 async function main(): Promise<void> {
   const config = loadConfig();
-  const log = pino({ level: config.logLevel, base: null });
+  const log = pino({ level: config.logLevel, ...LOG_OPTIONS });
   const server = await startServer(config, log);
   const stop = (signal: NodeJS.Signals): void => {
     // A second signal means now.

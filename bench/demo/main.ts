@@ -63,7 +63,7 @@ async function holdCall(server: ServerProcess, questionsFolder: string): Promise
     onEvent: (event) => printer.onPhone(event),
   });
   const feed = new AbortController();
-  const following = followEvents(server.url, phone.callSid, feed.signal, (event) => {
+  const following = followEvents(server, phone.callSid, feed.signal, (event) => {
     live.push(event);
     printer.onServer(event);
   });
@@ -77,7 +77,7 @@ async function holdCall(server: ServerProcess, questionsFolder: string): Promise
   }
   let events: readonly ServerEvent[] = live;
   try {
-    const record = await readRecord(server.url, phone.callSid);
+    const record = await readRecord(server, phone.callSid);
     if (record.events.length > 0) events = record.events;
     if (record.status !== 'completed') faults.push(`the server's record says ${record.status}, ${record.endReason}`);
   } catch (error) {
@@ -145,6 +145,7 @@ async function demo(): Promise<readonly string[]> {
     entry: fileURLToPath(new URL('../../src/main.js', import.meta.url)),
     cwd: root,
     logFile: join(root, 'out', 'demo', 'server.log'),
+    dataDirectory: join(root, 'out', 'demo', 'data'),
     readyTimeoutMs: READY_TIMEOUT_MS,
   });
   try {

@@ -48,6 +48,12 @@ export interface CallRecord {
   readonly events: readonly ServerEvent[];
 }
 
+/** Where records are read, and with which key. */
+export interface RecordsServer {
+  readonly url: string;
+  readonly apiKey: string;
+}
+
 const RETRY_MS = 100;
 const REQUEST_TIMEOUT_MS = 5000;
 
@@ -56,13 +62,13 @@ const REQUEST_TIMEOUT_MS = 5000;
  * Returns what went wrong, or undefined.
  */
 export async function followEvents(
-  url: string,
+  { url, apiKey }: RecordsServer,
   callSid: string,
   signal: AbortSignal,
   onEvent: (event: ServerEvent) => void,
 ): Promise<string | undefined> {
   try {
-    const response = await openStream(`${url}/api/v1/calls/${callSid}/events`, signal);
+    const response = await openStream(`${url}/api/v1/calls/${callSid}/events`, apiKey, signal);
     if (!response.ok || !response.body) return `the server's event stream answered ${response.status}`;
     let pending = '';
     const decoder = new TextDecoder();
@@ -80,9 +86,12 @@ export async function followEvents(
 }
 
 /** The call may not be on record yet when its stream has just started. */
-async function openStream(url: string, signal: AbortSignal): Promise<Response> {
+async function openStream(url: string, apiKey: string, signal: AbortSignal): Promise<Response> {
   for (let attempt = 1; ; attempt++) {
-    const response = await fetch(url, { signal, headers: { accept: 'text/event-stream' } });
+    const response = await fetch(url, {
+      signal,
+      headers: { accept: 'text/event-stream', authorization: `Bearer ${apiKey}` },
+    });
     if (response.status !== 404 || attempt === 20) return response;
     await response.body?.cancel();
     await sleep(RETRY_MS, undefined, { signal });
@@ -111,10 +120,13 @@ export function parseBlock(block: string): ServerEvent | undefined {
 }
 
 /** Reads the finished record; waits a little for the server to notice that the call is over. */
-export async function readRecord(url: string, callSid: string): Promise<CallRecord> {
+export async function readRecord({ url, apiKey }: RecordsServer, callSid: string): Promise<CallRecord> {
   const deadline = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   for (;;) {
-    const response = await fetch(`${url}/api/v1/calls/${callSid}`, { signal: deadline });
+    const response = await fetch(`${url}/api/v1/calls/${callSid}`, {
+      signal: deadline,
+      headers: { authorization: `Bearer ${apiKey}` },
+    });
     if (!response.ok) throw new Error(`GET /api/v1/calls/${callSid} answered ${response.status}`);
     const record = callRecord.parse(await response.json());
     const events = record.events.flatMap((event) => serverEvent.safeParse(event).data ?? []);

@@ -30,7 +30,14 @@ describe('startServer', () => {
   async function start(source: string, readyTimeoutMs = 15_000) {
     const entry = join(folder, 'server.cjs');
     await writeFile(entry, source);
-    return startServer({ entry, cwd: folder, logFile: join(folder, 'server.log'), readyTimeoutMs });
+    await writeFile(join(folder, 'local-api-key'), 'bv_live_test\n');
+    return startServer({
+      entry,
+      cwd: folder,
+      logFile: join(folder, 'server.log'),
+      dataDirectory: folder,
+      readyTimeoutMs,
+    });
   }
 
   it('waits until the server is ready, hides every key from it, and stops it', async () => {
@@ -38,6 +45,7 @@ describe('startServer', () => {
     process.env['SOME_VENDOR_KEY'] = 'secret';
     try {
       const server = await start(GOOD);
+      expect(server.apiKey).toBe('bv_live_test');
       const env: unknown = await (await fetch(`${server.url}/env`)).json();
       expect(env).toMatchObject({ PORT: '0', OPENAI_API_KEY: '', TWILIO_AUTH_TOKEN: '' });
       expect(JSON.stringify(env)).not.toContain('secret');

@@ -1,6 +1,8 @@
 /** The server under demonstration, as a child process that is always stopped. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
@@ -25,8 +27,8 @@ const EMPTIED_VARIABLES = ['DEEPGRAM', 'OPENAI', 'ELEVENLABS', 'ANTHROPIC']
     'TWILIO_API_BASE_URL',
     'PUBLIC_URL',
     'MEDIA_PORT',
-    'AGENTS_DIR',
     'HEDGE_SHARE',
+    'AUTH_SECRET',
     'DATABASE_URL',
   );
 
@@ -36,6 +38,8 @@ export interface ServerProcess {
   readonly pid: number | undefined;
   /** Where it listens, e.g. `http://127.0.0.1:41234`. */
   readonly url: string;
+  /** For its API: that of its local mode. */
+  readonly apiKey: string;
   /** The log lines of level error so far. */
   readonly errors: readonly string[];
   /** SIGTERM, then SIGKILL at a deadline. Resolves when the process is gone, with whether it drained by itself. */
@@ -50,12 +54,14 @@ export async function startServer(options: {
   readonly entry: string;
   readonly cwd: string;
   readonly logFile: string;
+  /** DATA_DIR of this server alone. */
+  readonly dataDirectory: string;
   readonly readyTimeoutMs: number;
   /** Set over all that the server knows by itself, e.g. where emulated vendors listen. */
   readonly environment?: Readonly<Record<string, string>>;
 }): Promise<ServerProcess> {
   const env: NodeJS.ProcessEnv = Object.fromEntries(EMPTIED_VARIABLES.map((name) => [name, '']));
-  Object.assign(env, { HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info' });
+  Object.assign(env, { HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DATA_DIR: options.dataDirectory });
   for (const name of INHERITED_VARIABLES) if (process.env[name] !== undefined) env[name] = process.env[name];
   Object.assign(env, options.environment);
   const child = spawn(process.execPath, [options.entry], { cwd: options.cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -86,7 +92,8 @@ export async function startServer(options: {
       overdue(deadline, lastLines),
     ]);
     await Promise.race([waitUntilReady(url, deadline), exited, overdue(deadline, lastLines)]);
-    return { url, pid: child.pid, errors, stop };
+    const apiKey = (await readFile(join(options.dataDirectory, 'local-api-key'), 'utf8')).trim();
+    return { url, pid: child.pid, apiKey, errors, stop };
   } catch (error) {
     await stop();
     throw error;

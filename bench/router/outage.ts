@@ -2,7 +2,7 @@
  * `npm run bench:outage`: many calls at once while the primary vendor of each stage dies and returns, in turn. The server is a
  * process of its own. Exits 1 when a call is lost, a question stays unanswered, or a socket stays open.
  */
-import { mkdir, mkdtemp, readFile, readdir, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, readlink, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +14,7 @@ import { startElevenLabsEmulator } from '../emulators/elevenlabs.ts';
 import { startOpenAiEmulator } from '../emulators/openai.ts';
 import { formatTable } from '../phone/live-line.ts';
 import { findProjectRoot, loadRecording } from '../turn-taking/recordings.ts';
+import { makeAgent } from '../turn-taking/rig.ts';
 import { holdThroughOutages } from './outage-calls.ts';
 import type { OutageReport } from './outage-calls.ts';
 import { OUTAGE_AGENT, OUTAGE_VENDORS, outagesOf } from './outages.ts';
@@ -70,7 +71,6 @@ async function main(): Promise<void> {
     closing.push(() => elevenlabs.close());
     const directory = await mkdtemp(join(tmpdir(), 'bvrai-bench-'));
     closing.push(() => rm(directory, { recursive: true }));
-    await writeFile(join(directory, 'ada.json'), JSON.stringify(OUTAGE_AGENT));
     await mkdir(join(root, 'out', 'router'), { recursive: true });
     const logFile = join(root, 'out', 'router', 'outage.log');
     const server = await startServer({
@@ -78,8 +78,8 @@ async function main(): Promise<void> {
       cwd: root,
       logFile,
       readyTimeoutMs: READY_TIMEOUT_MS,
+      dataDirectory: directory,
       environment: {
-        AGENTS_DIR: directory,
         DEEPGRAM_API_KEY: deepgram.settings.apiKey,
         DEEPGRAM_BASE_URL: deepgram.url,
         OPENAI_API_KEY: openai.settings.apiKey,
@@ -92,7 +92,7 @@ async function main(): Promise<void> {
     const socketsBefore = await socketsOf(server.pid);
     const report = await holdThroughOutages({
       serverUrl: server.url,
-      agent: 'ada',
+      agent: await makeAgent(server, OUTAGE_AGENT),
       calls,
       question: (await loadRecording('cards-001')).mulaw,
       outages: outagesOf({ deepgram, openai, elevenlabs }),

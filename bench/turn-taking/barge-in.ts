@@ -77,7 +77,7 @@ async function ringAndAsk(rig: Rig, line: Line, question: Recording): Promise<Ph
 /** Hangs up and judges the silences after the clears of the call. */
 async function conclude(rig: Rig, line: Line, phone: Phone) {
   await phone.hangUp();
-  const { events } = await readRecord(rig.serverUrl, phone.callSid);
+  const { events } = await readRecord(rig.server, phone.callSid);
   const { startedAtMs } = phone;
   const checked = checkClears({ startedAtMs, phone: phone.events, server: events, moments: line.moments });
   return { events, ...checked };

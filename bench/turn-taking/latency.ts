@@ -78,7 +78,7 @@ async function holdCall(rig: Rig, line: Line, turns: readonly Caller[], atOnce: 
   } finally {
     await phone.hangUp();
   }
-  const { events } = await readRecord(rig.serverUrl, phone.callSid);
+  const { events } = await readRecord(rig.server, phone.callSid);
   return said.map(({ turn, utterance }, index) => ({
     atOnce,
     recording: turn.recording.name,

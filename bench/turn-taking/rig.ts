@@ -1,5 +1,5 @@
 /** The server of this build, as a process of its own, on an emulated cloud whose every message is timed. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -66,7 +66,7 @@ export async function startRig({ agents, reply, logName, models = ['openai'], en
   const lines = agents.map((_, index) => new RigLine(`line-${String(index).padStart(3, '0')}`));
   const lineOf = (text: string): RigLine | undefined => {
     const found = /line-\d{3}/u.exec(text)?.[0];
-    return lines.find(({ agent }) => agent === found);
+    return lines.find(({ name }) => name === found);
   };
   const closing: (() => Promise<unknown>)[] = [];
   const close = async (): Promise<void> => {
@@ -101,18 +101,14 @@ export async function startRig({ agents, reply, logName, models = ['openai'], en
 
     const directory = await mkdtemp(join(tmpdir(), 'bvrai-bench-'));
     closing.push(() => rm(directory, { recursive: true }));
-    for (const [index, agent] of agents.entries()) {
-      const id = lines[index]?.agent ?? '';
-      await writeFile(join(directory, `${id}.json`), JSON.stringify({ ...agent, ...tiedTo(id, models) }));
-    }
     await mkdir(join(root, 'out', 'turn-taking'), { recursive: true });
     const server = await startServer({
       entry: fileURLToPath(new URL('../../src/main.js', import.meta.url)),
       cwd: root,
       logFile: join(root, 'out', 'turn-taking', `${logName}.log`),
       readyTimeoutMs: READY_TIMEOUT_MS,
+      dataDirectory: directory,
       environment: {
-        AGENTS_DIR: directory,
         DEEPGRAM_API_KEY: deepgram.settings.apiKey,
         DEEPGRAM_BASE_URL: deepgram.url,
         OPENAI_API_KEY: openai.settings.apiKey,
@@ -125,11 +121,31 @@ export async function startRig({ agents, reply, logName, models = ['openai'], en
       },
     });
     closing.push(() => server.stop());
+    for (const [index, agent] of agents.entries()) {
+      const line = lines[index];
+      if (line) line.agent = await makeAgent(server, { ...agent, ...tiedTo(line.name, models) });
+    }
     return { serverUrl: server.url, server, lines, openai, anthropic, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** Makes an agent in the server's local organization; its id. */
+export async function makeAgent(
+  { url, apiKey }: ServerProcess,
+  agent: Readonly<Record<string, unknown>>,
+): Promise<string> {
+  const response = await fetch(`${url}/api/v1/agents`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify(agent),
+  });
+  const body: unknown = await response.json();
+  if (!response.ok || !isRecord(body) || typeof body['id'] !== 'string')
+    throw new Error(`POST /api/v1/agents answered ${response.status}: ${JSON.stringify(body)}`);
+  return body['id'];
 }
 
 /** What makes every message to a vendor tell which line it belongs to. */
@@ -144,12 +160,14 @@ function tiedTo(id: string, models: readonly string[]): Record<string, unknown> 
 }
 
 class RigLine implements Line {
-  readonly agent: string;
+  readonly name: string;
+  /** The agent's id, once it has been made. */
+  agent = '';
   readonly moments: CloudMoment[] = [];
   #next: Said = '';
 
-  constructor(agent: string) {
-    this.agent = agent;
+  constructor(name: string) {
+    this.name = name;
   }
 
   expect(recording: Recording, text: string): void {

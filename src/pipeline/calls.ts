@@ -5,7 +5,7 @@ import type { CallListener, CallPort } from '../media/call-port.ts';
 import type { VadEngine } from '../media/vad/vad.ts';
 import type { CallEvent } from './events.ts';
 import type { Metrics } from './metrics/metrics.ts';
-import type { AgentConfig, CallControl, RouteEntry } from './ports.ts';
+import type { AgentConfig, CallControl, LiveCallControl, RouteEntry } from './ports.ts';
 import type { LlmProvider, StreamContext, SttProvider, TtsProvider } from './providers/spec.ts';
 import { ProvidersHealth } from './router/health.ts';
 import { keptSpeech } from './router/kept-speech.ts';
@@ -56,9 +56,10 @@ const EMERGENCY_SPEECH_AFTER_MS = 3_000;
 /** How long the farewell of a call that is drained may take. */
 const FAREWELL_MS = 8_000;
 
-export class LiveCalls {
+export class LiveCalls implements LiveCallControl {
   readonly #deps: LiveCallsDependencies;
-  readonly #sessions = new Set<CallSession>();
+  /** With the CallSid of each: one call may open a second stream while the first is ending. */
+  readonly #sessions = new Map<CallSession, string>();
   readonly #routes = new WeakMap<AgentConfig, Routes>();
   /** Fixed phrases, once spoken. */
   readonly #speech = new SpeechCache();
@@ -99,11 +100,25 @@ export class LiveCalls {
       transfer: control && ((to) => control.transfer(callSid, to)),
       onReleased: () => this.#released(session),
     });
-    this.#sessions.add(session);
+    this.#sessions.set(session, callSid);
     metrics.callStarted();
     session.start();
     this.#keepEmergencySpeech(agent);
     return session;
+  }
+
+  hangUp(callSid: string): boolean {
+    return this.#forEachOf(callSid, (session) => session.end('agent-hung-up'));
+  }
+
+  say(callSid: string, text: string): boolean {
+    return this.#forEachOf(callSid, (session) => session.say(text));
+  }
+
+  #forEachOf(callSid: string, act: (session: CallSession) => void): boolean {
+    const ofCall = [...this.#sessions].filter(([, sid]) => sid === callSid);
+    for (const [session] of ofCall) act(session);
+    return ofCall.length > 0;
   }
 
   /**
@@ -112,9 +127,9 @@ export class LiveCalls {
    */
   async drain(graceMs: number): Promise<void> {
     if (await this.#idleWithin(graceMs)) return;
-    for (const session of this.#sessions) session.leave();
+    for (const session of this.#sessions.keys()) session.leave();
     if (await this.#idleWithin(FAREWELL_MS)) return;
-    for (const session of this.#sessions) session.end('server-shutdown');
+    for (const session of this.#sessions.keys()) session.end('server-shutdown');
   }
 
   /** Ends what outlives calls: probes of providers, and speech that is being kept. After `drain`. */

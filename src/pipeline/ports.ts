@@ -76,6 +76,14 @@ export interface CallControl {
   transfer(callSid: string, to: string): Promise<void>;
 }
 
+/** What may be done to a live call of this process; false: there is none of this name. */
+export interface LiveCallControl {
+  /** Ends the call at once. */
+  hangUp(callSid: string): boolean;
+  /** The agent says this now, instead of what it may be saying. */
+  say(callSid: string, text: string): boolean;
+}
+
 /** An agent as the pipeline runs it. Immutable during a call. */
 export interface AgentConfig {
   readonly id: string;

@@ -3,7 +3,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import { decodeToneSpeech } from '../../bench/emulators/tone-speech.ts';
 import { CallRefused, Phone } from '../../bench/phone/phone.ts';
 import { startEmulatedCloud } from '../support/cloud.ts';
@@ -11,6 +14,9 @@ import { expectNoLeaks, openHandles } from '../support/leaks.ts';
 import { startTestServer } from '../support/server.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+const dataDirectory = mkdtempSync(join(tmpdir(), 'bvrai-server-life-'));
+afterAll(() => rmSync(dataDirectory, { recursive: true, force: true }));
 
 /** Runs the server's command to its end. */
 async function runMain(environment: Record<string, string>): Promise<{ code: unknown; complaint: string }> {
@@ -24,8 +30,12 @@ async function runMain(environment: Record<string, string>): Promise<{ code: unk
 describe('a server that cannot start', () => {
   it.each([
     ['a wrong variable', { PORT: 'eighty' }, ['PORT="eighty"', 'example: 8080']],
-    ['no agents', { PORT: '0', AGENTS_DIR: '/nowhere' }, ['/nowhere', 'AGENTS_DIR']],
-    ['an address that is not its own', { PORT: '0', HOST: '203.0.113.1' }, ['203.0.113.1', 'HOST, PORT', 'example']],
+    ['a data directory that cannot be', { PORT: '0', DATA_DIR: '/dev/null/data' }, ['/dev/null/data', 'DATA_DIR']],
+    [
+      'an address that is not its own',
+      { PORT: '0', HOST: '203.0.113.1', DATA_DIR: dataDirectory },
+      ['203.0.113.1', 'HOST, PORT', 'example'],
+    ],
   ])('exits with the reason: %s', async (_what, environment, words) => {
     const { code, complaint } = await runMain(environment);
     expect(code).toBe(1);

@@ -56,11 +56,23 @@ async function openEmbeddedCopy(log: Log): Promise<TestDatabase> {
   return toTestDatabase(database, undefined, () => rm(directory, { recursive: true, force: true }));
 }
 
-/**
- * A temporary directory with an embedded database, which the caller removes: a copy of a template, since making one takes
- * seconds. Two test processes may make the template at once: each makes its own, and the first to finish wins.
- */
+/** A temporary directory with an embedded database, which the caller removes. */
 export async function embeddedDirectory(kind: 'empty' | 'migrated'): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'bvrai-database-'));
+  await cp(await embeddedTemplate(kind), directory, { recursive: true });
+  return directory;
+}
+
+/** A migrated embedded database in a directory that a server may then take for its own. */
+export async function copyEmbeddedTemplate(directory: string): Promise<void> {
+  await cp(await embeddedTemplate('migrated'), directory, { recursive: true });
+}
+
+/**
+ * Making a database takes seconds, so every other one is a copy of this. Two test processes may make the template at once: each makes
+ * its own, and the first to finish wins.
+ */
+async function embeddedTemplate(kind: 'empty' | 'migrated'): Promise<string> {
   const template = join(tmpdir(), `bvrai-embedded-${kind === 'empty' ? kind : await migrationsHash()}`);
   if (!existsSync(template)) {
     const draft = await mkdtemp(`${template}-`);
@@ -69,9 +81,7 @@ export async function embeddedDirectory(kind: 'empty' | 'migrated'): Promise<str
     await database.close();
     await rename(draft, template).catch(() => rm(draft, { recursive: true, force: true }));
   }
-  const directory = await mkdtemp(join(tmpdir(), 'bvrai-database-'));
-  await cp(template, directory, { recursive: true });
-  return directory;
+  return template;
 }
 
 async function openPostgresCopy(serverUrl: string, log: Log): Promise<TestDatabase> {

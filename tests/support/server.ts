@@ -1,12 +1,14 @@
 /** A whole server in this process, on free loopback ports, with agents of the test's own. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { z } from 'zod';
 import { readConfig } from '../../src/config.ts';
+import { LOG_OPTIONS } from '../../src/core/log-options.ts';
 import { startServer } from '../../src/main.ts';
 import type { BvraiServer } from '../../src/main.ts';
+import { copyEmbeddedTemplate, migrationsDirectory } from './database.ts';
 
 const logLine = z.looseObject({ level: z.number(), msg: z.string().default('') });
 export type ServerLogLine = z.infer<typeof logLine>;
@@ -25,6 +27,9 @@ export interface TestServer {
   readonly server: BvraiServer;
   /** Every line the server has logged, at all levels. */
   readonly log: readonly ServerLogLine[];
+  /** The key of the organization that a server in local mode has. */
+  readonly apiKey: string;
+  /** The record of a call, once all that was said so far has been written. */
   call(callSid: string): Promise<TestCallRecord>;
   close(): Promise<void>;
 }
@@ -38,31 +43,61 @@ export interface TestServerOptions {
 }
 
 const READY_TIMEOUT_MS = 30_000;
+const WRITTEN_TIMEOUT_MS = 15_000;
 
 /** Starts a server; whoever starts it closes it. */
 export async function startTestServer({ agents, environment, ready = true }: TestServerOptions): Promise<TestServer> {
-  const directory = await mkdtemp(join(tmpdir(), 'bvrai-agents-'));
+  const directory = await mkdtemp(join(tmpdir(), 'bvrai-server-'));
+  await mkdir(join(directory, 'agents'));
   for (const [id, agent] of Object.entries(agents))
-    await writeFile(join(directory, `${id}.json`), JSON.stringify(agent));
-  const config = readConfig({ PORT: '0', AGENTS_DIR: directory, LOG_LEVEL: 'debug', ...environment }, directory);
+    await writeFile(join(directory, 'agents', `${id}.json`), JSON.stringify(agent));
+  const dataDirectory = join(directory, 'data');
+  await copyEmbeddedTemplate(dataDirectory);
+  const config = {
+    ...readConfig({ PORT: '0', DATA_DIR: dataDirectory, LOG_LEVEL: 'debug', ...environment }, directory),
+    migrationsDirectory,
+  };
   const log: ServerLogLine[] = [];
   const logger = pino(
-    { level: config.logLevel, base: null },
+    { level: config.logLevel, ...LOG_OPTIONS },
     { write: (line) => log.push(logLine.parse(JSON.parse(line))) },
   );
-  const server = await startServer(config, logger);
+  const server = await startServer(config, logger).catch(async (thrown: unknown) => {
+    await rm(directory, { recursive: true, force: true });
+    throw thrown;
+  });
   const url = `http://127.0.0.1:${server.port}`;
   if (ready) await waitUntilReady(url);
+  const apiKey = await readFile(join(dataDirectory, 'local-api-key'), 'utf8').then(
+    (text) => text.trim(),
+    () => '',
+  );
   return {
     url,
     server,
     log,
-    call: async (callSid) => callRecord.parse(await (await fetch(`${url}/api/v1/calls/${callSid}`)).json()),
+    apiKey,
+    async call(callSid) {
+      await untilWritten(url);
+      const headers = { authorization: `Bearer ${apiKey}` };
+      return callRecord.parse(await (await fetch(`${url}/api/v1/calls/${callSid}`, { headers })).json());
+    },
     async close() {
       await server.close(0);
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** The spool is empty: everything that has happened is in the database. */
+async function untilWritten(url: string): Promise<void> {
+  const endMs = performance.now() + WRITTEN_TIMEOUT_MS;
+  for (;;) {
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    if (/^bvrai_records_waiting_bytes 0$/mu.test(metrics)) return;
+    if (performance.now() > endMs) throw new Error(`records were not written within ${WRITTEN_TIMEOUT_MS} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 async function waitUntilReady(url: string): Promise<void> {

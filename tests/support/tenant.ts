@@ -60,6 +60,9 @@ export async function fillTenant(door: TenantDoor, name: string): Promise<Filled
     await tx
       .insert(schema.idempotencyKeys)
       .values({ orgId, key: name, route: 'POST /', requestHash: 'hash', expiresAt });
+    await tx
+      .insert(schema.invitations)
+      .values({ orgId, email: `invited-${name}@example.com`, role: 'member', tokenHash: newId(), expiresAt });
     await tx.insert(schema.auditLog).values({
       orgId,
       actorType: 'api_key',

@@ -1,58 +1,152 @@
-/** The agent as JSON: every field validated, with its default, in one place. */
+/** The agent as JSON: every field with its meaning, bounds and default, in one place; also what the OpenAPI document says of it. */
 import { z } from 'zod';
-import type { AgentConfig, TurnTakingSettings } from '../../pipeline/ports.ts';
+import type { AgentConfig, RouteEntry, TurnTakingSettings } from '../../pipeline/ports.ts';
+import { fillTemplate } from './template.ts';
+
+/** Free facts of the client's own, on agents, numbers and voices. */
+export const metadataSchema = z
+  .record(z.string().min(1).max(100), z.unknown())
+  .refine((value) => Object.keys(value).length <= 50, 'must have at most 50 fields')
+  .refine((value) => JSON.stringify(value).length <= 16_384, 'must be at most 16 KiB of JSON')
+  .describe('Facts of your own; up to 50 fields and 16 KiB.')
+  .meta({ examples: [{ team: 'front office' }] });
+
+/** A telephone number in E.164. */
+export const phoneNumberSchema = z
+  .string()
+  .regex(/^\+[1-9]\d{4,14}$/u, 'must be E.164 such as +15550100')
+  .meta({ examples: ['+15550100'] });
+
+const stageName = z.string().min(1).max(100);
 
 const routeEntry = z.strictObject({
-  provider: z.string().min(1),
-  model: z.string().min(1).optional(),
-  voice: z.string().min(1).optional(),
-  weight: z.number().positive().max(1_000).optional(),
-  options: z.record(z.string(), z.unknown()).optional(),
+  provider: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{0,49}$/u, 'must be the name of a provider such as deepgram or embedded')
+    .describe('`deepgram`, `openai`, `elevenlabs`, `anthropic`, `embedded`; one that is not configured is passed over.')
+    .meta({ examples: ['embedded'] }),
+  model: stageName.optional().describe('Default: the provider’s usual model.'),
+  voice: stageName.optional().describe('Of a speech provider. Default: its usual voice.'),
+  weight: z
+    .number()
+    .positive()
+    .max(1_000)
+    .optional()
+    .meta({ examples: [1] })
+    .describe('Among healthy providers that have weights one is drawn by them, for each call; the rest stand behind.'),
+  options: z.record(z.string().max(100), z.unknown()).optional().describe('Passed to the provider as they are.'),
 });
 
-const route = (providers: readonly string[]) =>
+const voiceEntry = routeEntry.extend({
+  voice_configuration_id: z
+    .uuid()
+    .optional()
+    .describe('A voice configuration, which gives what this entry itself does not: model, voice and options.'),
+});
+
+const route = <Entry extends typeof routeEntry>(entry: Entry, providers: readonly string[], stage: string) =>
   z
-    .array(routeEntry)
+    .array(entry)
     .max(8)
-    .default(providers.map((provider) => ({ provider })));
+    .default(() => providers.map((provider) => entry.parse({ provider })))
+    .describe(
+      `${stage}: providers in order; the first healthy one serves, the embedded engine stands behind the last.`,
+    );
 
 const turnTaking = z.strictObject({
-  interruptible_first_message: z.boolean().default(true),
-  barge_in_ms: z.int().min(32).max(5_000).default(120),
-  barge_in_min_words: z.int().min(1).max(20).default(1),
-  false_alarm_ms: z.int().min(200).max(5_000).default(900),
-  cool_down_after: z.int().min(0).max(20).default(2),
-  cool_down_ms: z.int().min(0).max(120_000).default(10_000),
-  backchannels: z.array(z.string().min(1).max(50)).max(100).optional(),
-  never_interrupt: z.array(z.string().min(1).max(2_000)).max(20).default([]),
-  end_of_turn_silence_ms: z.int().min(100).max(5_000).default(200),
-  incomplete_silence_ms: z.int().min(100).max(10_000).default(1_200),
-  dictation_silence_ms: z.int().min(100).max(10_000).default(1_800),
-  filler_after_ms: z.int().min(500).max(30_000).default(3_000),
-  turn_deadline_ms: z.int().min(1_000).max(30_000).default(6_000),
+  interruptible_first_message: z
+    .boolean()
+    .default(true)
+    .describe('Whether the caller can talk over the first message.'),
+  barge_in_ms: z
+    .int()
+    .min(32)
+    .max(5_000)
+    .default(120)
+    .describe('Voiced audio that silences the agent until it is known what was said.'),
+  barge_in_min_words: z
+    .int()
+    .min(1)
+    .max(20)
+    .default(1)
+    .describe('Words that take the floor; backchannels do not count.'),
+  false_alarm_ms: z
+    .int()
+    .min(200)
+    .max(5_000)
+    .default(900)
+    .describe('Without words for this long the silenced agent goes on.'),
+  cool_down_after: z
+    .int()
+    .min(0)
+    .max(20)
+    .default(2)
+    .describe('After so many false alarms in a row a sound must be three times as long; 0: never.'),
+  cool_down_ms: z.int().min(0).max(120_000).default(10_000).describe('How long that lasts.'),
+  backchannels: z
+    .array(z.string().min(1).max(50))
+    .max(100)
+    .optional()
+    .describe('Words by which a listener says “go on”. Default: the language’s own list.'),
+  never_interrupt: z
+    .array(z.string().min(1).max(2_000))
+    .max(20)
+    .default([])
+    .describe('Texts, such as legal ones, that are always spoken to their end.'),
+  end_of_turn_silence_ms: z.int().min(100).max(5_000).default(200).describe('The wait after a complete sentence.'),
+  incomplete_silence_ms: z.int().min(100).max(10_000).default(1_200).describe('The wait after “and, um …”.'),
+  dictation_silence_ms: z
+    .int()
+    .min(100)
+    .max(10_000)
+    .default(1_800)
+    .describe('The wait while a number, an address or a name is dictated.'),
+  filler_after_ms: z
+    .int()
+    .min(500)
+    .max(30_000)
+    .default(3_000)
+    .describe('A reply this late is announced: “One moment, please.”'),
+  turn_deadline_ms: z
+    .int()
+    .min(1_000)
+    .max(30_000)
+    .default(6_000)
+    .describe('A reply this late is given up, with an apology.'),
   speculation: z
     .strictObject({
       enabled: z.boolean().default(true),
-      max_tries: z.int().min(1).max(5).default(2),
-      wasted_token_budget: z.int().min(0).max(1_000_000).default(2_000),
+      max_tries: z.int().min(1).max(5).default(2).describe('Replies begun on a guess, per turn.'),
+      wasted_token_budget: z
+        .int()
+        .min(0)
+        .max(1_000_000)
+        .default(2_000)
+        .describe('Tokens that a call may spend on wrong guesses.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Beginning a reply before it is certain that the caller is done.'),
 });
 
 const silence = z.strictObject({
   reminder_after_ms: z.int().min(1_000).max(600_000).default(10_000),
   reminder_message: z.string().min(1).max(500).default('Are you still there?'),
-  max_reminders: z.int().min(0).max(10).default(2),
+  max_reminders: z
+    .int()
+    .min(0)
+    .max(10)
+    .default(2)
+    .describe('Then the agent takes its leave; 0: it never hangs up for silence.'),
 });
 
 const fallback = z
   .strictObject({
-    action: z.enum(['hang-up', 'message', 'transfer']).default('hang-up'),
-    message: z.string().max(500).default(''),
-    transfer_to: z
-      .string()
-      .regex(/^\+[1-9]\d{4,14}$/u, 'must be E.164 such as +15550100')
-      .optional(),
+    action: z
+      .enum(['hang-up', 'message', 'transfer'])
+      .default('hang-up')
+      .describe('`message` says the message and hangs up; `transfer` connects the caller to transfer_to.'),
+    message: z.string().max(500).default('').describe('Said before it. Empty: a phrase in the agent’s language.'),
+    transfer_to: phoneNumberSchema.optional().describe('Whom to transfer to.'),
   })
   .refine(({ action, transfer_to }) => action !== 'transfer' || transfer_to !== undefined, {
     message: 'is needed with the action transfer',
@@ -61,21 +155,42 @@ const fallback = z
   .refine(({ action, message }) => action !== 'message' || message !== '', {
     message: 'is needed with the action message',
     path: ['message'],
-  });
+  })
+  .describe('What to do when no provider of a stage can serve any more.');
 
-/** An agent file: the agent shape of the HTTP API, and questions and answers for the embedded responder. */
-export const agentSchema = z.strictObject({
-  name: z.string().min(1).max(100),
-  system_prompt: z.string().max(20_000).default(''),
-  first_message: z.string().max(2_000).default(''),
+const agentFields = {
+  name: z
+    .string()
+    .min(1)
+    .max(100)
+    .describe('For people.')
+    .meta({ examples: ['Front desk'] }),
+  system_prompt: z
+    .string()
+    .max(20_000)
+    .default('')
+    .describe('Who the agent is and what it should do. `{{name}}` stands for a variable.'),
+  first_message: z
+    .string()
+    .max(2_000)
+    .default('')
+    .describe('Spoken when the call begins; empty: the agent waits for the caller. `{{name}}` stands for a variable.'),
+  variables: z
+    .record(z.string().regex(/^[a-z][a-z0-9_]{0,49}$/u, 'must be like caller_name'), z.string().max(2_000))
+    .refine((value) => Object.keys(value).length <= 50, 'must have at most 50 variables')
+    .default({})
+    .describe('What `{{name}}` stands for unless a call says otherwise.')
+    .meta({ examples: [{ company: 'Harbour View' }] }),
   language: z
     .string()
     .regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/u, 'must be a BCP 47 tag such as en or en-US')
-    .default('en'),
-  stt: route(['deepgram', 'embedded']),
-  llm: route(['openai', 'embedded']),
-  tts: route(['elevenlabs', 'embedded']),
-  turn_taking: turnTaking.prefault({}),
+    .max(35)
+    .default('en')
+    .meta({ examples: ['en'] }),
+  stt: route(routeEntry, ['deepgram', 'embedded'], 'Speech recognition'),
+  llm: route(routeEntry, ['openai', 'embedded'], 'Language model'),
+  tts: route(voiceEntry, ['elevenlabs', 'embedded'], 'Speech synthesis'),
+  turn_taking: turnTaking.prefault({}).describe('When the agent speaks, waits and yields.'),
   questions_and_answers: z
     .array(
       z.strictObject({
@@ -84,76 +199,110 @@ export const agentSchema = z.strictObject({
       }),
     )
     .max(200)
-    .default([]),
-  end_call_phrases: z.array(z.string().min(1).max(100)).max(50).default(['goodbye', 'bye bye', 'thank you goodbye']),
-  end_call_tool: z.boolean().default(true),
-  goodbye_message: z.string().min(1).max(500).default('Thank you for calling. Goodbye.'),
-  silence: silence.prefault({}),
-  /** What happens when no provider can serve a call any more. */
-  fallback: fallback.prefault({}),
+    .default([])
+    .describe('All that the embedded engines know; cloud models find them in their prompt.'),
+  end_call_phrases: z
+    .array(z.string().min(1).max(100))
+    .max(50)
+    .default(['goodbye', 'bye bye', 'thank you goodbye'])
+    .describe('When the caller says one of these, the agent takes its leave.'),
+  end_call_tool: z.boolean().default(true).describe('Whether the model may end the call itself, by a tool.'),
+  goodbye_message: z
+    .string()
+    .min(1)
+    .max(500)
+    .default('Thank you for calling. Goodbye.')
+    .describe('Said before hanging up.'),
+  silence: silence.prefault({}).describe('What the agent does when nobody says anything.'),
   max_duration_s: z.int().min(10).max(14_400).default(3_600),
-  /** How long before the end of the maximum duration the caller is told. */
-  duration_warning_s: z.int().min(0).max(600).default(30),
-  /** Numbers whose calls this agent answers, in E.164; `*` answers for every number that no agent has. */
+  duration_warning_s: z.int().min(0).max(600).default(30).describe('How long before that the caller is told; 0: not.'),
+  fallback: fallback.prefault({}),
+  metadata: metadataSchema.default({}),
+};
+
+/** What `POST /api/v1/agents` takes, and each version keeps; everything but the name has a default. */
+export const agentSchema = z.strictObject(agentFields);
+
+/** An agent as JSON, with every default filled in. */
+export type AgentDocument = z.infer<typeof agentSchema>;
+
+/** A file of `agents/`: the same, and the numbers whose calls it answers; `*`: every number that no other agent has. */
+export const agentFileSchema = z.strictObject({
+  ...agentFields,
   phone_numbers: z
     .array(z.string().regex(/^(\*|\+[1-9]\d{4,14})$/u, 'must be E.164 such as +15550100, or *'))
     .max(100)
     .default([]),
 });
 
-export type AgentFile = z.infer<typeof agentSchema>;
+/** What the document itself does not say. */
+export interface AgentRun {
+  /** Default 1: files have no versions. */
+  readonly version?: number;
+  /** What `{{name}}` stands for in this call; the agent's own `variables` are the defaults. */
+  readonly variables?: Readonly<Record<string, string>>;
+}
 
-/** The agent as the pipeline runs it. */
-export function toAgentConfig(id: string, file: AgentFile): AgentConfig {
+/** The agent as the pipeline runs it. Voice configurations must have been filled in (voice-configurations/resolve.ts). */
+export function toAgentConfig(
+  id: string,
+  document: AgentDocument,
+  { version = 1, variables = {} }: AgentRun = {},
+): AgentConfig {
+  const values = { ...document.variables, ...variables };
   return {
     id,
-    version: 1,
-    name: file.name,
-    systemPrompt: file.system_prompt,
-    firstMessage: file.first_message,
-    language: file.language,
-    stt: file.stt,
-    llm: file.llm,
-    tts: file.tts,
-    turnTaking: toTurnTaking(file.turn_taking),
-    questionsAndAnswers: file.questions_and_answers,
-    endCallPhrases: file.end_call_phrases,
-    endCallTool: file.end_call_tool,
-    goodbyeMessage: file.goodbye_message,
+    version,
+    name: document.name,
+    systemPrompt: fillTemplate(document.system_prompt, values),
+    firstMessage: fillTemplate(document.first_message, values),
+    language: document.language,
+    stt: document.stt.map(toRouteEntry),
+    llm: document.llm.map(toRouteEntry),
+    tts: document.tts.map(toRouteEntry),
+    turnTaking: toTurnTaking(document.turn_taking),
+    questionsAndAnswers: document.questions_and_answers,
+    endCallPhrases: document.end_call_phrases,
+    endCallTool: document.end_call_tool,
+    goodbyeMessage: document.goodbye_message,
     silence: {
-      reminderAfterMs: file.silence.reminder_after_ms,
-      reminderMessage: file.silence.reminder_message,
-      maxReminders: file.silence.max_reminders,
+      reminderAfterMs: document.silence.reminder_after_ms,
+      reminderMessage: document.silence.reminder_message,
+      maxReminders: document.silence.max_reminders,
     },
     fallback: {
-      action: file.fallback.action,
-      message: file.fallback.message,
-      transferTo: file.fallback.transfer_to,
+      action: document.fallback.action,
+      message: document.fallback.message,
+      transferTo: document.fallback.transfer_to,
     },
-    maxDurationMs: file.max_duration_s * 1_000,
-    durationWarningMs: file.duration_warning_s * 1_000,
+    maxDurationMs: document.max_duration_s * 1_000,
+    durationWarningMs: document.duration_warning_s * 1_000,
   };
 }
 
-function toTurnTaking(file: AgentFile['turn_taking']): TurnTakingSettings {
+function toRouteEntry({ provider, model, voice, weight, options }: z.infer<typeof routeEntry>): RouteEntry {
+  return { provider, model, voice, weight, options };
+}
+
+function toTurnTaking(settings: AgentDocument['turn_taking']): TurnTakingSettings {
   return {
-    interruptibleFirstMessage: file.interruptible_first_message,
-    bargeInMs: file.barge_in_ms,
-    bargeInMinWords: file.barge_in_min_words,
-    falseAlarmMs: file.false_alarm_ms,
-    coolDownAfter: file.cool_down_after,
-    coolDownMs: file.cool_down_ms,
-    backchannels: file.backchannels,
-    neverInterrupt: file.never_interrupt,
-    endOfTurnSilenceMs: file.end_of_turn_silence_ms,
-    incompleteSilenceMs: file.incomplete_silence_ms,
-    dictationSilenceMs: file.dictation_silence_ms,
-    fillerAfterMs: file.filler_after_ms,
-    turnDeadlineMs: file.turn_deadline_ms,
+    interruptibleFirstMessage: settings.interruptible_first_message,
+    bargeInMs: settings.barge_in_ms,
+    bargeInMinWords: settings.barge_in_min_words,
+    falseAlarmMs: settings.false_alarm_ms,
+    coolDownAfter: settings.cool_down_after,
+    coolDownMs: settings.cool_down_ms,
+    backchannels: settings.backchannels,
+    neverInterrupt: settings.never_interrupt,
+    endOfTurnSilenceMs: settings.end_of_turn_silence_ms,
+    incompleteSilenceMs: settings.incomplete_silence_ms,
+    dictationSilenceMs: settings.dictation_silence_ms,
+    fillerAfterMs: settings.filler_after_ms,
+    turnDeadlineMs: settings.turn_deadline_ms,
     speculation: {
-      enabled: file.speculation.enabled,
-      maxTries: file.speculation.max_tries,
-      wastedTokenBudget: file.speculation.wasted_token_budget,
+      enabled: settings.speculation.enabled,
+      maxTries: settings.speculation.max_tries,
+      wastedTokenBudget: settings.speculation.wasted_token_budget,
     },
   };
 }

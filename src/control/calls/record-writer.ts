@@ -17,6 +17,10 @@ export const searchedWords = sql`coalesce((
 
 /** Writes the lines of one organization, whose transaction `tx` is. Each statement takes its rows as one JSON parameter. */
 export async function writeLines(tx: Transaction, lines: readonly SpoolLine[]): Promise<void> {
+  // Events of one organization get their feed ids in the order in which they can be seen: a follower that has seen one id has
+  // seen all below it.
+  const [{ org_id: orgId } = { org_id: '' }] = lines;
+  await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtextextended(${`events ${orgId}`}, 0))`);
   const begins = lines.filter((line) => line.kind === 'begin');
   const events = lines.filter((line) => line.kind === 'event');
   const rowsOf = <Row>(toRow: (line: EventLine) => Row | undefined): Row[] =>

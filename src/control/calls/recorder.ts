@@ -36,6 +36,8 @@ export interface RecorderOptions {
   /** This start of this server; it has beaten once (orphans.ts), since calls refer to it. */
   readonly instanceId: string;
   readonly log: Log;
+  /** Called after lines of these organizations were committed. */
+  readonly onWritten?: (orgIds: readonly string[]) => void;
   /** Bounds the spool. */
   readonly maxSpoolBytes?: number;
 }
@@ -161,6 +163,7 @@ export class CallRecorder {
       const batch = await this.#nextBatch();
       if (!batch || !(await this.#writeUntilTaken(batch.lines))) return;
       await this.#spool.commit(batch);
+      this.#options.onWritten?.([...new Set(batch.lines.map(({ org_id: org }) => org))]);
       await sleep(GATHER_MS, undefined, { signal }).catch(() => {});
     }
   }

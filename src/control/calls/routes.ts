@@ -1,60 +1,104 @@
-/** The records of calls over HTTP. In this version only for this machine: there are no accounts yet. */
-import type { FastifyInstance } from 'fastify';
+/** Calls over HTTP: the list and the record. */
 import { z } from 'zod';
-import type { CallEvent } from '../../pipeline/ports.ts';
-import { isLocalPeer, peerOf } from '../local-mode.ts';
-import { sendProblem } from '../problem.ts';
-import type { CallRecords } from './records.ts';
+import { CALL_STATUSES } from '../db/schema.ts';
+import { read } from '../http/api-app.ts';
+import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
+import { pageOf, pageQuery } from '../http/pagination.ts';
+import { fieldProblem, notFound } from '../http/problem.ts';
+import { BvraiError } from '../../core/errors.ts';
+import { callResponse, callSummaryResponse } from './json.ts';
+import { findCallId, listCalls, readCall } from './store.ts';
 
-const listQuery = z.object({ limit: z.coerce.number().int().min(1).max(100).default(50) });
-const callParams = z.object({ id: z.string().max(100) });
+const access = { role: 'viewer', scope: 'calls:read' } as const;
+const tags = ['calls'];
 
-/** Followers of one call's events at the same time, over all calls. */
-const MAX_FOLLOWERS = 100;
+const listQuery = z.strictObject({
+  ...pageQuery,
+  status: z.enum(CALL_STATUSES).optional(),
+  agent_id: z.uuid().optional(),
+  direction: z.enum(['inbound', 'outbound']).optional(),
+  channel: z.enum(['phone', 'web']).optional(),
+  number: z
+    .string()
+    .min(1)
+    .max(50)
+    .optional()
+    .describe('The caller’s or the called one.')
+    .meta({ examples: ['+15550100'] }),
+  from: z.iso
+    .datetime({ offset: true })
+    .optional()
+    .describe('Calls made at this time or later.')
+    .meta({ examples: ['2020-01-01T00:00:00Z'] }),
+  to: z.iso
+    .datetime({ offset: true })
+    .optional()
+    .describe('Calls made before this time.')
+    .meta({ examples: ['2099-01-01T00:00:00Z'] }),
+  q: z
+    .string()
+    .min(1)
+    .max(200)
+    .optional()
+    .describe('Words that were said in a call that has ended, all of them, in any order.'),
+});
 
-export function callRoutes(
-  app: FastifyInstance,
-  { records, localMode }: { records: CallRecords; localMode: boolean },
-): void {
-  let followers = 0;
-  app.addHook('onRequest', async (request, reply) => {
-    if (localMode && isLocalPeer(peerOf(request))) return undefined;
-    return sendProblem(
-      reply,
-      403,
-      'forbidden',
-      'Call records are only shown to this machine, in local mode, until accounts exist.',
-    );
-  });
+export function callRoutes(app: ApiApp, deps: ResourceDependencies): void {
+  app.get(
+    '/api/v1/calls',
+    {
+      config: { access },
+      schema: {
+        operationId: 'listCalls',
+        tags,
+        summary: 'List calls',
+        description: 'Newest first.',
+        querystring: listQuery,
+        response: { 200: pageOf(callSummaryResponse) },
+      },
+    },
+    async (request) => {
+      const { cursor, limit, agent_id: agentId, from, to, q: text, ...plain } = request.query;
+      const filter = {
+        ...plain,
+        agentId,
+        text,
+        createdFrom: from === undefined ? undefined : new Date(from),
+        createdBefore: to === undefined ? undefined : new Date(to),
+      };
+      const page = await read(deps, request, (tx) => listCalls(tx, filter, { limit, cursor })).catch(blameCursor);
+      return { items: [...page.items], next_cursor: page.nextCursor };
+    },
+  );
 
-  app.get('/api/v1/calls', async (request, reply) => {
-    const query = listQuery.safeParse(request.query);
-    if (!query.success) return sendProblem(reply, 400, 'bad-request', z.prettifyError(query.error));
-    return { items: records.list(query.data.limit), next_cursor: null };
-  });
+  app.get(
+    '/api/v1/calls/:call_id',
+    {
+      config: { access },
+      schema: {
+        operationId: 'getCall',
+        tags,
+        summary: 'Get a call',
+        description:
+          'With what was said and heard in it, how long each answer took, and its events. Twilio’s CallSid finds it too.',
+        params: z.object({ call_id: z.string().max(100) }),
+        response: { 200: callResponse },
+      },
+    },
+    async (request) => {
+      const call = await read(deps, request, async (tx) => {
+        const id = await findCallId(tx, request.params.call_id);
+        return id === undefined ? undefined : readCall(tx, id);
+      });
+      if (!call) throw notFound('call');
+      return { ...call, messages: [...call.messages], turns: [...call.turns], events: [...call.events] };
+    },
+  );
+}
 
-  app.get('/api/v1/calls/:id', async (request, reply) => {
-    const record = records.get(callParams.parse(request.params).id);
-    return record ?? sendProblem(reply, 404, 'not-found', 'There is no call with this id.');
-  });
-
-  app.get('/api/v1/calls/:id/events', (request, reply) => {
-    const { id } = callParams.parse(request.params);
-    if (followers >= MAX_FOLLOWERS)
-      return sendProblem(reply, 429, 'too-many-followers', 'Too many followers at once; try again later.');
-    const write = (event: CallEvent): void => {
-      reply.raw.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
-      if (event.type === 'call-ended') reply.raw.end();
-    };
-    if (!records.get(id)) return sendProblem(reply, 404, 'not-found', 'There is no call with this id.');
-    followers++;
-    reply.hijack();
-    reply.raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
-    const unfollow = records.follow(id, write);
-    reply.raw.on('close', () => {
-      followers--;
-      unfollow?.();
-    });
-    return reply;
-  });
+function blameCursor(thrown: unknown): never {
+  if (!(thrown instanceof BvraiError) || thrown.code !== 'invalid-value' || thrown.details['sqlState'] !== undefined)
+    throw thrown;
+  const detail = 'is not a cursor of this list; leave it out for the first page';
+  throw fieldProblem('invalid-fields', `query /cursor: ${detail}`, [{ in: 'query', pointer: '/cursor', detail }]);
 }

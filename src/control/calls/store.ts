@@ -129,6 +129,12 @@ export async function listCalls(
   };
 }
 
+/** Without what was said in it. Undefined: there is no such call. */
+export async function readCallSummary(tx: Transaction, callId: string): Promise<StoredCallSummary | undefined> {
+  const [row] = await tx.select(summaryColumns).from(calls).where(eq(calls.id, callId));
+  return row && toSummary(row);
+}
+
 /** Undefined: there is no such call, or it is another tenant's. */
 export async function readCall(tx: Transaction, callId: string): Promise<StoredCall | undefined> {
   if (!isId(callId)) return undefined;
@@ -145,6 +151,15 @@ export async function readCall(tx: Transaction, callId: string): Promise<StoredC
     turns: await readTurns(tx, callId),
     events: await readEvents(tx, callId),
   };
+}
+
+/** The id of a call that is named by its id or by Twilio's CallSid; undefined: there is none in this organization. */
+export async function findCallId(tx: Transaction, name: string): Promise<string | undefined> {
+  const [row] = await tx
+    .select({ id: calls.id })
+    .from(calls)
+    .where(isId(name) ? eq(calls.id, name) : eq(calls.twilioCallSid, name));
+  return row?.id;
 }
 
 /** The messages of a conversation; none when there is no such conversation. */

@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm';
 import type { SQL } from 'drizzle-orm';
 import { z } from 'zod';
+import { ROLES } from './schema.ts';
 import type { Transaction } from './tenant.ts';
 
 const time = z
@@ -30,6 +31,15 @@ const refreshToken = z.object({
 });
 const phoneNumber = z.object({ id, org_id: id, agent_id: id.nullable() });
 const call = z.object({ id, org_id: id, status: z.string() });
+const invitation = z.object({
+  id,
+  org_id: id,
+  org_name: z.string(),
+  email: z.string(),
+  role: z.enum(ROLES),
+  expires_at: time.pipe(z.date()),
+  accepted_at: time,
+});
 const callOwner = z.object({ instance_id: id, node_id: id, beats: z.coerce.number() });
 const openCall = z.object({ id, org_id: id, created_at: time.pipe(z.date()) });
 
@@ -38,6 +48,7 @@ export type ApiKeyLookup = z.infer<typeof apiKey>;
 export type RefreshTokenLookup = z.infer<typeof refreshToken>;
 export type PhoneNumberLookup = z.infer<typeof phoneNumber>;
 export type CallLookup = z.infer<typeof call>;
+export type InvitationLookup = z.infer<typeof invitation>;
 export type CallOwnerLookup = z.infer<typeof callOwner>;
 export type OpenCallLookup = z.infer<typeof openCall>;
 
@@ -52,6 +63,10 @@ export const findApiKey = async (tx: Transaction, keyId: string): Promise<ApiKey
 /** The token of this hash; also when it is used, revoked or expired. */
 export const findRefreshToken = async (tx: Transaction, tokenHash: string): Promise<RefreshTokenLookup | undefined> =>
   (await rows(tx, refreshToken, sql`SELECT * FROM lookup_refresh_token(${tokenHash})`))[0];
+
+/** The invitation whose token has this hash; also when it is accepted or expired. */
+export const findInvitation = async (tx: Transaction, tokenHash: string): Promise<InvitationLookup | undefined> =>
+  (await rows(tx, invitation, sql`SELECT * FROM lookup_invitation(${tokenHash})`))[0];
 
 /** Whose number this is (E.164), by the oldest claim of an active organization. */
 export const findPhoneNumber = async (tx: Transaction, number: string): Promise<PhoneNumberLookup | undefined> =>

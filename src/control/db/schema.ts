@@ -309,3 +309,15 @@ export const auditLog = pgTable('audit_log', {
   requestId: text('request_id'),
   createdAt: createdAt(),
 });
+
+export const invitations = pgTable('invitations', {
+  id: id(),
+  orgId: orgId().references(() => organizations.id, { onDelete: 'cascade' }),
+  email: text('email').notNull(),
+  role: text('role', { enum: ROLES }).notNull(),
+  tokenHash: text('token_hash').notNull().unique('invitations_token_hash_key'),
+  invitedBy: uuid('invited_by').references(() => users.id, { onDelete: 'set null' }),
+  expiresAt: time('expires_at').notNull(),
+  acceptedAt: time('accepted_at'),
+  createdAt: createdAt(),
+});

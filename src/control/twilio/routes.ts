@@ -1,105 +1,152 @@
 /** Twilio's webhooks: what to do with a call, and what became of it. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import VoiceResponse from 'twilio/lib/twiml/VoiceResponse.js';
-import { validateRequest } from 'twilio/lib/webhooks/webhooks.js';
 import { z } from 'zod';
+import { BvraiError } from '../../core/errors.ts';
 import { maskPhoneNumber } from '../../core/log.ts';
-import type { AgentConfig } from '../../pipeline/ports.ts';
-import type { AgentStore } from '../agents/store.ts';
-import { LOCAL_MODE_REFUSAL, isLocalPeer, peerOf } from '../local-mode.ts';
-import { sendProblem } from '../problem.ts';
+import type { AnsweringAgent, AnsweringAgents } from '../agents/answering.ts';
+import type { CallDesk } from '../calls/desk.ts';
+import { findOutboundCall } from '../calls/outbound.ts';
+import { isId, newId } from '../db/ids.ts';
+import type { TenantDoor } from '../db/tenant.ts';
+import { sendProblem } from '../http/problem.ts';
+import type { LocalOrganization } from '../local-organization.ts';
+import { authenticateWebhook, callSidField, formFields } from './requests.ts';
+import type { WebhookGate } from './requests.ts';
+import { applyAnsweredBy, applyStatus } from './status.ts';
+import type { CalledBack } from './status.ts';
 
-/** A call that was told to open a media stream; the token of that stream carries this. */
-export interface ExpectedCall {
-  readonly callSid: string;
-  readonly agentId: string;
-  readonly direction: 'inbound' | 'outbound';
-  readonly from: string;
-  readonly to: string;
-}
-
-export interface TwilioDependencies {
-  readonly agents: AgentStore;
-  /** Absent: local mode. */
-  readonly authToken: string | undefined;
-  readonly publicUrl: string | undefined;
+export interface TwilioDependencies extends WebhookGate {
+  readonly door: TenantDoor;
+  readonly agents: AnsweringAgents;
+  readonly desk: CallDesk;
+  /** In local mode. */
+  readonly local: LocalOrganization | undefined;
   /** `ws(s)://…/media`, as the far side of this request reaches it. */
   readonly streamUrl: (requestHost: string) => string;
-  /** A one-time token for the stream of an expected call; undefined: the server cannot take another call now. */
-  readonly expectCall: (call: ExpectedCall) => string | undefined;
 }
 
 const voiceForm = z.object({
-  CallSid: z.string().regex(/^CA[0-9a-f]{32}$/u, 'must be CA and 32 hex digits'),
+  CallSid: callSidField,
   From: z.string().max(100).default(''),
   To: z.string().max(100).default(''),
   Direction: z.string().max(40).default('inbound'),
 });
+type VoiceForm = z.infer<typeof voiceForm>;
 
-const formFields = z.record(z.string(), z.union([z.string(), z.array(z.string())]));
+/** What our own callback URLs say of an outbound call. */
+const ownQuery = z.object({ call: z.string(), org: z.string() });
 
 export function twilioRoutes(app: FastifyInstance, deps: TwilioDependencies): void {
-  app.addHook('preHandler', async (request, reply) => authenticate(request, reply, deps));
+  app.addHook('preHandler', async (request, reply) => authenticateWebhook(request, reply, deps));
 
   app.post('/twilio/voice', async (request, reply) => {
     const form = voiceForm.safeParse(request.body);
     if (!form.success) return sendProblem(reply, 400, 'bad-request', z.prettifyError(form.error));
-    const { CallSid: callSid, From: from, To: to, Direction } = form.data;
-    const log = request.log.child({ callSid });
-    const agent = chooseAgent(request, to, deps);
-    if (!agent) {
-      log.warn({ to: maskPhoneNumber(to) }, 'no agent answers this number');
-      return sendTwiml(reply, spoken('This number is not in service. Goodbye.'));
+    const log = request.log.child({ callSid: form.data.CallSid });
+    try {
+      return sendTwiml(reply, await answer(request, form.data, deps));
+    } catch (thrown) {
+      // A caller hears words, never Twilio's "an application error has occurred".
+      const error = BvraiError.from(thrown);
+      if (error.code === 'capacity') {
+        log.warn({ reason: error.message }, 'no capacity for another call');
+        return sendTwiml(reply, spoken('All our lines are busy. Please call again in a few minutes.'));
+      }
+      log.error({ err: thrown }, 'a call could not be answered');
+      return sendTwiml(reply, spoken('We are sorry, we cannot take your call at the moment. Please call again later.'));
     }
-    const direction = Direction.startsWith('outbound') ? 'outbound' : 'inbound';
-    const token = deps.expectCall({ callSid, agentId: agent.id, direction, from, to });
-    if (token === undefined) {
-      log.warn({ agent: agent.id }, 'no capacity for another call');
-      return sendTwiml(reply, spoken('All our lines are busy. Please call again in a few minutes.'));
-    }
-    log.info({ agent: agent.id, from: maskPhoneNumber(from), to: maskPhoneNumber(to) }, 'call expected');
-    return sendTwiml(reply, connectStream(deps.streamUrl(request.host), token));
   });
 
-  for (const path of ['/twilio/status', '/twilio/stream']) {
-    app.post(path, async (request, reply) => {
-      const { CallSid, CallStatus, StreamEvent, StreamError } = formFields.catch({}).parse(request.body);
-      request.log.info(
-        { callSid: CallSid, status: CallStatus, event: StreamEvent, error: StreamError },
-        'twilio reports',
-      );
-      return reply.status(204).send();
-    });
-  }
+  statusRoutes(app, deps);
 }
 
-/** With a token: Twilio's signature. Without: only this machine. */
-async function authenticate(request: FastifyRequest, reply: FastifyReply, deps: TwilioDependencies): Promise<unknown> {
-  if (deps.authToken === undefined) {
-    if (isLocalPeer(peerOf(request))) return undefined;
-    request.log.warn({ remoteAddress: request.ip }, 'refused a webhook from elsewhere in local mode');
-    return sendProblem(reply, 403, 'forbidden', LOCAL_MODE_REFUSAL);
+async function answer(request: FastifyRequest, form: VoiceForm, deps: TwilioDependencies): Promise<VoiceResponse> {
+  const { CallSid: callSid, From: from, To: to, Direction } = form;
+  const log = request.log.child({ callSid });
+  const named = namedCall(request);
+  const outbound = named && (await findOutboundCall(deps.door, named));
+  if (named && !outbound) {
+    log.warn({ call: named.id }, 'a call was answered that has ended already');
+    return spoken('This call has ended. Goodbye.');
   }
-  const signature = request.headers['x-twilio-signature'];
-  const fields = formFields.safeParse(request.body ?? {});
-  const url = `${deps.publicUrl}${request.url}`;
-  if (typeof signature === 'string' && fields.success && validateRequest(deps.authToken, signature, url, fields.data)) {
-    return undefined;
+  const found = outbound
+    ? await deps.agents.byId(outbound.orgId, outbound.agentId)
+    : await chooseAgent(request, to, deps);
+  if (!found) {
+    log.warn({ to: maskPhoneNumber(to) }, 'no agent answers this number');
+    return spoken('This number is not in service. Goodbye.');
   }
-  request.log.warn({ remoteAddress: request.ip, url }, 'refused a webhook without a valid Twilio signature');
-  return sendProblem(
-    reply,
-    403,
-    'bad-signature',
-    'X-Twilio-Signature is missing or wrong. If this was Twilio: check TWILIO_AUTH_TOKEN, and that PUBLIC_URL is the URL set in the console.',
-  );
+  const { orgId, agent } = found;
+  const token = deps.desk.expect({
+    callSid,
+    id: outbound?.id ?? newId(),
+    orgId,
+    agent,
+    direction: Direction.startsWith('outbound') ? 'outbound' : 'inbound',
+    channel: 'phone',
+    from,
+    to,
+  });
+  log.info({ agent: agent.id, from: maskPhoneNumber(from), to: maskPhoneNumber(to) }, 'call expected');
+  return connectStream(deps.streamUrl(request.host), token);
 }
 
-/** The number chooses the agent; in local mode `?agent=` may. */
-function chooseAgent(request: FastifyRequest, to: string, deps: TwilioDependencies): AgentConfig | undefined {
+/** The number chooses the agent; in local mode `?agent=` may, by its id or its file's name. */
+async function chooseAgent(
+  request: FastifyRequest,
+  to: string,
+  { agents, local }: TwilioDependencies,
+): Promise<AnsweringAgent | undefined> {
+  if (!local) return agents.byNumber(to);
   const { agent } = z.object({ agent: z.string().optional() }).catch({}).parse(request.query);
-  if (deps.authToken === undefined && agent !== undefined) return deps.agents.byId(agent);
-  return deps.agents.byNumber(to);
+  if (agent !== undefined) {
+    const id = local.agentIds.get(agent) ?? agent;
+    return isId(id) ? agents.byId(local.orgId, id) : undefined;
+  }
+  const byNumber = await agents.byNumber(to);
+  return byNumber ?? (local.otherwise === undefined ? undefined : agents.byId(local.orgId, local.otherwise));
+}
+
+function namedCall(request: FastifyRequest): { readonly id: string; readonly orgId: string } | undefined {
+  const query = ownQuery.safeParse(request.query);
+  if (!query.success || !isId(query.data.call) || !isId(query.data.org)) return undefined;
+  return { id: query.data.call, orgId: query.data.org };
+}
+
+function statusRoutes(app: FastifyInstance, { door }: TwilioDependencies): void {
+  const told = (request: FastifyRequest): CalledBack & { readonly fields: z.infer<typeof formFields> } => {
+    const fields = formFields.catch({}).parse(request.body);
+    return { callSid: callSidField.catch('').parse(fields['CallSid']), named: namedCall(request), fields };
+  };
+
+  app.post('/twilio/status', async (request, reply) => {
+    const { fields, ...call } = told(request);
+    const status = String(fields['CallStatus']);
+    // Asked again later by Twilio, should it fail: applied twice it changes nothing.
+    const known = await applyStatus(door, call, status);
+    request.log.info({ callSid: call.callSid, status, known }, 'twilio reports a status');
+    const { AnsweredBy: answeredBy } = fields;
+    if (typeof answeredBy === 'string') await applyAnsweredBy(door, call, answeredBy.slice(0, 100));
+    return reply.status(204).send();
+  });
+
+  app.post('/twilio/amd', async (request, reply) => {
+    const { fields, ...call } = told(request);
+    const { AnsweredBy: answeredBy } = fields;
+    const known = typeof answeredBy === 'string' && (await applyAnsweredBy(door, call, answeredBy.slice(0, 100)));
+    request.log.info({ callSid: call.callSid, answeredBy, known }, 'twilio reports who answered');
+    return reply.status(204).send();
+  });
+
+  app.post('/twilio/stream', async (request, reply) => {
+    const { callSid, fields } = told(request);
+    request.log.info(
+      { callSid, event: fields['StreamEvent'], error: fields['StreamError'] },
+      'twilio reports a stream',
+    );
+    return reply.status(204).send();
+  });
 }
 
 function connectStream(url: string, token: string): VoiceResponse {

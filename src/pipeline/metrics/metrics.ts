@@ -17,6 +17,12 @@ function labelsOf({ stage, provider, model, region }: ProviderKey): Record<(type
 export class Metrics {
   readonly #registry = new Registry();
   readonly #active = new Gauge({ name: 'bvrai_calls_active', help: 'Calls in progress', registers: [this.#registry] });
+  #recordsWaiting: () => number = () => 0;
+  readonly #spool = new Gauge({
+    name: 'bvrai_records_waiting_bytes',
+    help: 'Call records that wait on disk for the database',
+    registers: [this.#registry],
+  });
   readonly #ended = this.#counter('bvrai_calls_total', 'Calls ended, by reason', ['reason']);
   readonly #refused = this.#counter('bvrai_streams_refused_total', 'Media streams refused at their start, by reason', [
     'reason',
@@ -97,6 +103,11 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry });
   }
 
+  /** Bytes of call records that wait on disk for the database. */
+  observeRecords(waitingBytes: () => number): void {
+    this.#recordsWaiting = waitingBytes;
+  }
+
   /** Where percentiles and breakers are read whenever somebody looks. */
   observeProviders(snapshot: () => readonly HealthSnapshot[]): void {
     this.#snapshot = snapshot;
@@ -161,6 +172,7 @@ export class Metrics {
   /** The exposition text and its content type. */
   async expose(): Promise<{ contentType: string; text: string }> {
     this.#readHealth();
+    this.#spool.set(this.#recordsWaiting());
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 

@@ -22,9 +22,9 @@ export interface StageTimes {
 export type Stage = 'stt' | 'llm' | 'tts';
 
 export const STAGE_TIMES: Readonly<Record<Stage, StageTimes>> = {
-  // First: from the end of speech to the transcript. A recogniser has no gaps of its own: callers pause.
+  // First: from the end of speech to the transcript; with the replay to a successor it must fit into what the session waits for words. A recogniser has no gaps of its own: callers pause.
   stt: {
-    first: { minMs: 700, initialMs: 1_200, maxMs: 2_000 },
+    first: { minMs: 700, initialMs: 900, maxMs: 1_200 },
     gap: { minMs: 2_000, initialMs: 3_000, maxMs: 3_000 },
     slowMs: 1_000,
   },

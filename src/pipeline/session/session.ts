@@ -113,6 +113,11 @@ export class CallSession implements CallListener {
     this.#dispatch({ type: 'leave' });
   }
 
+  /** The agent says this now, instead of what it may be saying. */
+  say(text: string): void {
+    this.#dispatch({ type: 'say', text });
+  }
+
   /** Ends the call at once. */
   end(reason: CallEndReason): void {
     this.#dispatch({ type: 'call-lost', reason });

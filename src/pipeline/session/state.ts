@@ -214,6 +214,8 @@ export type SessionEvent =
   | { readonly type: 'dtmf'; readonly digit: string }
   /** The server must stop: the agent says so and hangs up. */
   | { readonly type: 'leave' }
+  /** Somebody outside has the agent say this. */
+  | { readonly type: 'say'; readonly text: string }
   | { readonly type: 'call-lost'; readonly reason: CallEndReason }
   | { readonly type: 'tick' };
 

@@ -85,10 +85,8 @@ function settle(state: CallState, nowMs: number, actions: Action[]): CallState {
 type Occurrence = Exclude<SessionEvent, { type: 'tick' }>;
 
 function absorb(state: CallState, event: Occurrence, nowMs: number, actions: Action[]): CallState {
+  if (isOrder(event)) return obey(state, event, nowMs, actions);
   switch (event.type) {
-    case 'call-started':
-      actions.push({ type: 'emit', event: { type: 'call-started' } });
-      return replies.greet(state, nowMs, actions);
     case 'voice-started':
     case 'voice-faded':
     case 'voice-ended':
@@ -114,6 +112,25 @@ function absorb(state: CallState, event: Occurrence, nowMs: number, actions: Act
     case 'reply-cut':
     case 'reply-resumed':
       return absorbPlayout(state, event, nowMs, actions);
+    default:
+      return unreachable(event);
+  }
+}
+
+/** What comes from neither the caller nor the providers. */
+type Order = Extract<SessionEvent, { type: 'call-started' | 'say' | 'leave' | 'call-lost' }>;
+
+function isOrder(event: Occurrence): event is Order {
+  return ['call-started', 'say', 'leave', 'call-lost'].includes(event.type);
+}
+
+function obey(state: CallState, event: Order, nowMs: number, actions: Action[]): CallState {
+  switch (event.type) {
+    case 'call-started':
+      actions.push({ type: 'emit', event: { type: 'call-started' } });
+      return replies.greet(state, nowMs, actions);
+    case 'say':
+      return say(state, event.text, nowMs, actions);
     case 'leave':
       return leave(state, nowMs, actions);
     case 'call-lost':
@@ -214,6 +231,12 @@ function closeRecord(state: CallState, actions: Action[]): CallState {
 function leave(state: CallState, nowMs: number, actions: Action[]): CallState {
   if (isLeaving(state)) return state;
   return replies.takeLeave(state, fixedPhrases(state.agent.language).leaving, 'server-shutdown', nowMs, actions);
+}
+
+/** What it was saying is cut; an agent that is saying goodbye is not held up. */
+function say(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
+  if (isLeaving(state)) return state;
+  return replies.say(state, 'reply', text, nowMs, actions);
 }
 
 /** Whether the agent is already saying goodbye. */

@@ -70,6 +70,7 @@ describe('the catalog', () => {
       'lookup_api_key',
       'lookup_call_by_sid',
       'lookup_call_owners',
+      'lookup_invitation',
       'lookup_login',
       'lookup_open_calls',
       'lookup_phone_number',

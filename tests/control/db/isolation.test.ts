@@ -34,6 +34,7 @@ const TABLES = {
   call_events: 'org_id',
   idempotency_keys: 'org_id',
   audit_log: 'org_id',
+  invitations: 'org_id',
 };
 const APPEND_ONLY = ['agent_versions', 'messages', 'turns', 'call_events', 'audit_log'];
 const tables = Object.entries(TABLES);

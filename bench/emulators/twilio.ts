@@ -1,0 +1,64 @@
+/** Twilio's REST API as far as calls need it: creating, changing, and the refusal of a number that cannot be rung. */
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { text } from 'node:stream/consumers';
+
+/** One request, with its form. */
+export interface TwilioRequest {
+  readonly path: string;
+  readonly authorization: string;
+  readonly form: URLSearchParams;
+  /** The call that was made or changed. */
+  readonly callSid: string;
+}
+
+export interface TwilioEmulator {
+  readonly url: string;
+  readonly requests: readonly TwilioRequest[];
+  close(): Promise<void>;
+}
+
+export async function startTwilioEmulator(): Promise<TwilioEmulator> {
+  const requests: TwilioRequest[] = [];
+  const onRequest = (request: IncomingMessage, response: ServerResponse, body: string): void => {
+    const form = new URLSearchParams(body);
+    const [, account, sid] =
+      /^\/2010-04-01\/Accounts\/(AC\w+)\/Calls(?:\/(CA\w+))?\.json$/u.exec(request.url ?? '') ?? [];
+    const answer = (status: number, reply: object): void => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(reply));
+    };
+    if (account === undefined || request.method !== 'POST') return answer(404, { code: 20404, message: 'not found' });
+    if (sid === undefined && !/^\+[1-9]\d{4,14}$/u.test(form.get('To') ?? ''))
+      return answer(400, { code: 21211, message: "The 'To' number is not a valid phone number." });
+    const callSid = sid ?? `CA${randomBytes(16).toString('hex')}`;
+    requests.push({
+      path: request.url ?? '',
+      authorization: request.headers.authorization ?? '',
+      form,
+      callSid,
+    });
+    return answer(sid === undefined ? 201 : 200, {
+      sid: callSid,
+      status: sid === undefined ? 'queued' : 'in-progress',
+    });
+  };
+  const server = createServer((request, response) => {
+    text(request).then(
+      (body) => onRequest(request, response, body),
+      () => response.destroy(),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

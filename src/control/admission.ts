@@ -1,0 +1,76 @@
+/** Whether the server may take one more call: the gate before a call is answered. */
+import type { Clock, Timer } from '../core/clock.ts';
+import { BvraiError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+
+export interface AdmissionOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly maxCalls: number;
+  readonly activeCalls: () => number;
+}
+
+const PROBE_EVERY_MS = 50;
+/** Over about a second; half of them late means that the process cannot keep up, one late probe is only a hiccup. */
+const PROBES = 20;
+/** A caller hears a frame that comes this late as a gap (reliability.md, fault 39). */
+const MAX_LATENESS_MS = 100;
+
+/** Closed while as many calls run as may, while the event loop is late, and for good once the server drains. */
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #latenessMs: number[] = [];
+  #timer: Timer | undefined;
+  #late = false;
+  #draining = false;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    this.#probe();
+  }
+
+  /** No more calls from now on. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Undefined: open. */
+  get closedBecause(): string | undefined {
+    const { maxCalls, activeCalls } = this.#options;
+    if (this.#draining) return 'The server is shutting down.';
+    if (activeCalls() >= maxCalls) return `${maxCalls} calls are in progress (MAX_CALLS).`;
+    return this.#late ? 'The server cannot keep up.' : undefined;
+  }
+
+  /** Throws `capacity` while closed. */
+  check(): void {
+    const reason = this.closedBecause;
+    if (reason !== undefined)
+      throw new BvraiError('capacity', `No further call can be taken now: ${reason}`, { retryAfterMs: 5_000 });
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  #probe(): void {
+    const { clock } = this.#options;
+    const dueMs = clock.nowMs() + PROBE_EVERY_MS;
+    this.#timer = clock.after(PROBE_EVERY_MS, () => {
+      this.#note(clock.nowMs() - dueMs);
+      this.#probe();
+    });
+  }
+
+  #note(latenessMs: number): void {
+    this.#latenessMs.push(latenessMs);
+    if (this.#latenessMs.length > PROBES) this.#latenessMs.shift();
+    const late = this.#latenessMs.filter((value) => value > MAX_LATENESS_MS).length * 2 > PROBES;
+    if (late !== this.#late) {
+      const fields = { latenessMs: Math.round(latenessMs), activeCalls: this.#options.activeCalls() };
+      if (late) this.#options.log.error(fields, 'the event loop is late; no further call is taken');
+      else this.#options.log.info(fields, 'the event loop keeps time again; calls are taken');
+    }
+    this.#late = late;
+  }
+}

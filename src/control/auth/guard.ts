@@ -1,0 +1,84 @@
+/** The door of the API: reads the credential, finds out whose it is, and compares with what the route declares. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Clock } from '../../core/clock.ts';
+import { BvraiError } from '../../core/errors.ts';
+import { RateLimiter, tooMany } from '../http/rate-limit.ts';
+import { accessFault } from './access.ts';
+import type { Principal } from './access.ts';
+import type { Authenticator } from './authenticator.ts';
+import { ACCESS_COOKIE, readCookie } from './cookies.ts';
+import { checkOrigin } from './origin.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who is calling; null on public routes. */
+    principal: Principal | null;
+  }
+}
+
+export interface GuardOptions {
+  readonly authenticator: Authenticator;
+  readonly clock: Clock;
+  /** Origins whose pages may use the cookie: this server's own, and those of CORS_ORIGINS. */
+  readonly isTrustedOrigin: (origin: string, request: FastifyRequest) => boolean;
+}
+
+/** Wrong credentials that one address may send in a minute; each can cost a look-up. */
+const FAILURES = { requests: 60, windowS: 60 };
+
+/** Guards every route declared in `app` after this; one that does not declare its access keeps the server from starting. */
+export function installGuard(app: FastifyInstance, { authenticator, clock, isTrustedOrigin }: GuardOptions): void {
+  const failures = new RateLimiter(FAILURES, clock);
+  app.decorateRequest('principal', null);
+  app.addHook('onRoute', ({ url, method, config }) => {
+    if (config?.access === undefined)
+      throw new BvraiError('internal', `${[method].flat().join(', ')} ${url} declares no access (config.access).`);
+  });
+  app.addHook('onRequest', async (request) => {
+    const { access } = request.routeOptions.config;
+    if (access === undefined || access === 'public') return;
+    const state = failures.peek(request.ip);
+    if (!state.allowed) throw tooMany(state.resetMs);
+    const credential = credentialOf(request);
+    if (credential.from === 'cookie') checkOrigin(request, isTrustedOrigin);
+    const principal = await authenticator.authenticate(credential.text);
+    if (!principal) {
+      failures.take(request.ip);
+      throw new BvraiError(
+        'unauthenticated',
+        'The access token or API key is not valid, or no longer: log in, or refresh the session.',
+      );
+    }
+    request.principal = principal;
+    request.log = request.log.child({ org: principal.organizationId, actor: actorOf(principal) });
+    const fault = accessFault(principal, access);
+    if (fault !== undefined) throw new BvraiError('forbidden', fault);
+  });
+}
+
+/** Who is calling, on a route that is not public. */
+export function principalOf(request: FastifyRequest): Principal {
+  if (request.principal) return request.principal;
+  throw new BvraiError('internal', `${request.routeOptions.url ?? 'This route'} is public and has no principal.`);
+}
+
+/** Names whose quota a request counts against. */
+export function clientOf(request: FastifyRequest): string {
+  return request.principal ? actorOf(request.principal) : request.ip;
+}
+
+function actorOf(principal: Principal): string {
+  return principal.kind === 'user' ? `user ${principal.userId}` : `key ${principal.apiKeyId}`;
+}
+
+function credentialOf(request: FastifyRequest): { readonly from: 'header' | 'cookie'; readonly text: string } {
+  const { authorization } = request.headers;
+  if (authorization !== undefined) {
+    const [, token] = /^Bearer +([\w.~+/=-]+) *$/iu.exec(authorization) ?? [];
+    if (token !== undefined) return { from: 'header', text: token };
+    throw new BvraiError('unauthenticated', 'Authorization must be “Bearer” and an access token or an API key.');
+  }
+  const cookie = readCookie(request, ACCESS_COOKIE);
+  if (cookie !== undefined) return { from: 'cookie', text: cookie };
+  throw new BvraiError('unauthenticated', 'Send Authorization: Bearer with an access token or an API key.');
+}

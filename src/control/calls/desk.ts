@@ -1,0 +1,83 @@
+/** Where every call of this server is known from its announcement to its end: what its token stands for, and who records it. */
+import type { AgentConfig, CallEvent, LiveCallControl } from '../../pipeline/ports.ts';
+import type { Admission } from '../admission.ts';
+import type { CallRecorder } from './recorder.ts';
+
+/** A call that was told to open a media stream; the token of that stream carries this. */
+export interface ExpectedCall {
+  /** As the stream will name itself: Twilio's sid, or that of a browser call. */
+  readonly callSid: string;
+  readonly id: string;
+  readonly orgId: string;
+  readonly agent: AgentConfig;
+  readonly direction: 'inbound' | 'outbound';
+  readonly channel: 'phone' | 'web';
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface CallDeskOptions {
+  readonly recorder: Pick<CallRecorder, 'begin' | 'append'>;
+  readonly admission: Pick<Admission, 'closedBecause' | 'check'>;
+  /** A one-time token for the stream of a call. Throws `capacity` when too many are outstanding. */
+  readonly mintToken: (call: ExpectedCall) => string;
+}
+
+/** What routes do with the calls of this server. */
+export class CallDesk {
+  readonly #options: CallDeskOptions;
+  #control: LiveCallControl | undefined;
+
+  constructor(options: CallDeskOptions) {
+    this.#options = options;
+  }
+
+  /** The pipeline's calls, which are made with this desk's `onEvent`. */
+  attach(control: LiveCallControl): void {
+    this.#control = control;
+  }
+
+  /** Why no further call can be taken now; undefined: one can. */
+  get closedBecause(): string | undefined {
+    return this.#options.admission.closedBecause;
+  }
+
+  /** Gives out the token of a call that may begin. Throws `capacity`. */
+  expect(call: ExpectedCall): string {
+    this.#options.admission.check();
+    return this.#options.mintToken(call);
+  }
+
+  /** The stream has started: from now on the call is recorded. */
+  begin({ callSid, id, orgId, agent, direction, channel, from, to }: ExpectedCall): void {
+    this.#options.recorder.begin({
+      callSid,
+      id,
+      orgId,
+      twilioCallSid: channel === 'phone' ? callSid : undefined,
+      direction,
+      channel,
+      from,
+      to,
+      agentId: agent.id,
+      agentVersion: agent.version,
+    });
+  }
+
+  readonly onEvent = (callSid: string, event: CallEvent): void => this.#options.recorder.append(callSid, event);
+
+  /** False: the call is not live on this server. */
+  hangUp(callSid: string): boolean {
+    return this.#control?.hangUp(callSid) ?? false;
+  }
+
+  /** False: the call is not live on this server. */
+  say(callSid: string, text: string): boolean {
+    return this.#control?.say(callSid, text) ?? false;
+  }
+}
+
+/** The name of a browser call's stream, which has Twilio's form. */
+export function webCallSid(callId: string): string {
+  return `CA${callId.replaceAll('-', '')}`;
+}
