@@ -56,6 +56,9 @@ export function createAnthropicLlm(settings: AnthropicSettings): LlmProvider & {
 
   return {
     name: PROVIDER,
+    prepare(_request, wanted) {
+      if (wanted() && !closed) void connections.prepare(url);
+    },
     generate(request, sink, context) {
       const maxGenerationMs = settings.maxGenerationMs ?? DEFAULT_MAX_GENERATION_MS;
       const generation = new Generation(PROVIDER, sink, context, maxGenerationMs);
