@@ -32,6 +32,7 @@ import type { Providers } from './pipeline/calls.ts';
 import { Metrics } from './pipeline/metrics/metrics.ts';
 import { createEmbeddedEngines } from './pipeline/providers/embedded/index.ts';
 import type { EmbeddedEngines } from './pipeline/providers/embedded/index.ts';
+import { WarmSockets } from './pipeline/router/warm-pool.ts';
 import { createCloudProviders } from './providers.ts';
 
 /** A running server. */
@@ -41,6 +42,8 @@ export interface BvraiServer {
   /** The media sockets' own port, when they have one. */
   readonly mediaPort: number | undefined;
   readonly activeCalls: number;
+  /** Sockets to providers that are open, or opening, for calls to come. */
+  readonly warmSockets: number;
   /** Takes no more calls, lets those in progress end within `graceMs`, and releases everything. Idempotent. */
   close(graceMs: number): Promise<void>;
 }
@@ -67,9 +70,10 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
   const agents = await loadAgents(config.agentsDirectory);
   const vad = await loadVad(log, { clock: systemClock });
   const embedded = createEmbeddedEngines({ log, clock: systemClock });
-  const cloud = createCloudProviders(config);
   const records = new CallRecords();
   const metrics = new Metrics();
+  const warm = new WarmSockets({ clock: systemClock, log, onEvent: (event) => metrics.warmSocketEvent(event) });
+  const cloud = createCloudProviders(config, warm);
   const providers: Providers = {
     stt: byName([embedded.stt, ...cloud.stt]),
     llm: byName([embedded.llm, ...cloud.llm]),
@@ -96,11 +100,13 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     { port: listeners.port, mediaPort: listeners.mediaPort, host: config.host, agents: agents.all.map(({ id }) => id) },
     'listening',
   );
+  for (const agent of agents.all) calls.prepare(agent);
   if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
 
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
     state.draining = true;
+    warm.close();
     log.info({ activeCalls: calls.active, graceMs }, 'draining');
     await calls.drain(graceMs);
     calls.close();
@@ -114,6 +120,9 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     mediaPort: listeners.mediaPort,
     get activeCalls() {
       return calls.active;
+    },
+    get warmSockets() {
+      return warm.size;
     },
     close: (graceMs) => (closing ??= close(graceMs)),
   };
@@ -201,7 +210,10 @@ function streamUrl(config: Config, requestHost: string, mediaPort: number | unde
   return `ws://${host}${MEDIA_PATH}`;
 }
 
-function expectCall({ log, tokens }: Parts, call: ExpectedCall): string | undefined {
+function expectCall({ agents, calls, log, tokens }: Parts, call: ExpectedCall): string | undefined {
+  const agent = agents.byId(call.agentId);
+  // Its stream follows in a fraction of a second, about as long as a handshake takes.
+  if (agent) calls.prepare(agent);
   try {
     return tokens.mint(call);
   } catch (thrown) {

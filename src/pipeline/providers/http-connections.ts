@@ -8,7 +8,7 @@ const KEEP_ALIVE_MS = 60_000;
 /** undici's own timers lie beyond every deadline of the adapters and never decide anything. */
 const BEYOND_MS = 600_000;
 /** For the answer to a request that only opens a connection. */
-const PREPARE_TIMEOUT_MS = 2_000;
+const PREWARM_TIMEOUT_MS = 2_000;
 /** Of one response. A reply of 4,000 tokens, a chunk each with all its wrapping, is about 1 MB; a minute of 24 kHz PCM is 3 MB. */
 const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 
@@ -59,18 +59,18 @@ export class HttpConnections {
 
   /**
    * Has a connection ready for the next request to the origin: asks for the origin's root, without the key, and forgets the
-   * answer. (undici opens none without a request, and does not keep one that a HEAD was sent on.) Failures are left to the
-   * request that matters. `signal`-less: its own deadline ends it.
+   * answer. (undici opens none without a request, and keeps none that a HEAD was sent on.) Within two seconds it has one or not.
    */
-  async prepare({ origin }: URL): Promise<void> {
-    try {
-      const { undici, dispatcher } = await this.#loading;
-      const limits = { headersTimeout: PREPARE_TIMEOUT_MS, bodyTimeout: PREPARE_TIMEOUT_MS };
-      const { body } = await undici.request(origin, { method: 'GET', dispatcher, ...limits });
-      await body.dump();
-    } catch {
-      // Nothing was asked for, and whoever asks for something will be told.
-    }
+  prewarm(url: URL): void {
+    // Nothing was asked for; whoever asks for something will be told what is wrong.
+    this.#touch(url).catch(() => {});
+  }
+
+  async #touch({ origin }: URL): Promise<void> {
+    const { undici, dispatcher } = await this.#loading;
+    const limits = { headersTimeout: PREWARM_TIMEOUT_MS, bodyTimeout: PREWARM_TIMEOUT_MS };
+    const { body } = await undici.request(origin, { method: 'GET', dispatcher, ...limits });
+    await body.dump();
   }
 
   /** Drops every connection. */

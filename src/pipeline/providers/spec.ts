@@ -28,7 +28,7 @@ export interface ProviderSwitch {
  * it. Sends nothing that is billed. `wanted` is asked before each connection, also later ones: false while callers are kept away
  * from the provider. Throws a BvraiError when the request cannot be served as configured.
  */
-export type Prepare<Request> = (request: Request, wanted: () => boolean) => void;
+export type Prewarm<Request> = (request: Request, wanted: () => boolean) => void;
 
 /** What every stream is given. */
 export interface StreamContext {
@@ -118,7 +118,7 @@ export interface SttProvider {
   /** As in an agent's route, e.g. `deepgram`. */
   readonly name: string;
   readonly capabilities?: SttCapabilities | undefined;
-  readonly prepare?: Prepare<SttRequest> | undefined;
+  readonly prewarm?: Prewarm<SttRequest> | undefined;
   open(request: SttRequest, sink: Sink<SttPart>, context: StreamContext): SttStream;
 }
 
@@ -189,7 +189,7 @@ export interface LlmCapabilities {
 export interface LlmProvider {
   readonly name: string;
   readonly capabilities?: LlmCapabilities | undefined;
-  readonly prepare?: Prepare<Pick<LlmRequest, 'model' | 'options'>> | undefined;
+  readonly prewarm?: Prewarm<Pick<LlmRequest, 'model' | 'options'>> | undefined;
   generate(request: LlmRequest, sink: Sink<LlmPart>, context: StreamContext): LlmStream;
 }
 
@@ -256,6 +256,6 @@ export interface TtsCapabilities {
 export interface TtsProvider {
   readonly name: string;
   readonly capabilities?: TtsCapabilities | undefined;
-  readonly prepare?: Prepare<TtsRequest> | undefined;
+  readonly prewarm?: Prewarm<TtsRequest> | undefined;
   open(request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext): TtsStream;
 }

@@ -56,8 +56,8 @@ export function createAnthropicLlm(settings: AnthropicSettings): LlmProvider & {
 
   return {
     name: PROVIDER,
-    prepare(_request, wanted) {
-      if (wanted() && !closed) void connections.prepare(url);
+    prewarm(_request, wanted) {
+      if (wanted() && !closed) connections.prewarm(url);
     },
     generate(request, sink, context) {
       const maxGenerationMs = settings.maxGenerationMs ?? DEFAULT_MAX_GENERATION_MS;

@@ -37,7 +37,7 @@ export function openLiveSocket(
   const socket = new SttSocket(
     {
       provider: PROVIDER,
-      address: () => liveAddress(settings, protocol.url),
+      address: () => liveAddress(settings, (baseUrl) => protocol.url(baseUrl)),
       dialler: settings.dialler,
       connectTimeoutMs: settings.connectTimeoutMs,
       maxQueuedBytes: MAX_QUEUED_BYTES,

@@ -24,7 +24,7 @@ export function createDeepgramStt(settings: SttSettings): SttProvider {
       const Stream = isFlux(request.model) ? FluxStream : DeepgramStream;
       return new Stream(settings, request, sink, context);
     },
-    prepare(request, wanted) {
+    prewarm(request, wanted) {
       const urlOf = isFlux(request.model) ? fluxUrl : listenUrl;
       const address = liveAddress(settings, (baseUrl) => urlOf(baseUrl, request));
       settings.dialler?.keepWarm(address, { idleMs: IDLE_MS, wanted });

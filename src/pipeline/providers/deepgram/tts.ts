@@ -31,7 +31,10 @@ export interface DeepgramTtsSettings {
   readonly dialler?: Dialler | undefined;
 }
 
-function addressOf({ apiKey, baseUrl = 'https://api.deepgram.com' }: DeepgramTtsSettings, request: TtsRequest): SocketAddress {
+function addressOf(
+  { apiKey, baseUrl = 'https://api.deepgram.com' }: DeepgramTtsSettings,
+  request: TtsRequest,
+): SocketAddress {
   return { provider: PROVIDER, url: speakUrl(baseUrl, request), headers: { authorization: `Token ${apiKey}` } };
 }
 
@@ -41,8 +44,7 @@ export function createDeepgramTts(settings: DeepgramTtsSettings): TtsProvider {
     name: PROVIDER,
     capabilities: { mulawOut: true },
     open: (request, sink, context) => new AuraStream(settings, request, sink, context),
-    prepare: (request, wanted) =>
-      settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted }),
+    prewarm: (request, wanted) => settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted }),
   });
 }
 

@@ -34,8 +34,7 @@ export function createElevenLabsStt(settings: SttSettings): SttProvider {
     // Word times come after the words, and only when the route asks for them (`include_timestamps`).
     capabilities: { mulawIn: true },
     open: (request, sink, context) => new ScribeStream(settings, request, sink, context),
-    prepare: (request, wanted) =>
-      settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted }),
+    prewarm: (request, wanted) => settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted }),
   };
 }
 

@@ -64,7 +64,7 @@ export function createElevenLabsTts(settings: ElevenLabsSettings): TtsProvider {
     name: PROVIDER,
     capabilities: { mulawOut: true, wordTimes: true, contexts: true },
     open: (request, sink, context) => new ElevenLabsStream(settings, request, sink, context),
-    prepare(request, wanted) {
+    prewarm(request, wanted) {
       const address = addressOf(settings, request);
       // Whoever takes the socket says something after as long again.
       settings.dialler?.keepWarm(address, { idleMs: keepAliveMsOf(address.url), wanted });

@@ -44,7 +44,7 @@ export function createOpenAiStt(settings: SttSettings): SttProvider {
     name: PROVIDER,
     capabilities: { mulawIn: true },
     open: (request, sink, context) => new RealtimeStream(settings, request, sink, context),
-    prepare: (_request, wanted) => settings.dialler?.keepWarm(addressOf(settings), { idleMs: IDLE_MS, wanted }),
+    prewarm: (_request, wanted) => settings.dialler?.keepWarm(addressOf(settings), { idleMs: IDLE_MS, wanted }),
   };
 }
 

@@ -24,8 +24,8 @@ export function createOpenAiTts(settings: OpenAiSpeechSettings): TtsProvider {
   return checkedSpeech({
     name: PROVIDER,
     capabilities: { contexts: true },
-    prepare: (_request, wanted) => {
-      if (wanted()) void settings.connections.prepare(httpUrl(PROVIDER, access.baseUrl, ''));
+    prewarm: (_request, wanted) => {
+      if (wanted()) settings.connections.prewarm(httpUrl(PROVIDER, access.baseUrl, ''));
     },
     open(request, sink, context) {
       const protocol = {
