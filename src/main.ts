@@ -42,8 +42,8 @@ export interface BvraiServer {
   /** The media sockets' own port, when they have one. */
   readonly mediaPort: number | undefined;
   readonly activeCalls: number;
-  /** Sockets to providers that are open, or opening, for calls to come. */
-  readonly warmSockets: number;
+  /** Sockets to a provider that are open, or opening, for calls to come. */
+  warmSockets(provider: string): number;
   /** Takes no more calls, lets those in progress end within `graceMs`, and releases everything. Idempotent. */
   close(graceMs: number): Promise<void>;
 }
@@ -121,9 +121,7 @@ export async function startServer(config: Config, log: Logger): Promise<BvraiSer
     get activeCalls() {
       return calls.active;
     },
-    get warmSockets() {
-      return warm.size;
-    },
+    warmSockets: (provider) => warm.sizeOf(provider),
     close: (graceMs) => (closing ??= close(graceMs)),
   };
 }

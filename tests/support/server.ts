@@ -25,6 +25,8 @@ export interface TestServer {
   readonly server: BvraiServer;
   /** Every line the server has logged, at all levels. */
   readonly log: readonly ServerLogLine[];
+  /** Connections to an emulator that belong to calls: those that wait for calls to come are not counted. */
+  callConnections(vendor: 'deepgram' | 'elevenlabs', emulator: { readonly connections: number }): number;
   call(callSid: string): Promise<TestCallRecord>;
   close(): Promise<void>;
 }
@@ -57,6 +59,7 @@ export async function startTestServer({ agents, environment, ready = true }: Tes
     url,
     server,
     log,
+    callConnections: (vendor, { connections }) => connections - server.warmSockets(vendor),
     call: async (callSid) => callRecord.parse(await (await fetch(`${url}/api/v1/calls/${callSid}`)).json()),
     async close() {
       await server.close(0);

@@ -61,9 +61,9 @@ export class WarmSockets implements Dialler {
     this.#deps = deps;
   }
 
-  /** Sockets that are open or opening, and nobody's. */
-  get size(): number {
-    return Array.from(this.#kept.values()).filter(({ warm }) => warm !== undefined).length;
+  /** A provider's sockets that are open or opening, and nobody's. */
+  sizeOf(provider: string): number {
+    return Array.from(this.#kept.values()).filter(({ warm, address }) => warm && address.provider === provider).length;
   }
 
   dial(address: SocketAddress): DialledSocket {
