@@ -9,6 +9,7 @@ import { createDeepgramStt } from '../../src/pipeline/providers/deepgram/stt.ts'
 import { createElevenLabsStt } from '../../src/pipeline/providers/elevenlabs/stt.ts';
 import type { SttPart, SttProvider, SttRequest } from '../../src/pipeline/providers/spec.ts';
 import { WarmSockets } from '../../src/pipeline/router/warm-pool.ts';
+import type { WarmSocketEvent } from '../../src/pipeline/router/warm-pool.ts';
 import { Received, silence, sleep, until } from './harness.ts';
 
 const REQUEST: SttRequest = { language: 'en', phrases: [] };
@@ -18,13 +19,20 @@ let emulator: DeepgramEmulator;
 let clock: VirtualClock;
 let warm: WarmSockets;
 let provider: SttProvider;
+/** What became of the sockets; and how many came open. */
 const outcomes: string[] = [];
+let opened = 0;
 
 beforeEach(async () => {
   emulator = await startDeepgramEmulator();
   clock = new VirtualClock();
   outcomes.length = 0;
-  warm = new WarmSockets({ clock, log: silentLog, onEvent: ({ outcome }) => outcomes.push(outcome) });
+  opened = 0;
+  const onEvent = ({ outcome }: WarmSocketEvent): void => {
+    if (outcome === 'opened') opened++;
+    else outcomes.push(outcome);
+  };
+  warm = new WarmSockets({ clock, log: silentLog, onEvent });
   provider = createDeepgramStt({ apiKey: emulator.settings.apiKey, baseUrl: emulator.url, dialler: warm });
 });
 
@@ -35,10 +43,9 @@ afterEach(async () => {
   await emulator.close();
 });
 
-/** A socket is open, and the pool has been told so. */
-async function waitUntilWarm(requests: number): Promise<void> {
-  await until('warm', () => emulator.requests.length === requests && emulator.connections > 0);
-  await sleep(30);
+/** The pool has opened so many sockets by now. */
+async function waitUntilWarm(count: number): Promise<void> {
+  await until(`${count} opened`, () => opened === count);
 }
 
 function open(request = REQUEST): { received: Received<SttPart>; close: () => void; write: (ms: number) => void } {
@@ -91,11 +98,11 @@ describe('sockets opened ahead', () => {
     clock.advance(1);
     expect(outcomes).toEqual(['aged']);
     await waitUntilWarm(2);
-    for (let requests = 2; clock.nowMs() < 119_000; requests++) {
+    for (let count = 3; clock.nowMs() < 112_000; count++) {
       clock.advance(8_000);
-      if (clock.nowMs() < 120_000) await waitUntilWarm(requests + 1);
+      await waitUntilWarm(count);
     }
-    clock.advance(10_000);
+    clock.advance(8_000);
     expect(outcomes.at(-1)).toBe('unused');
     expect(warm.sizeOf('deepgram')).toBe(0);
     expect(clock.pendingTimers).toBe(0);
@@ -173,8 +180,7 @@ describe('sockets opened ahead', () => {
     let greeted = false;
     scribe.watch(({ direction }) => (greeted ||= direction === 'sent'));
     recogniser.prewarm?.(REQUEST, always);
-    await until('greeted', () => greeted);
-    await sleep(30);
+    await until('greeted', () => greeted && opened === 1);
     const received = new Received<SttPart>();
     const stream = received.open(() => recogniser.open(REQUEST, received.sink, received.context));
     await received.first('stream-opened');

@@ -24,10 +24,10 @@ const MAX_RECEIVED_BYTES = 64 * 1024;
 /** `aged`: too old to be sure of; `closed`: by the vendor; `unused`: nobody called for a while; `evicted`: too many addresses. */
 export type DiscardReason = 'aged' | 'closed' | 'failed' | 'talkative' | 'unused' | 'evicted' | 'shutdown';
 
-/** What became of a socket that was opened ahead, or (`missed`) of a wish for one. */
+/** What became of a socket that was `opened` ahead, or (`missed`) of a wish for one. */
 export interface WarmSocketEvent {
   readonly provider: string;
-  readonly outcome: 'used' | 'missed' | DiscardReason;
+  readonly outcome: 'opened' | 'used' | 'missed' | DiscardReason;
 }
 
 export interface WarmSocketsDependencies {
@@ -112,15 +112,17 @@ export class WarmSockets implements Dialler {
   #sweep(): void {
     const nowMs = this.#deps.clock.nowMs();
     for (const [key, kept] of this.#kept) {
+      if (nowMs - kept.usedAtMs >= UNUSED_MS) {
+        this.#discard(kept, 'unused');
+        this.#kept.delete(key);
+        continue;
+      }
       if (kept.warm?.isOver(nowMs)) {
         const { isOpen } = kept.warm;
         this.#discard(kept, isOpen ? 'aged' : 'failed');
         kept.dialAtMs = isOpen ? nowMs : nowMs + RETRY_AFTER_MS;
       }
-      if (nowMs - kept.usedAtMs >= UNUSED_MS) {
-        this.#discard(kept, 'unused');
-        this.#kept.delete(key);
-      } else if (!kept.warm && nowMs >= kept.dialAtMs) this.#dialAhead(key, kept);
+      if (!kept.warm && nowMs >= kept.dialAtMs) this.#dialAhead(key, kept);
     }
     this.#sweepLater();
   }
@@ -140,7 +142,10 @@ export class WarmSockets implements Dialler {
     if (!kept.how.wanted()) return;
     try {
       const warm = new WarmSocket(kept.address, kept.how.idleMs, clock, {
-        onOpen: () => this.#sweepLater(),
+        onOpen: () => {
+          this.#tell(kept.address, 'opened');
+          this.#sweepLater();
+        },
         onLost: (reason, error) => this.#onLost(key, warm, reason, error),
       });
       kept.warm = warm;
