@@ -19,7 +19,7 @@ const CLEAR_TIMEOUT_MS = 500;
 const MAX_FLUSH_WAIT_MS = 1_000;
 /** Text is flushed this long before the audio ahead of it runs out: the vendor's time to first audio, with room. */
 const GAP_LEAD_MS = 700;
-/** Nothing is documented of when an idle socket is closed before an hour; this is far below what users report. */
+/** How long a socket may wait for its call; the vendor documents no limit, and none was measured. */
 const IDLE_MS = 20_000;
 
 export interface DeepgramTtsSettings {

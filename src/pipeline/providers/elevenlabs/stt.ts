@@ -19,7 +19,7 @@ const HELD_CHUNK_MS = 500;
 /** From a commit to its transcript; usually about 300 ms. */
 const TRANSCRIPT_TIMEOUT_MS = 5_000;
 
-/** How long a session may wait for its first audio; reported limits are longer. */
+/** How long a session may wait for its first audio; the vendor documents no limit, and none was measured. */
 const IDLE_MS = 8_000;
 
 function addressOf(settings: SttSettings, request: SttRequest): SocketAddress {
