@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that CI needs and this machine lacks, given as COMMAND=PACKAGE pairs below.
+# Installs the Debian packages that this machine lacks, given as COMMAND=PACKAGE pairs; by default those that CI needs.
 # Git comes with the checkout and Node with the machine; everything else the project takes from npm.
 set -euo pipefail
 
 needed=(git=git)
+[ $# -eq 0 ] || needed=("$@")
 
 missing=()
 for pair in "${needed[@]}"; do

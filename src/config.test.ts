@@ -21,6 +21,8 @@ describe('the configuration', () => {
       twilio: undefined,
       deepgram: undefined,
       agentsDirectory: '/project/agents',
+      dataDirectory: '/project/data',
+      databaseUrl: undefined,
     });
   });
 

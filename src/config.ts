@@ -21,6 +21,10 @@ export interface Config {
   readonly publicUrl: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly agentsDirectory: string;
+  /** What the server keeps on its own disk: the spool of call records and, without `databaseUrl`, the database. */
+  readonly dataDirectory: string;
+  /** Postgres. Absent: the embedded database in `dataDirectory`. */
+  readonly databaseUrl: string | undefined;
   /** Absent: local mode. No signature can be checked, so only callers on this machine are served. */
   readonly twilio: { readonly authToken: string; readonly accountSid: string | undefined } | undefined;
   readonly deepgram: ProviderConfig | undefined;
@@ -64,6 +68,14 @@ const schema = z.object({
     .optional(),
   LOG_LEVEL: z.enum(LEVELS, `must be one of ${LEVELS.join(', ')}; example: info`).default('info'),
   AGENTS_DIR: z.string().optional(),
+  DATA_DIR: z.string().optional(),
+  DATABASE_URL: z
+    .string()
+    .refine(
+      (value) => URL.canParse(value) && /^postgres(ql)?:$/u.test(new URL(value).protocol),
+      'must be a Postgres URL; example: postgres://bvrai:secret@127.0.0.1:5432/bvrai',
+    )
+    .optional(),
   TWILIO_ACCOUNT_SID: z
     .string()
     .regex(/^AC[0-9a-f]{32}$/u, `must be AC and 32 hex digits; example: AC${'0'.repeat(32)}`)
@@ -80,7 +92,7 @@ const schema = z.object({
 });
 
 /** Values that must not be shown in an error, even when they are at fault. */
-const SECRET = /_KEY$|_TOKEN$/u;
+const SECRET = /_KEY$|_TOKEN$|^DATABASE_URL$/u;
 
 /**
  * Reads the environment; an empty variable counts as absent.
@@ -111,6 +123,8 @@ export function readConfig(
     publicUrl: env.PUBLIC_URL,
     logLevel: env.LOG_LEVEL,
     agentsDirectory: env.AGENTS_DIR ?? `${projectDirectory}/agents`,
+    dataDirectory: env.DATA_DIR ?? `${projectDirectory}/data`,
+    databaseUrl: env.DATABASE_URL,
     twilio:
       env.TWILIO_AUTH_TOKEN === undefined
         ? undefined

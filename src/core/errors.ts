@@ -21,6 +21,13 @@ export type ErrorCode =
   | 'provider.unavailable'
   | 'engine.unavailable'
   | 'engine.failed'
+  | 'db.unavailable'
+  | 'db.timeout'
+  | 'db.locked'
+  | 'db.migration'
+  | 'conflict'
+  | 'reference-missing'
+  | 'invalid-value'
   | 'capacity'
   | 'aborted'
   | 'internal';
@@ -36,6 +43,8 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'provider.closed',
   'provider.unavailable',
   'engine.failed',
+  'db.unavailable',
+  'db.timeout',
 ]);
 
 export interface ErrorOptions {

@@ -7,7 +7,7 @@ import type { VadEngine } from '../media/vad/vad.ts';
 import type { CallEvent } from './events.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { AgentConfig, CallControl, RouteEntry } from './ports.ts';
-import type { LlmProvider, SttProvider, TtsProvider } from './providers/spec.ts';
+import type { LlmProvider, StreamContext, SttProvider, TtsProvider } from './providers/spec.ts';
 import { ProvidersHealth } from './router/health.ts';
 import { keptSpeech } from './router/kept-speech.ts';
 import { llmProbe } from './router/llm-probe.ts';
@@ -65,8 +65,8 @@ export class LiveCalls {
   readonly #health: ProvidersHealth;
   /** Agents whose emergency speech is kept, or about to be. */
   readonly #prepared = new WeakSet<AgentConfig>();
-  /** Ends with the process. */
-  readonly #scope = new AbortController();
+  /** Emergency speech that is being kept, or will be in a moment. */
+  readonly #emergencies = new Set<AbortController>();
   #onIdle: (() => void) | undefined;
 
   constructor(deps: LiveCallsDependencies) {
@@ -101,7 +101,7 @@ export class LiveCalls {
     this.#sessions.add(session);
     metrics.callStarted();
     session.start();
-    this.#keepEmergencySpeechLater(agent);
+    this.#keepEmergencySpeech(agent);
     return session;
   }
 
@@ -138,7 +138,7 @@ export class LiveCalls {
 
   /** Ends what outlives calls: probes of providers, and speech that is being kept. After `drain`. */
   close(): void {
-    this.#scope.abort();
+    for (const scope of this.#emergencies) scope.abort();
     this.#health.close();
   }
 
@@ -149,40 +149,24 @@ export class LiveCalls {
     return { provider: keptSpeech(this.#speech, known), entry, health: this.#health.of('tts', entry) };
   }
 
-  /** The greeting of the call that is just beginning goes first. */
-  #keepEmergencySpeechLater(agent: AgentConfig): void {
+  /**
+   * Has what an agent says in an emergency synthesised while it can be, once for each agent. The greeting of the call that is just
+   * beginning goes first.
+   */
+  #keepEmergencySpeech(agent: AgentConfig): void {
     if (this.#prepared.has(agent)) return;
     this.#prepared.add(agent);
-    const timer = this.#deps.clock.after(EMERGENCY_SPEECH_AFTER_MS, () => {
-      this.#scope.signal.removeEventListener('abort', cancel);
-      this.#keepEmergencySpeech(agent, this.#routesOf(agent, this.#deps.log));
-    });
-    const cancel = (): void => timer.cancel();
-    this.#scope.signal.addEventListener('abort', cancel, { once: true });
-  }
-
-  /** Has what an agent says in an emergency synthesised while it can be, once for each agent. */
-  #keepEmergencySpeech(agent: AgentConfig, routes: Routes): void {
     const { clock, log } = this.#deps;
-    const texts = emergencyTexts(agent);
-    const stream = routes.tts.open(
-      { language: agent.language },
-      (part) => {
-        if (part.type === 'audio-chunk') return;
-        if (part.type !== 'utterance-finished')
-          log.warn({ agent: agent.id, code: part.error.code }, 'emergency speech was not kept');
-        sayNext();
-      },
-      { clock, log, signal: this.#scope.signal },
-    );
-    let said = 0;
-    const sayNext = (): void => {
-      const text = texts[said++];
-      if (text === undefined) return stream.close();
-      for (const { spoken } of fixedClauses(text, agent)) stream.speak(String(said), spoken, { fixed: true });
-      stream.finish(String(said));
-    };
-    sayNext();
+    const scope = new AbortController();
+    this.#emergencies.add(scope);
+    const timer = clock.after(EMERGENCY_SPEECH_AFTER_MS, () => {
+      const context = { clock, log, signal: scope.signal };
+      keepSpoken(this.#routesOf(agent, log).tts, agent, context, () => {
+        this.#emergencies.delete(scope);
+        scope.abort();
+      });
+    });
+    scope.signal.addEventListener('abort', () => timer.cancel(), { once: true });
   }
 
   #released(session: CallSession): void {
@@ -247,6 +231,32 @@ export class LiveCalls {
     this.#routes.set(agent, routes);
     return routes;
   }
+}
+
+/** Has the agent's emergency texts said, one after the other, by a route that keeps what is fixed. */
+function keepSpoken(tts: TtsProvider, agent: AgentConfig, context: StreamContext, done: () => void): void {
+  const texts = emergencyTexts(agent);
+  let said = 0;
+  const stream = tts.open(
+    { language: agent.language },
+    (part) => {
+      if (part.type === 'audio-chunk') return;
+      if (part.type !== 'utterance-finished')
+        context.log.warn({ agent: agent.id, code: part.error.code }, 'emergency speech was not kept');
+      sayNext();
+    },
+    context,
+  );
+  const sayNext = (): void => {
+    const text = texts[said++];
+    if (text === undefined) {
+      stream.close();
+      return done();
+    }
+    for (const { spoken } of fixedClauses(text, agent)) stream.speak(String(said), spoken, { fixed: true });
+    stream.finish(String(said));
+  };
+  sayNext();
 }
 
 /** What operators see. What was said is for debugging only. */

@@ -1,5 +1,7 @@
 /** The records of recent calls, in memory and bounded, until the database comes; the shapes are those of the HTTP API. */
-import type { CallEvent, TurnStages } from '../../pipeline/ports.ts';
+import type { CallEvent } from '../../pipeline/ports.ts';
+import { messageOf, statusAfter, turnOf } from './projection.ts';
+import type { CallMessage, CallTurn } from './projection.ts';
 
 /** What is known of a call before it says anything. */
 export interface CallFacts {
@@ -10,19 +12,6 @@ export interface CallFacts {
   readonly from: string;
   readonly to: string;
   readonly startedAt: Date;
-}
-
-export interface CallMessage {
-  readonly role: 'caller' | 'agent';
-  readonly text: string;
-  readonly heard_text: string;
-  readonly at_ms: number;
-}
-
-export interface CallTurn {
-  /** From the caller's end of speech to the first audio on the wire; the ear hears it a network delay later. */
-  readonly voice_to_voice_ms: number | null;
-  readonly stages: TurnStages;
 }
 
 /** `GET /api/v1/calls/{id}`. */
@@ -55,13 +44,6 @@ interface Entry {
 const MAX_CALLS = 500;
 /** Interim transcripts are many; a call of an hour stays below this. */
 const MAX_EVENTS_A_CALL = 20_000;
-const FAILED_REASONS = new Set([
-  'internal-error',
-  'providers-down',
-  'protocol-violation',
-  'connection-lost',
-  'connection-idle',
-]);
 
 /** Keeps the newest calls. */
 export class CallRecords {
@@ -89,7 +71,7 @@ export class CallRecords {
   get(id: string): CallRecord | undefined {
     const entry = this.#calls.get(id);
     if (!entry) return undefined;
-    return { ...summary(entry), messages: messages(entry), turns: turns(entry), events: entry.events };
+    return { ...summary(entry), ...said(entry), events: entry.events };
   }
 
   /** Newest first. */
@@ -121,7 +103,7 @@ function summary({ facts, events, endedAt }: Entry): CallSummary {
   const endReason = ended?.type === 'call-ended' ? ended.reason : null;
   return {
     id: facts.id,
-    status: endReason === null ? 'in_progress' : FAILED_REASONS.has(endReason) ? 'failed' : 'completed',
+    status: endReason === null ? 'in_progress' : statusAfter(endReason),
     end_reason: endReason,
     direction: facts.direction,
     from: facts.from,
@@ -133,22 +115,9 @@ function summary({ facts, events, endedAt }: Entry): CallSummary {
   };
 }
 
-function messages({ events }: Entry): CallMessage[] {
-  return events.flatMap((event): CallMessage[] => {
-    if (event.type === 'caller-said') {
-      return [{ role: 'caller', text: event.text, heard_text: event.text, at_ms: event.at_ms }];
-    }
-    if (event.type === 'agent-said') {
-      return [{ role: 'agent', text: event.text, heard_text: event.heard_text, at_ms: event.at_ms }];
-    }
-    return [];
-  });
-}
-
-function turns({ events }: Entry): CallTurn[] {
-  return events.flatMap((event): CallTurn[] =>
-    event.type === 'turn-traced'
-      ? [{ voice_to_voice_ms: event.stages.first_audio_ms ?? null, stages: event.stages }]
-      : [],
-  );
+function said({ events }: Entry): Pick<CallRecord, 'messages' | 'turns'> {
+  return {
+    messages: events.map(messageOf).filter((message) => message !== undefined),
+    turns: events.map(turnOf).filter((turn) => turn !== undefined),
+  };
 }

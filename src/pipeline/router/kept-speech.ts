@@ -39,6 +39,7 @@ class KeptSpeech implements TtsStream {
   /** The call speaks one utterance at a time. */
   #utterance: { readonly id: string; readonly texts: string[] } | undefined;
   #timer: Timer | undefined;
+  readonly #onAbort = (): void => this.#forget();
 
   constructor(
     find: (texts: readonly string[]) => readonly KeptChunk[] | undefined,
@@ -48,7 +49,7 @@ class KeptSpeech implements TtsStream {
     this.#find = find;
     this.#sink = sink;
     this.#context = context;
-    context.signal.addEventListener('abort', () => this.close(), { once: true });
+    context.signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   speak(utteranceId: string, text: string): void {
@@ -61,10 +62,15 @@ class KeptSpeech implements TtsStream {
   finish(): void {}
 
   cancel(utteranceId: string): void {
-    if (this.#utterance?.id === utteranceId) this.close();
+    if (this.#utterance?.id === utteranceId) this.#forget();
   }
 
   close(): void {
+    this.#context.signal.removeEventListener('abort', this.#onAbort);
+    this.#forget();
+  }
+
+  #forget(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#utterance = undefined;
@@ -72,7 +78,7 @@ class KeptSpeech implements TtsStream {
 
   #deliver(): void {
     const utterance = this.#utterance;
-    this.close();
+    this.#forget();
     if (!utterance) return;
     const { id: utteranceId, texts } = utterance;
     const chunks = this.#find(texts);

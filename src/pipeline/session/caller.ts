@@ -107,7 +107,9 @@ function settleCounted(state: CallState, text: string): { state: CallState; text
   if (state.countedInterim === '') return { state, text: isLate(state, text) ? '' : text };
   const compared = compareWithKnown(text, state.countedInterim);
   if (compared) return { state: { ...state, countedInterim: compared.leftover }, text: compared.rest };
-  return { state: { ...state, countedInterim: '' }, text: beyondSecondThought(text, state) };
+  // Finals of the earlier ones may never have come, whatever has been heard since.
+  const rest = restAfterLast(text, state.countedInterim) ?? beyondSecondThought(text, state);
+  return { state: { ...state, countedInterim: '' }, text: rest };
 }
 
 /**

@@ -16,8 +16,9 @@ export function silencesAgent(turn: CallerTurn, settings: TurnTakingSettings, co
   return turn.voice.type === 'speaking' && turn.voice.speechMs >= neededMs;
 }
 
-/** Whether what was recognised is enough to take the floor. */
+/** Whether what was recognised is enough to take the floor. Keys always are: nobody presses one by accident. */
 export function takesFloor(turn: CallerTurn, settings: TurnTakingSettings, language: string): boolean {
+  if (turn.keysUntilMs !== undefined) return true;
   return meaningfulWords(turnText(turn), language, settings.backchannels) >= settings.bargeInMinWords;
 }
 

@@ -1,0 +1,108 @@
+/** What a database driver throws, as errors of the project. */
+import { DrizzleQueryError } from 'drizzle-orm';
+import { BvraiError } from '../../core/errors.ts';
+import type { ErrorCode } from '../../core/errors.ts';
+
+/** The fields of a Postgres error that both drivers give. */
+interface PostgresFault {
+  readonly code: string;
+  readonly message: string;
+  readonly constraint: string | undefined;
+  readonly table: string | undefined;
+}
+
+/** SQLSTATEs (Postgres manual, appendix A) whose class does not say enough. */
+const BY_STATE: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
+  ['23505', 'conflict'],
+  ['40001', 'conflict'],
+  ['40P01', 'conflict'],
+  ['23503', 'reference-missing'],
+  ['23502', 'invalid-value'],
+  ['23514', 'invalid-value'],
+  ['57014', 'db.timeout'],
+  ['55P03', 'db.timeout'],
+  ['25P03', 'db.timeout'],
+  ['57P01', 'db.unavailable'],
+  ['57P02', 'db.unavailable'],
+  ['57P03', 'db.unavailable'],
+  ['57P05', 'db.unavailable'],
+  ['53300', 'db.unavailable'],
+  ['53400', 'db.unavailable'],
+  ['25006', 'db.unavailable'],
+]);
+
+/** Connection exceptions; invalid data; lack of disk or memory. */
+const BY_CLASS: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
+  ['08', 'db.unavailable'],
+  ['22', 'invalid-value'],
+  ['53', 'db.unavailable'],
+  ['58', 'db.unavailable'],
+]);
+
+/** Of Node's sockets and name look-ups. */
+const NETWORK =
+  /^(E(CONN\w+|PIPE|NOENT|AI_AGAIN|NOTFOUND|TIMEDOUT|HOSTUNREACH|NETUNREACH|ADDRNOTAVAIL|ACCES)|EAI_AGAIN)$/u;
+
+const MEANING: Partial<Record<ErrorCode, string>> = {
+  conflict: 'The database refused a change that contradicts another one',
+  'reference-missing': 'The database refused a reference to something that does not exist, or is still referred to',
+  'invalid-value': 'The database refused a value',
+  'db.timeout': 'The database did not answer in time',
+  'db.unavailable': 'The database cannot be reached',
+};
+
+/**
+ * Normalises what a query threw. `details.constraint` and `details.table` name what was violated, `details.sqlState` is
+ * Postgres's own code. Drizzle's wrapper is dropped: its message holds the parameters, which may be secrets or transcripts.
+ */
+export function toDatabaseError(thrown: unknown): BvraiError {
+  const cause = thrown instanceof DrizzleQueryError ? thrown.cause : thrown;
+  if (cause instanceof BvraiError) return cause;
+  const fault = postgresFault(cause);
+  if (fault) {
+    const code = BY_STATE.get(fault.code) ?? BY_CLASS.get(fault.code.slice(0, 2)) ?? 'internal';
+    const where = fault.constraint ?? fault.table;
+    return new BvraiError(code, `${MEANING[code] ?? 'A query is wrong'}${where === undefined ? '' : ` (${where})`}.`, {
+      cause,
+      details: { sqlState: fault.code, constraint: fault.constraint, table: fault.table },
+    });
+  }
+  if (!(cause instanceof Error)) return BvraiError.from(cause);
+  const network = 'code' in cause && typeof cause.code === 'string' && NETWORK.test(cause.code);
+  // The pool and the client of `pg` say these in words only.
+  if (
+    network ||
+    /connection (terminated|timeout|ended)|not queryable|cannot use a pool after|client was closed/iu.test(
+      cause.message,
+    )
+  ) {
+    return new BvraiError('db.unavailable', `${MEANING['db.unavailable']}: ${cause.message}.`, { cause });
+  }
+  if (/query read timeout|timeout exceeded when trying to connect/iu.test(cause.message)) {
+    const code = cause.message.startsWith('Query') ? 'db.timeout' : 'db.unavailable';
+    return new BvraiError(code, `${MEANING[code]}: ${cause.message}.`, { cause });
+  }
+  return BvraiError.from(cause);
+}
+
+/** Whether the same transaction, run again, may well succeed: it lost against a concurrent one. */
+export function lostAgainstAnother(error: BvraiError): boolean {
+  return error.details['sqlState'] === '40001' || error.details['sqlState'] === '40P01';
+}
+
+/** Whether the session must not be used again: it is gone, or its answer is still to come. */
+export function endsSession(thrown: unknown): boolean {
+  const { code, details } = toDatabaseError(thrown);
+  return code === 'db.unavailable' || (code === 'db.timeout' && details['sqlState'] === undefined);
+}
+
+function postgresFault(thrown: unknown): PostgresFault | undefined {
+  if (!(thrown instanceof Error) || !('code' in thrown) || !('severity' in thrown)) return undefined;
+  const { code } = thrown;
+  if (typeof code !== 'string' || !/^[0-9A-Z]{5}$/u.test(code)) return undefined;
+  const text = (name: 'constraint' | 'table'): string | undefined => {
+    const value: unknown = Reflect.get(thrown, name);
+    return typeof value === 'string' ? value : undefined;
+  };
+  return { code, message: thrown.message, constraint: text('constraint'), table: text('table') };
+}

@@ -1,0 +1,127 @@
+/** Runs `migrations/*.sql`, in the order of their names, each once. */
+import { createHash } from 'node:crypto';
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { BvraiError } from '../../core/errors.ts';
+import type { Log } from '../../core/log.ts';
+import type { Connection, Database } from './database.ts';
+import { toDatabaseError } from './errors.ts';
+
+interface Migration {
+  readonly name: string;
+  readonly sql: string;
+  readonly checksum: string;
+}
+
+const NAME = /^\d{4}_[a-z0-9_]+\.sql$/u;
+/** Any number, as long as it stays the same; all that migrate one database wait for each other by it. */
+const ADVISORY_LOCK = 5_262_414;
+const LOCK_TIMEOUT_MS = 120_000;
+const RUN_TIMEOUT_MS = 600_000;
+
+/**
+ * Brings the database up to the newest migration of `directory`, all that are missing in one transaction, under an advisory
+ * lock: servers that start together wait for the first. Throws `db.migration` when an applied migration has been changed, or
+ * is unknown here (the database belongs to a newer version), or fails; the database is then as it was.
+ */
+export async function migrate(database: Database, directory: string, log: Log): Promise<void> {
+  const migrations = await readMigrations(directory);
+  await database.withConnection(async (connection) => {
+    try {
+      const applied = await applyMissing(connection, migrations);
+      if (applied.length > 0) log.info({ migrations: applied }, 'the database has been migrated');
+    } catch (thrown) {
+      await connection.run('ROLLBACK').catch(() => {});
+      throw thrown;
+    }
+  });
+}
+
+async function readMigrations(directory: string): Promise<Migration[]> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort();
+  const wrong = names.find((name) => !NAME.test(name));
+  if (wrong !== undefined || names.length === 0) {
+    throw new BvraiError(
+      'db.migration',
+      `${directory}: ${wrong ?? 'no migration at all'}; migrations are named like 0001_what_it_does.sql.`,
+    );
+  }
+  return Promise.all(
+    names.map(async (name) => {
+      const sql = (await readFile(join(directory, name), 'utf8')).replaceAll('\r\n', '\n');
+      return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
+    }),
+  );
+}
+
+async function applyMissing(connection: Connection, migrations: readonly Migration[]): Promise<string[]> {
+  await guarded('cannot begin', () =>
+    connection.run(
+      `BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS};
+       SET LOCAL idle_in_transaction_session_timeout = 0;
+       SELECT pg_advisory_xact_lock(${ADVISORY_LOCK});
+       CREATE TABLE IF NOT EXISTS schema_migrations (
+         name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());`,
+      LOCK_TIMEOUT_MS + 1_000,
+    ),
+  );
+  const missing = missingMigrations(migrations, await appliedMigrations(connection));
+  for (const { name, sql, checksum } of missing) {
+    await guarded(`${name} failed`, () => connection.run(sql, RUN_TIMEOUT_MS));
+    await connection.query('INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)', [name, checksum]);
+  }
+  await connection.run('COMMIT');
+  return missing.map(({ name }) => name);
+}
+
+const appliedRow = z.object({ name: z.string(), checksum: z.string() });
+
+async function appliedMigrations(connection: Connection): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await connection.query('SELECT name, checksum FROM schema_migrations ORDER BY name');
+  return new Map(rows.map((row) => appliedRow.parse(row)).map(({ name, checksum }) => [name, checksum]));
+}
+
+function missingMigrations(migrations: readonly Migration[], applied: ReadonlyMap<string, string>): Migration[] {
+  const known = new Set(migrations.map(({ name }) => name));
+  const unknown = [...applied.keys()].filter((name) => !known.has(name));
+  if (unknown.length > 0) {
+    throw new BvraiError(
+      'db.migration',
+      `The database has migrations that this version does not know: ${unknown.join(', ')}. Start a version at least as new.`,
+    );
+  }
+  const changed = migrations.filter(({ name, checksum }) => (applied.get(name) ?? checksum) !== checksum);
+  if (changed.length > 0) {
+    throw new BvraiError(
+      'db.migration',
+      `Changed after they were applied: ${changed.map(({ name }) => name).join(', ')}. Migrations are append-only: restore ` +
+        'the file and put the change into a new one.',
+    );
+  }
+  const missing = migrations.filter(({ name }) => !applied.has(name));
+  const newest = [...applied.keys()].at(-1) ?? '';
+  const late = missing.find(({ name }) => name < newest);
+  if (late) {
+    throw new BvraiError(
+      'db.migration',
+      `${late.name} is new, but ${newest}, which comes after it, has been applied: give it the next free number.`,
+    );
+  }
+  return missing;
+}
+
+async function guarded(what: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (thrown) {
+    const error = toDatabaseError(thrown);
+    // Unreachable or overdue: that is not the migration's fault, and trying again helps.
+    if (error.retryable) throw error;
+    const reason = error.cause instanceof Error ? error.cause.message : error.message;
+    throw new BvraiError('db.migration', `Migrating the database: ${what}: ${reason}`, {
+      cause: error,
+      details: error.details,
+    });
+  }
+}

@@ -1,0 +1,262 @@
+/** The recorder: everything once, whatever the database does meanwhile. */
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { OrphanKeeper } from '../../../src/control/calls/orphans.ts';
+import { CallRecorder } from '../../../src/control/calls/recorder.ts';
+import { listCalls } from '../../../src/control/calls/store.ts';
+import { newId } from '../../../src/control/db/ids.ts';
+import { calls } from '../../../src/control/db/schema.ts';
+import type { TenantDoor } from '../../../src/control/db/tenant.ts';
+import { BvraiError } from '../../../src/core/errors.ts';
+import { memoryLog, silentLog } from '../../../src/core/log.ts';
+import type { Log } from '../../../src/core/log.ts';
+import { openTestDatabase } from '../../support/database.ts';
+import type { TestDatabase } from '../../support/database.ts';
+import { TalkingCall, expectRecord, readAs } from '../../support/recorded-calls.ts';
+import type { CallOwner } from '../../support/recorded-calls.ts';
+import { foundTenant } from '../../support/tenant.ts';
+
+let db: TestDatabase;
+let owner: CallOwner;
+let other: CallOwner;
+const directories = new Set<string>();
+const open: (CallRecorder | OrphanKeeper)[] = [];
+
+beforeAll(async () => {
+  db = await openTestDatabase();
+  owner = await foundTenant(db.door, 'recorded');
+  other = await foundTenant(db.door, 'other');
+}, 90_000);
+afterAll(() => db.close());
+afterEach(async () => {
+  for (const one of open.splice(0).reverse()) await (one instanceof CallRecorder ? one.close(10_000) : one.close());
+  for (const directory of directories) await rm(directory, { recursive: true, force: true });
+  directories.clear();
+});
+
+interface Server {
+  readonly recorder: CallRecorder;
+  readonly orphans: OrphanKeeper;
+  readonly nodeId: string;
+  readonly directory: string;
+}
+
+/** A server's recorder; one on the node and the directory of `after` is its successor. */
+async function startServer(
+  options: { door?: TenantDoor; after?: Server; log?: Log; maxSpoolBytes?: number } = {},
+): Promise<Server> {
+  const { log = silentLog, door = db.door, after, maxSpoolBytes } = options;
+  const instanceId = newId();
+  const nodeId = after?.nodeId ?? newId();
+  const directory = after?.directory ?? (await mkdtemp(join(tmpdir(), 'bvrai-recorder-')));
+  directories.add(directory);
+  const limits = maxSpoolBytes === undefined ? {} : { maxSpoolBytes };
+  const recorder = await CallRecorder.open({ door, directory, instanceId, log, ...limits });
+  const { replayed } = recorder;
+  const beats = { beatEveryMs: 50, deadAfterMs: 1_000 };
+  const orphans = await OrphanKeeper.start({ door: db.door, instanceId, nodeId, log, replayed, ...beats });
+  open.push(recorder, orphans);
+  return { recorder, orphans, nodeId, directory };
+}
+
+const untilWritten = (recorder: CallRecorder) =>
+  vi.waitFor(() => expect(recorder.status.waitingBytes).toBe(0), { timeout: 15_000, interval: 20 });
+
+/** A door that fails now and then: before anything was done or, which is worse, after it was committed. */
+function unreliable(door: TenantDoor, failures: ('before' | 'after' | undefined)[]): TenantDoor {
+  const fault = () => new BvraiError('db.unavailable', 'planted');
+  return {
+    ...door,
+    async inTenant(orgId, work, options) {
+      const failure = failures.shift();
+      if (failure === 'before') throw fault();
+      const result = await door.inTenant(orgId, work, options);
+      if (failure === 'after') throw fault();
+      return result;
+    },
+  };
+}
+
+describe('the recorder', () => {
+  it('writes calls, messages, turns and events', async () => {
+    const { recorder } = await startServer();
+    const call = new TalkingCall(recorder, owner);
+    call.turn(1);
+    call.say({ at_ms: 1_950, type: 'transcript', text: 'inter', final: false, confidence: 0.1 });
+    call.events.pop();
+    call.say({ at_ms: 2_000.6, type: 'tool-finished', name: 'weather', result: 'sun\0ny \ud800' });
+    call.events.pop();
+    call.end();
+    await untilWritten(recorder);
+    const record = await readAs(db.door, owner.orgId, call.id);
+    expect(record).toMatchObject({
+      id: call.id,
+      status: 'completed',
+      end_reason: 'caller-hung-up',
+      from: '+15550001',
+      to: '+15550100',
+      agent_id: owner.agentId,
+      agent_version: 1,
+      twilio_call_sid: call.callSid,
+      duration_ms: 1_901,
+      messages: [
+        { seq: 2, role: 'caller', text: 'question 1', heard_text: 'question 1', at_ms: 1_010 },
+        { seq: 4, role: 'agent', text: 'answer 1 in full', heard_text: 'answer 1', details: { interrupted: true } },
+        // What Postgres cannot hold is replaced, and stops nothing.
+        { seq: 5, role: 'tool', text: 'sun\ufffdny \ufffd', at_ms: 2_001, details: { name: 'weather' } },
+      ],
+      turns: [{ turn: 1, voice_to_voice_ms: 450.25, stages: { first_audio_ms: 450.25 } }],
+    });
+    expect(record?.events.map(({ seq }) => seq)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(await readAs(db.door, other.orgId, call.id)).toBeUndefined();
+    const found = await db.door.inTenant(owner.orgId, (tx) =>
+      listCalls(tx, { text: 'ANSWER question' }, { limit: 10 }),
+    );
+    expect(found.items.map(({ id }) => id)).toEqual([call.id]);
+  });
+
+  it('takes up a call that the API or a webhook has made, and leaves one alone that has ended meanwhile', async () => {
+    const { recorder } = await startServer();
+    const [made, ended] = [new TalkingCall(recorder, owner), new TalkingCall(recorder, owner)];
+    const row = { orgId: owner.orgId, direction: 'outbound', agentId: owner.agentId, agentVersion: 1 } as const;
+    await db.door.inTenant(owner.orgId, async (tx) => {
+      const values = [
+        { ...row, id: made.id, status: 'ringing' as const, metadata: { ref: 7 } },
+        { ...row, id: ended.id, status: 'no_answer' as const, endReason: 'no-answer', endedAt: new Date() },
+      ];
+      await tx.insert(calls).values(values).onConflictDoNothing();
+    });
+    made.end();
+    ended.end();
+    await untilWritten(recorder);
+    expect(await readAs(db.door, owner.orgId, made.id)).toMatchObject({ status: 'completed' });
+    expect(['no_answer', 'completed']).toContain((await readAs(db.door, owner.orgId, ended.id))?.status);
+  });
+
+  it('writes nothing twice and loses nothing when the database fails before or after a commit', async () => {
+    const failures = Array.from(
+      { length: 25 },
+      (_, index) => (['before', undefined, 'after', undefined, undefined] as const)[index % 5],
+    );
+    const { recorder } = await startServer({ door: unreliable(db.door, failures) });
+    const talking = Array.from(
+      { length: 10 },
+      (_, index) => new TalkingCall(recorder, index % 2 === 0 ? owner : other),
+    );
+    for (let turn = 1; turn <= 20; turn++) {
+      for (const call of talking) call.turn(turn);
+      await recorder.onDisk();
+    }
+    for (const call of talking) call.end();
+    await untilWritten(recorder);
+    expect(failures.length).toBeLessThan(20);
+    for (const [index, call] of talking.entries()) {
+      expectRecord(await readAs(db.door, (index % 2 === 0 ? owner : other).orgId, call.id), call.events);
+    }
+  });
+
+  it('keeps what the database does not take for the next process, whose predecessor’s calls it ends', async () => {
+    const away: TenantDoor = {
+      ...db.door,
+      inTenant: () => Promise.reject(new BvraiError('db.unavailable', 'planted')),
+    };
+    const first = await startServer({ door: away });
+    const [finished, cut] = [new TalkingCall(first.recorder, owner), new TalkingCall(first.recorder, owner)];
+    for (const call of [finished, cut]) call.turn(1);
+    finished.end();
+    await first.recorder.close(0);
+    await first.orphans.close();
+    // And a line that was cut when the process ended.
+    const spool = join(first.directory, 'spool');
+    const [file] = await readdir(spool);
+    await writeFile(join(spool, file!), '{"kind":"eve', { flag: 'a' });
+
+    const second = await startServer({ after: first });
+    const going = new TalkingCall(second.recorder, owner);
+    await second.recorder.replayed;
+    expectRecord(await readAs(db.door, owner.orgId, finished.id), finished.events);
+    const ended = async () => expect((await readAs(db.door, owner.orgId, cut.id))?.end_reason).toBe('server-restarted');
+    await vi.waitFor(ended, { timeout: 10_000 });
+    const record = await readAs(db.door, owner.orgId, cut.id);
+    expect(record?.status).toBe('failed');
+    expectRecord(record, cut.events);
+    await untilWritten(second.recorder);
+    expect(await readAs(db.door, owner.orgId, going.id)).toMatchObject({ status: 'in_progress', end_reason: null });
+  });
+
+  it('ends the calls of a server whose heartbeat stands still, and no others', async () => {
+    const dead = await startServer();
+    const lost = new TalkingCall(dead.recorder, owner);
+    await untilWritten(dead.recorder);
+    await dead.orphans.close();
+    const alive = await startServer();
+    const going = new TalkingCall(alive.recorder, owner);
+    await untilWritten(alive.recorder);
+    const status = async (call: TalkingCall) => (await readAs(db.door, owner.orgId, call.id))?.end_reason;
+    await vi.waitFor(async () => expect(await status(lost)).toBe('server-lost'), { timeout: 15_000 });
+    expect(await status(going)).toBeNull();
+    // The dead one was not dead after all: what it says is recorded, and its call keeps the end that it was given.
+    lost.turn(1);
+    lost.end();
+    going.end();
+    await Promise.all([untilWritten(dead.recorder), untilWritten(alive.recorder)]);
+    const record = await readAs(db.door, owner.orgId, lost.id);
+    expect(record?.end_reason).toBe('server-lost');
+    expect(record?.messages).toHaveLength(2);
+    expect(await status(going)).toBe('caller-hung-up');
+  });
+
+  it('puts aside what the database refuses for good, and writes the rest', async () => {
+    const log = memoryLog();
+    const { recorder, directory } = await startServer({ log });
+    const good = new TalkingCall(recorder, owner);
+    const bad = new TalkingCall(recorder, { ...owner, agentId: newId() });
+    for (const call of [good, bad]) {
+      call.turn(1);
+      call.end();
+    }
+    await untilWritten(recorder);
+    expectRecord(await readAs(db.door, owner.orgId, good.id), good.events);
+    expect(await readAs(db.door, owner.orgId, bad.id)).toBeUndefined();
+    const rejected = (await readFile(join(directory, 'rejected.jsonl'), 'utf8')).trim().split('\n');
+    expect(rejected).toHaveLength(bad.events.length + 1);
+    expect(recorder.status.rejectedLines).toBe(rejected.length);
+    expect(log.lines.some(({ level, fields }) => level === 'error' && fields['callId'] === bad.id)).toBe(true);
+    // What was said stays out of the log.
+    expect(
+      JSON.stringify(log.lines.map(({ fields, message }) => [Object.values(fields).map(String), message])),
+    ).not.toContain('question');
+  });
+
+  it('lets go of the oldest events when the spool is full, never of a call’s begin and end', async () => {
+    const state = { away: true };
+    const door: TenantDoor = {
+      ...db.door,
+      inTenant: (...parameters) =>
+        state.away ? Promise.reject(new BvraiError('db.unavailable', 'planted')) : db.door.inTenant(...parameters),
+    };
+    const log = memoryLog();
+    const { recorder } = await startServer({ door, log, maxSpoolBytes: 1_000_000 });
+    const talking = Array.from({ length: 10 }, () => new TalkingCall(recorder, owner));
+    for (let turn = 1; turn <= 600; turn++) {
+      for (const call of talking) call.turn(turn);
+      await recorder.onDisk();
+    }
+    for (const call of talking) call.end();
+    await recorder.onDisk();
+    expect(recorder.status).toMatchObject({ writing: false });
+    expect(recorder.status.droppedLines).toBeGreaterThan(1_000);
+    expect(recorder.status.waitingBytes).toBeLessThan(1_600_000);
+    expect(log.lines.some(({ level, message }) => level === 'error' && message.includes('is full'))).toBe(true);
+    state.away = false;
+    await untilWritten(recorder);
+    for (const call of talking) {
+      const record = await readAs(db.door, owner.orgId, call.id);
+      expect(record).toMatchObject({ status: 'completed' });
+      // The newest are there, and those that are there are not torn.
+      expect(record?.messages.at(-1)?.text).toBe('answer 600 in full');
+    }
+  }, 90_000);
+});

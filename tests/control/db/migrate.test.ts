@@ -1,0 +1,91 @@
+/** Migrations: once each, also when servers start together, and never past a file that was changed. */
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Database } from '../../../src/control/db/database.ts';
+import { openEmbedded } from '../../../src/control/db/embedded.ts';
+import { migrate } from '../../../src/control/db/migrate.ts';
+import { openPostgres } from '../../../src/control/db/postgres.ts';
+import { memoryLog, silentLog } from '../../../src/core/log.ts';
+import {
+  createEmptyDatabase,
+  embeddedDirectory,
+  migrationsDirectory,
+  testDatabaseUrl,
+} from '../../support/database.ts';
+
+let database: Database;
+let directory: string;
+const cleanups: (() => Promise<void>)[] = [];
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'bvrai-migrations-'));
+  cleanups.push(() => rm(directory, { recursive: true, force: true }));
+  await cp(migrationsDirectory, directory, { recursive: true });
+  if (testDatabaseUrl === undefined) {
+    const embedded = await embeddedDirectory('empty');
+    cleanups.push(() => rm(embedded, { recursive: true, force: true }));
+    database = await openEmbedded({ directory: embedded, log: silentLog });
+  } else {
+    const empty = await createEmptyDatabase(testDatabaseUrl);
+    cleanups.push(() => empty.drop());
+    database = openPostgres({ url: empty.url, log: silentLog });
+  }
+  cleanups.push(() => database.close());
+}, 90_000);
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+const applied = () =>
+  database.withConnection(async (connection) => {
+    const { rows } = await connection.query('SELECT name FROM schema_migrations ORDER BY name');
+    return rows.map(({ name }) => name);
+  });
+const refused = (message: RegExp) =>
+  expect(migrate(database, directory, silentLog)).rejects.toMatchObject({
+    code: 'db.migration',
+    message: expect.stringMatching(message) as string,
+  });
+
+describe('migrations', () => {
+  it('run once, also when several servers start together', async () => {
+    const log = memoryLog();
+    await Promise.all([1, 2, 3].map(() => migrate(database, directory, log)));
+    await migrate(database, directory, log);
+    expect(log.lines).toHaveLength(1);
+    expect(await applied()).toContain('0001_control_plane.sql');
+  }, 90_000);
+
+  it('refuse a file that was changed after it was applied, one that is unknown, and one that comes late', async () => {
+    await migrate(database, directory, silentLog);
+    const first = join(directory, '0001_control_plane.sql');
+    await writeFile(first, '-- more\n', { flag: 'a' });
+    await refused(/Changed after they were applied: 0001_control_plane\.sql/u);
+    await cp(join(migrationsDirectory, '0001_control_plane.sql'), first);
+    await writeFile(join(directory, '0900_more.sql'), 'CREATE TABLE more (id integer);');
+    await migrate(database, directory, silentLog);
+    await writeFile(join(directory, '0899_late.sql'), 'SELECT 1;');
+    await refused(/0899_late\.sql is new, but 0900_more\.sql/u);
+    await rm(join(directory, '0899_late.sql'));
+    await rm(join(directory, '0900_more.sql'));
+    await refused(/does not know: 0900_more\.sql/u);
+  }, 90_000);
+
+  it('that fail leave the database as it was, and say which and why', async () => {
+    await migrate(database, directory, silentLog);
+    const before = await applied();
+    await writeFile(join(directory, '0900_good.sql'), 'CREATE TABLE good (id integer);');
+    await writeFile(join(directory, '0901_bad.sql'), 'CREATE TABLE bad (id integer);\nSELECT * FROM nowhere;');
+    await refused(/0901_bad\.sql failed: relation "nowhere" does not exist/u);
+    expect(await applied()).toEqual(before);
+    await writeFile(join(directory, '0901_bad.sql'), 'CREATE TABLE bad (id integer);');
+    await migrate(database, directory, silentLog);
+    expect((await applied()).slice(-2)).toEqual(['0900_good.sql', '0901_bad.sql']);
+  }, 90_000);
+
+  it('have names that say their order', async () => {
+    await writeFile(join(directory, 'later.sql'), 'SELECT 1;');
+    await refused(/later\.sql; migrations are named like/u);
+  });
+});
