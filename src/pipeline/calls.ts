@@ -109,11 +109,11 @@ export class LiveCalls {
   prepare(agent: AgentConfig): void {
     const { log } = this.#deps;
     const { stt, llm, tts } = this.#routesOf(agent, log);
-    const isOpen = (): boolean => !this.#scope.signal.aborted;
+    const always = (): boolean => true;
     const stages = {
-      stt: () => stt.prewarm?.(sttRequestOf(agent), isOpen),
-      llm: () => llm.prewarm?.({}, isOpen),
-      tts: () => tts.prewarm?.(ttsRequestOf(agent), isOpen),
+      stt: () => stt.prewarm?.(sttRequestOf(agent), always),
+      llm: () => llm.prewarm?.({}, always),
+      tts: () => tts.prewarm?.(ttsRequestOf(agent), always),
     };
     for (const [stage, prewarm] of Object.entries(stages)) {
       try {
