@@ -39,6 +39,7 @@ import { LiveCalls } from './pipeline/calls.ts';
 import type { Providers } from './pipeline/calls.ts';
 import { Metrics } from './pipeline/metrics/metrics.ts';
 import { createEmbeddedEngines } from './pipeline/providers/embedded/index.ts';
+import { WarmSockets } from './pipeline/router/warm-pool.ts';
 import { createCloudProviders } from './providers.ts';
 import type { CloudProviders } from './providers.ts';
 
@@ -49,6 +50,8 @@ export interface BvraiServer {
   /** The media sockets' own port, when they have one. */
   readonly mediaPort: number | undefined;
   readonly activeCalls: number;
+  /** Sockets to a provider that are open, or opening, for calls to come. */
+  warmSockets(provider: string): number;
   /** Takes no more calls, lets those in progress end within `graceMs`, and releases everything. Idempotent. */
   close(graceMs: number): Promise<void>;
 }
@@ -123,7 +126,9 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
 
   const metrics = new Metrics();
   metrics.observeRecords(() => recorder.status.waitingBytes);
-  const cloud = createCloudProviders(config);
+  const warm = new WarmSockets({ clock: systemClock, log, onEvent: (event) => metrics.warmSocketEvent(event) });
+  closers.add(() => warm.close());
+  const cloud = createCloudProviders(config, warm);
   closers.add(() => cloud.close());
   const providers = providersOf(embedded, cloud);
   const tokens = new StreamTokens<StreamClaims>({ clock: systemClock });
@@ -135,7 +140,11 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
     activeCalls: () => calls.active,
   });
   closers.add(() => admission.close());
-  const mintToken = (call: ExpectedCall): string => tokens.mint({ ...call, agentId: call.agent.id });
+  const mintToken = (call: ExpectedCall): string => {
+    // Its stream follows in a fraction of a second, about as long as a handshake takes.
+    calls.prepare(call.agent);
+    return tokens.mint({ ...call, agentId: call.agent.id });
+  };
   const desk = new CallDesk({ recorder, admission, mintToken });
   const { onEvent } = desk;
   const { hedgeShare } = config;
@@ -147,7 +156,9 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
     door,
     log,
     // So that the first question of its first call need not wait for that.
-    onNewAgent: ({ id, questionsAndAnswers }) => {
+    onNewAgent: (agent) => {
+      const { id, questionsAndAnswers } = agent;
+      calls.prepare(agent);
       warming
         .then(() => embedded.prepare(questionsAndAnswers))
         .catch((thrown: unknown) => log.warn({ err: thrown, agent: id }, 'an agent’s questions were not prepared'));
@@ -169,6 +180,7 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
   let closing: Promise<void> | undefined;
   const close = async (graceMs: number): Promise<void> => {
     admission.drain();
+    warm.close();
     log.info({ activeCalls: calls.active, graceMs }, 'draining');
     await calls.drain(graceMs);
     await closers.close();
@@ -179,6 +191,7 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
     get activeCalls() {
       return calls.active;
     },
+    warmSockets: (provider) => warm.sizeOf(provider),
     close: (graceMs) => (closing ??= close(graceMs)),
   };
 }

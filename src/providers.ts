@@ -5,6 +5,7 @@ import { createDeepgramStt } from './pipeline/providers/deepgram/stt.ts';
 import { createDeepgramTts } from './pipeline/providers/deepgram/tts.ts';
 import { createElevenLabsStt } from './pipeline/providers/elevenlabs/stt.ts';
 import { createElevenLabsTts } from './pipeline/providers/elevenlabs/tts.ts';
+import type { Dialler } from './pipeline/providers/dial.ts';
 import { HttpConnections } from './pipeline/providers/http-connections.ts';
 import { createOpenAiLlm } from './pipeline/providers/openai/llm.ts';
 import { createOpenAiStt } from './pipeline/providers/openai/realtime-stt.ts';
@@ -30,7 +31,11 @@ export const CLOUD_VENDORS = {
 
 type CloudConfig = Pick<Config, keyof typeof CLOUD_VENDORS>;
 
-export function createCloudProviders({ deepgram, openai, anthropic, elevenlabs }: CloudConfig): CloudProviders {
+/** `dialler`: where their sockets come from; its owner closes it. Absent: they are dialled when they are needed. */
+export function createCloudProviders(
+  { deepgram, openai, anthropic, elevenlabs }: CloudConfig,
+  dialler?: Dialler,
+): CloudProviders {
   const connections = new HttpConnections();
   const llm = [
     openai && createOpenAiLlm({ ...openai, connections }),
@@ -38,14 +43,14 @@ export function createCloudProviders({ deepgram, openai, anthropic, elevenlabs }
   ].filter((provider) => provider !== undefined);
   return {
     stt: [
-      deepgram && createDeepgramStt(deepgram),
-      openai && createOpenAiStt(openai),
-      elevenlabs && createElevenLabsStt(elevenlabs),
+      deepgram && createDeepgramStt({ ...deepgram, dialler }),
+      openai && createOpenAiStt({ ...openai, dialler }),
+      elevenlabs && createElevenLabsStt({ ...elevenlabs, dialler }),
     ].filter((provider) => provider !== undefined),
     llm,
     tts: [
-      elevenlabs && createElevenLabsTts({ ...elevenlabs, connections }),
-      deepgram && createDeepgramTts(deepgram),
+      elevenlabs && createElevenLabsTts({ ...elevenlabs, connections, dialler }),
+      deepgram && createDeepgramTts({ ...deepgram, dialler }),
       openai && createOpenAiTts({ ...openai, connections }),
     ].filter((provider) => provider !== undefined),
     async close() {

@@ -1,5 +1,6 @@
 /** The live calls of this process: makes a session for each, counts them, and drains them when the server stops. */
 import type { Clock } from '../core/clock.ts';
+import { BvraiError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { CallListener, CallPort } from '../media/call-port.ts';
 import type { VadEngine } from '../media/vad/vad.ts';
@@ -19,6 +20,7 @@ import { sttRoute } from './router/stt-route.ts';
 import { ttsRoute } from './router/tts-route.ts';
 import { emergencyTexts, fixedClauses } from './session/phrases.ts';
 import { CallSession } from './session/session.ts';
+import { sttRequestOf, ttsRequestOf } from './session/stream-requests.ts';
 
 /** The providers of this process, by the names that agents' routes use, and the embedded ones that stand last in every route. */
 export interface Providers {
@@ -119,6 +121,26 @@ export class LiveCalls implements LiveCallControl {
     const ofCall = [...this.#sessions].filter(([, sid]) => sid === callSid);
     for (const [session] of ofCall) act(session);
     return ofCall.length > 0;
+  }
+
+  /** A call with this agent may begin soon: whom it would ask first are connected to. */
+  prepare(agent: AgentConfig): void {
+    const { log } = this.#deps;
+    const { stt, llm, tts } = this.#routesOf(agent, log);
+    const always = (): boolean => true;
+    const stages = {
+      stt: () => stt.prewarm?.(sttRequestOf(agent), always),
+      llm: () => llm.prewarm?.({}, always),
+      tts: () => tts.prewarm?.(ttsRequestOf(agent), always),
+    };
+    for (const [stage, prewarm] of Object.entries(stages)) {
+      try {
+        prewarm();
+      } catch (thrown) {
+        const { code, message } = BvraiError.from(thrown);
+        log.warn({ agent: agent.id, stage, code, reason: message }, 'provider cannot be prepared');
+      }
+    }
   }
 
   /**

@@ -121,9 +121,16 @@ describe('a call through the emulated cloud', () => {
     await phone.hangUp();
     await expect.poll(() => server.server.activeCalls, { timeout: 5_000 }).toBe(0);
     await expect
-      .poll(() => [cloud.deepgram.connections, cloud.elevenlabs.connections, cloud.openai.activeRequests], {
-        timeout: 5_000,
-      })
+      .poll(
+        () => [
+          server.callConnections('deepgram', cloud.deepgram),
+          server.callConnections('elevenlabs', cloud.elevenlabs),
+          cloud.openai.activeRequests,
+        ],
+        {
+          timeout: 5_000,
+        },
+      )
       .toEqual([0, 0, 0]);
   });
 });

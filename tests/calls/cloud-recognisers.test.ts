@@ -51,7 +51,9 @@ describe('a call', () => {
     expect(messages.map(({ heard_text }) => heard_text)).toEqual([GREETING, QUESTION, HOURS]);
     expect(cloud.deepgram.requests).toEqual([]);
     await expect
-      .poll(() => [cloud.elevenlabs.connections, cloud.openai.activeRequests], { timeout: 5_000 })
+      .poll(() => [server.callConnections('elevenlabs', cloud.elevenlabs), cloud.openai.activeRequests], {
+        timeout: 5_000,
+      })
       .toEqual([0, 0]);
   });
 });

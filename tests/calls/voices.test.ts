@@ -50,6 +50,6 @@ describe('a greeting', () => {
   it('leaves nothing open once its callers have hung up', async () => {
     await expect.poll(() => server.server.activeCalls, { timeout: 5_000 }).toBe(0);
     await expect.poll(() => [cloud.openai.activeRequests, cloud.elevenlabs.activeRequests]).toEqual([0, 0]);
-    await expect.poll(() => cloud.deepgram.connections, { timeout: 5_000 }).toBe(0);
+    await expect.poll(() => server.callConnections('deepgram', cloud.deepgram), { timeout: 5_000 }).toBe(0);
   });
 });

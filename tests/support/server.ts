@@ -27,6 +27,8 @@ export interface TestServer {
   readonly server: BvraiServer;
   /** Every line the server has logged, at all levels. */
   readonly log: readonly ServerLogLine[];
+  /** Connections to an emulator that belong to calls: those that wait for calls to come are not counted. */
+  callConnections(vendor: 'deepgram' | 'elevenlabs', emulator: { readonly connections: number }): number;
   /** The key of the organization that a server in local mode has. */
   readonly apiKey: string;
   /** The record of a call, once all that was said so far has been written. */
@@ -76,6 +78,7 @@ export async function startTestServer({ agents, environment, ready = true }: Tes
     url,
     server,
     log,
+    callConnections: (vendor, { connections }) => connections - server.warmSockets(vendor),
     apiKey,
     async call(callSid) {
       await untilWritten(url);

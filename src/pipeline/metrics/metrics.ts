@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import { unreachable } from '../../core/errors.ts';
 import type { CallEvent } from '../events.ts';
 import type { HealthEvent, HealthSnapshot, ProviderKey } from '../router/health.ts';
+import type { WarmSocketEvent } from '../router/warm-pool.ts';
 
 /** From a cached greeting to a caller who gives up. */
 const LATENCY_BUCKETS_S = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1, 1.25, 1.5, 2, 3, 4, 6, 10];
@@ -99,6 +100,12 @@ export class Metrics {
     'code',
   ]);
 
+  readonly #warmSockets = this.#counter(
+    'bvrai_warm_sockets_total',
+    'Sockets to providers opened ahead of need, by what became of them; missed: there was none',
+    ['provider', 'outcome'],
+  );
+
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
   }
@@ -130,6 +137,10 @@ export class Metrics {
       default:
         return unreachable(event);
     }
+  }
+
+  warmSocketEvent({ provider, outcome }: WarmSocketEvent): void {
+    this.#warmSockets.inc({ provider, outcome });
   }
 
   callStarted(): void {

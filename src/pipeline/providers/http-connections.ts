@@ -7,6 +7,8 @@ import type { HeaderReader } from './http.ts';
 const KEEP_ALIVE_MS = 60_000;
 /** undici's own timers lie beyond every deadline of the adapters and never decide anything. */
 const BEYOND_MS = 600_000;
+/** For the answer to a request that only opens a connection. */
+const PREWARM_TIMEOUT_MS = 2_000;
 /** Of one response. A reply of 4,000 tokens, a chunk each with all its wrapping, is about 1 MB; a minute of 24 kHz PCM is 3 MB. */
 const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 
@@ -53,6 +55,22 @@ export class HttpConnections {
       header: (name) => [response.headers[name] ?? []].flat()[0],
       body: response.body,
     };
+  }
+
+  /**
+   * Has a connection ready for the next request to the origin: asks for the origin's root, without the key, and forgets the
+   * answer. (undici opens none without a request, and keeps none that a HEAD was sent on.) Within two seconds it has one or not.
+   */
+  prewarm(url: URL): void {
+    // Nothing was asked for; whoever asks for something will be told what is wrong.
+    this.#touch(url).catch(() => {});
+  }
+
+  async #touch({ origin }: URL): Promise<void> {
+    const { undici, dispatcher } = await this.#loading;
+    const limits = { headersTimeout: PREWARM_TIMEOUT_MS, bodyTimeout: PREWARM_TIMEOUT_MS };
+    const { body } = await undici.request(origin, { method: 'GET', dispatcher, ...limits });
+    await body.dump();
   }
 
   /** Drops every connection. */

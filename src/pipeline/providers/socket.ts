@@ -1,10 +1,11 @@
 /** A vendor's WebSocket as the adapters use it: one failure at most, told once; bounded; gone when closed. */
 import type { IncomingMessage } from 'node:http';
-import { WebSocket } from 'ws';
-import type { RawData } from 'ws';
+import type { RawData, WebSocket } from 'ws';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
+import { dialOnDemand } from './dial.ts';
+import type { Dialler, SocketAddress, SocketMessage } from './dial.ts';
 import { networkError, statusError } from './http.ts';
 import type { VendorError } from './http.ts';
 
@@ -12,18 +13,14 @@ import type { VendorError } from './http.ts';
 export const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;
 /** How long a farewell may take before the socket is torn down. */
 const LINGER_MS = 250;
-/** Largest message taken from a vendor. A second of base64 audio is 11 kB; the default of `ws` is 100 MiB. */
-const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** Of a refusal's body, enough for every vendor's error JSON. */
 const MAX_REFUSAL_BYTES = 4 * 1024;
 const REFUSAL_BODY_TIMEOUT_MS = 250;
 
 /** How to reach a vendor, and how much may wait for it. */
-export interface SocketSettings {
-  /** For errors, e.g. `deepgram`. */
-  readonly provider: string;
-  readonly url: URL;
-  readonly headers: Readonly<Record<string, string>>;
+export interface SocketSettings extends SocketAddress {
+  /** Absent: the socket is dialled here and now. */
+  readonly dialler?: Dialler | undefined;
   readonly clock: Clock;
   readonly connectTimeoutMs: number;
   /**
@@ -48,7 +45,8 @@ export interface SocketListener {
 }
 
 /**
- * One client WebSocket. It begins to connect at once; what is sent before it is open waits in order.
+ * One client WebSocket. It begins to connect at once, unless the dialler has one that is open already; what is sent before it
+ * is open waits in order. One that was open already and is found dead before it is used is replaced, once, without a word.
  * Never throws: whatever goes wrong, an address that cannot be dialled included, arrives at `onEnd`.
  */
 export class ProviderSocket {
@@ -58,24 +56,15 @@ export class ProviderSocket {
   #listener: SocketListener | undefined;
   #socket: WebSocket | undefined;
   #timer: Timer | undefined;
+  /** What came on a socket that was open already, until we are. */
+  #received: SocketMessage[] = [];
   #open = false;
   #overflowed = false;
 
   constructor(settings: SocketSettings, listener: SocketListener) {
     this.#settings = settings;
     this.#listener = listener;
-    try {
-      this.#socket = this.#dial();
-    } catch (thrown) {
-      // The address or a header cannot be sent at all, e.g. an API key with a line break in it.
-      const error = BvraiError.from(thrown, 'provider.bad-request', `${settings.provider} cannot be dialled`);
-      this.#timer = settings.clock.after(0, () => this.#end(error));
-      return;
-    }
-    this.#timer = settings.clock.after(settings.connectTimeoutMs, () => {
-      // One more turn of the event loop: after a stall of ours, timers run before the answer that waits in the kernel.
-      this.#timer = settings.clock.after(0, () => this.#onConnectDeadline());
-    });
+    this.#connect();
   }
 
   /** True from the vendor's acceptance until the end. */
@@ -111,19 +100,52 @@ export class ProviderSocket {
     this.#destroyAfterLinger(socket);
   }
 
-  #dial(): WebSocket {
-    const { url, headers } = this.#settings;
-    const socket = new WebSocket(url, {
-      headers: { ...headers },
-      perMessageDeflate: false,
-      maxPayload: MAX_MESSAGE_BYTES,
+  #connect(): void {
+    const { provider, clock, connectTimeoutMs } = this.#settings;
+    try {
+      this.#socket = this.#dial();
+    } catch (thrown) {
+      const error = BvraiError.from(thrown, 'provider.bad-request', `${provider} cannot be dialled`);
+      this.#timer = clock.after(0, () => this.#end(error));
+      return;
+    }
+    if (this.#socket.readyState === this.#socket.OPEN) {
+      // A turn of the event loop, in which it shows if the vendor has hung up meanwhile.
+      this.#timer = clock.after(0, () => this.#onOpen());
+      return;
+    }
+    this.#timer = clock.after(connectTimeoutMs, () => {
+      // One more turn of the event loop: after a stall of ours, timers run before the answer that waits in the kernel.
+      this.#timer = clock.after(0, () => this.#onConnectDeadline());
     });
+  }
+
+  #dial(): WebSocket {
+    const { dialler = dialOnDemand } = this.#settings;
+    const { socket, received } = dialler.dial(this.#settings);
+    this.#received = [...received];
+    const wasOpen = socket.readyState === socket.OPEN;
+    /** It came open, and was dead before anybody used it. */
+    const isReplaced = (): boolean => {
+      if (!wasOpen || this.#open || this.#listener === undefined || socket !== this.#socket) return false;
+      this.#timer?.cancel();
+      socket.terminate();
+      this.#connect();
+      return true;
+    };
+    const isOurs = (): boolean => socket === this.#socket;
     socket.on('open', () => this.#onOpen());
-    socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
+    socket.on('message', (data, isBinary) => {
+      if (isOurs()) this.#onMessage({ data, isBinary });
+    });
     socket.on('unexpected-response', (_request, response) => this.#onRefused(response));
     // Stays for good: without a listener one bad frame would be an uncaught exception.
-    socket.on('error', (error) => this.#end(networkError(this.#settings.provider, error)));
-    socket.on('close', (code, reason) => this.#onClosed(code, reason.toString('utf8')));
+    socket.on('error', (error) => {
+      if (isOurs() && !isReplaced()) this.#end(networkError(this.#settings.provider, error));
+    });
+    socket.on('close', (code, reason) => {
+      if (isOurs() && !isReplaced()) this.#onClosed(code, reason.toString('utf8'));
+    });
     return socket;
   }
 
@@ -134,13 +156,20 @@ export class ProviderSocket {
     this.#open = true;
     for (const data of this.#waiting) this.#socket?.send(data);
     this.#dropWaiting();
+    const received = this.#received;
+    this.#received = [];
     this.#listener.onOpen();
+    for (const message of received) this.#onMessage(message);
   }
 
-  #onMessage(data: RawData, isBinary: boolean): void {
+  #onMessage(message: SocketMessage): void {
     if (this.#listener === undefined) return;
-    const bytes = Array.isArray(data) ? Buffer.concat(data) : data instanceof ArrayBuffer ? Buffer.from(data) : data;
-    if (isBinary) this.#listener.onBinary?.(bytes);
+    if (!this.#open) {
+      this.#received.push(message);
+      return;
+    }
+    const bytes = bytesOf(message.data);
+    if (message.isBinary) this.#listener.onBinary?.(bytes);
     else this.#listener.onText(bytes.toString('utf8'));
   }
 
@@ -217,6 +246,7 @@ export class ProviderSocket {
     this.#open = false;
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#received = [];
     this.#dropWaiting();
   }
 
@@ -229,6 +259,11 @@ export class ProviderSocket {
     const timer = this.#settings.clock.after(LINGER_MS, () => socket.terminate());
     socket.on('close', () => timer.cancel());
   }
+}
+
+function bytesOf(data: RawData): Buffer {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return data instanceof ArrayBuffer ? Buffer.from(data) : data;
 }
 
 /** What a close means that came without our doing (RFC 6455, 7.4.1, and the IANA registry of close codes). */

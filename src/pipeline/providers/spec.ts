@@ -23,6 +23,13 @@ export interface ProviderSwitch {
   readonly code: string;
 }
 
+/**
+ * Opens ahead of need what a stream for the request would have to open first, so that a call that begins soon need not wait for
+ * it. Sends nothing that is billed. `wanted` is asked before each connection, also later ones: false while callers are kept away
+ * from the provider. Throws a BvraiError when the request cannot be served as configured.
+ */
+export type Prewarm<Request> = (request: Request, wanted: () => boolean) => void;
+
 /** What every stream is given. */
 export interface StreamContext {
   /** Bound to the call's correlation id. */
@@ -113,6 +120,7 @@ export interface SttProvider {
   /** As in an agent's route, e.g. `deepgram`. */
   readonly name: string;
   readonly capabilities?: SttCapabilities | undefined;
+  readonly prewarm?: Prewarm<SttRequest> | undefined;
   open(request: SttRequest, sink: Sink<SttPart>, context: StreamContext): SttStream;
 }
 
@@ -183,6 +191,7 @@ export interface LlmCapabilities {
 export interface LlmProvider {
   readonly name: string;
   readonly capabilities?: LlmCapabilities | undefined;
+  readonly prewarm?: Prewarm<Pick<LlmRequest, 'model' | 'options'>> | undefined;
   generate(request: LlmRequest, sink: Sink<LlmPart>, context: StreamContext): LlmStream;
 }
 
@@ -249,5 +258,6 @@ export interface TtsCapabilities {
 export interface TtsProvider {
   readonly name: string;
   readonly capabilities?: TtsCapabilities | undefined;
+  readonly prewarm?: Prewarm<TtsRequest> | undefined;
   open(request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext): TtsStream;
 }

@@ -2,6 +2,7 @@
 import type { Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
+import type { Dialler, SocketAddress } from './dial.ts';
 import { DEFAULT_CONNECT_TIMEOUT_MS, ProviderSocket } from './socket.ts';
 import type { SocketSettings } from './socket.ts';
 import type { Sink, StreamContext, SttPart } from './spec.ts';
@@ -12,14 +13,16 @@ export interface SttSettings {
   /** http(s); the WebSocket address derives from it. */
   readonly baseUrl?: string | undefined;
   readonly connectTimeoutMs?: number | undefined;
+  /** Whose owner closes it. Absent: every socket is dialled when it is needed. */
+  readonly dialler?: Dialler | undefined;
 }
 
 export interface SttSocketSettings extends Pick<
   SocketSettings,
-  'provider' | 'headers' | 'maxQueuedBytes' | 'parseRefusal' | 'codeOfClose'
+  'provider' | 'dialler' | 'maxQueuedBytes' | 'parseRefusal' | 'codeOfClose'
 > {
-  /** The address; throws a BvraiError when the base URL is none. */
-  readonly url: () => URL;
+  /** Throws a BvraiError when the base URL is none. */
+  readonly address: () => SocketAddress;
   readonly connectTimeoutMs: number | undefined;
   /** Sent before we close. */
   readonly farewell?: string | undefined;
@@ -112,11 +115,11 @@ export class SttSocket {
   }
 
   #connect(): ProviderSocket {
-    const { provider, url, headers, maxQueuedBytes, parseRefusal, codeOfClose } = this.#settings;
+    const { address, dialler, maxQueuedBytes, parseRefusal, codeOfClose } = this.#settings;
     const { connectTimeoutMs } = this;
     const { clock } = this.#context;
     return new ProviderSocket(
-      { provider, url: url(), headers, clock, connectTimeoutMs, maxQueuedBytes, parseRefusal, codeOfClose },
+      { ...address(), dialler, clock, connectTimeoutMs, maxQueuedBytes, parseRefusal, codeOfClose },
       {
         onOpen: () => this.#listener.onOpen(),
         onText: (text) => this.#listener.onText(text),

@@ -4,7 +4,7 @@ import type { LlmPart, LlmProvider, LlmRequest, LlmStream, Sink, StreamContext }
 import { ContinuationJoint, continuationMessages } from './continuation.ts';
 import type { Attempt } from './health.ts';
 import type { Candidate } from './route.ts';
-import { Watchdog, deadlineError, inOrder } from './route.ts';
+import { Watchdog, deadlineError, inOrder, prewarmFirst } from './route.ts';
 
 /** A model that ignores its token limit is stopped after this many characters a token. */
 const MAX_CHARACTERS_PER_TOKEN = 8;
@@ -23,6 +23,7 @@ export function llmRoute(candidates: readonly Candidate<LlmProvider>[], random: 
   return {
     name: candidates.map(({ provider }) => provider.name).join(', '),
     capabilities: { tools: true, openEnded: true },
+    prewarm: (_request, wanted) => prewarmFirst(candidates, ({ model, options }) => ({ model, options }), wanted),
     generate: (request, sink, context) => new RoutedGeneration(inOrder(candidates, random), request, sink, context),
   };
 }

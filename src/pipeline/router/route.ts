@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { RouteEntry } from '../ports.ts';
+import type { Prewarm } from '../providers/spec.ts';
 import type { Probe, ProviderHealth, ProvidersHealth } from './health.ts';
 import type { Stage } from './times.ts';
 
@@ -56,6 +57,22 @@ export function inOrder<Provider>(
   const available = candidates.filter((candidate) => candidate.health.available || candidate === last);
   const first = drawByWeight(available, random);
   return first ? [first, ...available.filter((candidate) => candidate !== first)] : available;
+}
+
+/**
+ * Has those prewarmed that the next request may ask first: the first that is available, or every one that a draw by weights may
+ * give. `requestOf`: what the route's entry makes of the request.
+ */
+export function prewarmFirst<Request>(
+  candidates: readonly Candidate<{ readonly prewarm?: Prewarm<Request> | undefined }>[],
+  requestOf: (entry: RouteEntry) => Request,
+  wanted: () => boolean,
+): void {
+  const available = candidates.filter(({ health }) => health.available);
+  const weighted = available.filter(({ entry }) => (entry.weight ?? 0) > 0);
+  for (const { provider, entry, health } of weighted.length > 0 ? weighted : available.slice(0, 1)) {
+    provider.prewarm?.(requestOf(entry), () => health.available && wanted());
+  }
 }
 
 /** Entries without a weight take no part in the draw; undefined: none has one. */

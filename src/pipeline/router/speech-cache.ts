@@ -65,6 +65,7 @@ export class SpeechCache {
 export function cachedSpeech(provider: TtsProvider, cache: SpeechCache): TtsProvider {
   return {
     name: provider.name,
+    prewarm: provider.prewarm,
     open: (request, sink, context) => new CachedSpeech(provider, cache, request, sink, context),
   };
 }

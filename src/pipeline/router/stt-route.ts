@@ -2,6 +2,7 @@
 import { BvraiError, unreachable } from '../../core/errors.ts';
 import { RingBuffer } from '../../core/ring-buffer.ts';
 import { BYTES_PER_MS } from '../../media/call-port.ts';
+import type { RouteEntry } from '../ports.ts';
 import type {
   Sink,
   SttPart,
@@ -13,7 +14,7 @@ import type {
 } from '../providers/spec.ts';
 import type { Attempt } from './health.ts';
 import type { Candidate } from './route.ts';
-import { Watchdog, deadlineError, inOrder } from './route.ts';
+import { Watchdog, deadlineError, inOrder, prewarmFirst } from './route.ts';
 import { withoutRepeated } from './repeated-words.ts';
 
 /**
@@ -38,7 +39,12 @@ export function sttRoute(candidates: readonly Candidate<SttProvider>[], random: 
   return {
     name: candidates.map(({ provider }) => provider.name).join(', '),
     open: (request, sink, context) => new RoutedRecognition(candidates, random, request, sink, context),
+    prewarm: (request, wanted) => prewarmFirst(candidates, (entry) => requestOf(request, entry), wanted),
   };
+}
+
+function requestOf(request: SttRequest, { model, options }: RouteEntry): SttRequest {
+  return { ...request, model, options };
 }
 
 /** A candidate with a stream of its own. */
@@ -172,8 +178,7 @@ class RoutedRecognition implements SttStream {
       isReconnected,
     };
     this.#lane = lane;
-    const request = { ...this.#request, model: entry.model, options: entry.options };
-    lane.stream = provider.open(request, (part) => this.#onPart(lane, part), this.#context);
+    lane.stream = provider.open(requestOf(this.#request, entry), (part) => this.#onPart(lane, part), this.#context);
     if (previous !== undefined && previous !== provider.name) {
       this.#context.onSwitch?.({ stage: 'stt', from: previous, to: provider.name, code: reason.code });
     }

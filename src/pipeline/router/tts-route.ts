@@ -1,6 +1,7 @@
 /** A route of synthesisers that looks like one. */
 import { BvraiError, unreachable } from '../../core/errors.ts';
 import { BYTES_PER_MS } from '../../media/call-port.ts';
+import type { RouteEntry } from '../ports.ts';
 import type {
   Sink,
   SpeakOptions,
@@ -13,7 +14,7 @@ import type {
 } from '../providers/spec.ts';
 import type { Attempt } from './health.ts';
 import type { Candidate } from './route.ts';
-import { Watchdog, deadlineError, inOrder } from './route.ts';
+import { Watchdog, deadlineError, inOrder, prewarmFirst } from './route.ts';
 import { Pace, SpeechProgress } from './speech-progress.ts';
 import type { SpokenChunk } from './speech-progress.ts';
 
@@ -28,7 +29,12 @@ export function ttsRoute(candidates: readonly Candidate<TtsProvider>[], random: 
   return {
     name: candidates.map(({ provider }) => provider.name).join(', '),
     open: (request, sink, context) => new RoutedSpeech({ candidates, paces, random }, request, sink, context),
+    prewarm: (request, wanted) => prewarmFirst(candidates, (entry) => requestOf(request, entry), wanted),
   };
+}
+
+function requestOf(request: TtsRequest, { model, voice, options }: RouteEntry): TtsRequest {
+  return { ...request, model, voice, options };
 }
 
 /** Tells the ledger that a text of the voice before reaches no further, however long it was to last. */
@@ -228,7 +234,7 @@ class RoutedSpeech implements TtsStream {
     const { provider, entry, health } = candidate;
     const lane: Lane = { candidate, stream: undefined, attempt: undefined };
     if (this.#utterance) lane.attempt = health.begin({ hedge });
-    const request = { ...this.#request, model: entry.model, voice: entry.voice, options: entry.options };
+    const request = requestOf(this.#request, entry);
     lane.stream = provider.open(request, (part) => this.#onPart(lane, part), this.#context);
     return lane;
   }

@@ -28,6 +28,7 @@ import { PauseHints } from './pause-hints.ts';
 import type { Action, CallState, SessionEvent } from './state.ts';
 import { newCall } from './state.ts';
 import { nextWakeMs, step } from './step.ts';
+import { sttRequestOf, ttsRequestOf } from './stream-requests.ts';
 
 /** What a call needs from outside. The three routes speak for whichever provider serves. */
 export interface SessionDependencies {
@@ -100,9 +101,8 @@ export class CallSession implements CallListener {
   start(): void {
     const { agent } = this.#state;
     const context = this.#context();
-    const phrases = [...agent.questionsAndAnswers.flatMap(({ questions }) => questions), ...agent.endCallPhrases];
-    this.#tts = this.#deps.tts.open({ language: agent.language }, (part) => this.#onTts(part), context);
-    this.#stt = this.#deps.stt.open({ language: agent.language, phrases }, (part) => this.#onStt(part), context);
+    this.#tts = this.#deps.tts.open(ttsRequestOf(agent), (part) => this.#onTts(part), context);
+    this.#stt = this.#deps.stt.open(sttRequestOf(agent), (part) => this.#onStt(part), context);
     this.#hints = new PauseHints(this.#stt, this.#clock);
     this.#detector = this.#deps.vad.createDetector({ onEvent: (event) => this.#onVoice(event) }, VAD_SETTINGS);
     this.#dispatch({ type: 'call-started' });

@@ -57,6 +57,9 @@ export function createAnthropicLlm(settings: AnthropicSettings): LlmProvider & {
   return {
     name: PROVIDER,
     capabilities: { tools: true, openEnded: true },
+    prewarm(_request, wanted) {
+      if (wanted() && !closed) connections.prewarm(url);
+    },
     generate(request, sink, context) {
       const maxGenerationMs = settings.maxGenerationMs ?? DEFAULT_MAX_GENERATION_MS;
       const generation = new Generation(PROVIDER, sink, context, maxGenerationMs);

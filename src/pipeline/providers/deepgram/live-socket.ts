@@ -1,4 +1,5 @@
 /** What Deepgram's two live APIs have in common: how the vendor is reached, and that one message gives one part at most. */
+import type { SocketAddress } from '../dial.ts';
 import type { Sink, StreamContext, SttPart } from '../spec.ts';
 import { SttSocket } from '../stt-socket.ts';
 import type { SttSettings } from '../stt-socket.ts';
@@ -17,6 +18,15 @@ export interface LiveProtocol {
   onOpen(): void;
 }
 
+/** Where a live API is reached; throws a BvraiError when the base URL is none. */
+export function liveAddress(settings: SttSettings, url: (baseUrl: string) => URL): SocketAddress {
+  return {
+    provider: PROVIDER,
+    url: url(settings.baseUrl ?? 'https://api.deepgram.com'),
+    headers: { authorization: `Token ${settings.apiKey}` },
+  };
+}
+
 /** Opens a socket that tells `stream-opened` and the parts that its messages give. */
 export function openLiveSocket(
   settings: SttSettings,
@@ -27,8 +37,8 @@ export function openLiveSocket(
   const socket = new SttSocket(
     {
       provider: PROVIDER,
-      url: () => protocol.url(settings.baseUrl ?? 'https://api.deepgram.com'),
-      headers: { authorization: `Token ${settings.apiKey}` },
+      address: () => liveAddress(settings, (baseUrl) => protocol.url(baseUrl)),
+      dialler: settings.dialler,
       connectTimeoutMs: settings.connectTimeoutMs,
       maxQueuedBytes: MAX_QUEUED_BYTES,
       farewell: CLOSE_STREAM,

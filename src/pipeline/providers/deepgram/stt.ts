@@ -2,11 +2,14 @@
 import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream } from '../spec.ts';
 import type { SttSettings, SttSocket } from '../stt-socket.ts';
 import { FluxStream, isFlux } from './flux.ts';
-import { openLiveSocket } from './live-socket.ts';
+import { fluxUrl } from './flux-wire.ts';
+import { liveAddress, openLiveSocket } from './live-socket.ts';
 import { FINALIZE, KEEP_ALIVE, PROVIDER, listenUrl, parseMessage } from './wire.ts';
 
 /** Deepgram asks for one every 3 to 5 s without audio, and hangs up after 10. */
 const KEEP_ALIVE_MS = 4_000;
+/** Of those 10 s, what a socket may wait for its call. Flux is said to want audio at once, without saying how soon. */
+const IDLE_MS = 8_000;
 
 /**
  * Speech-to-text by Deepgram: models named `flux…`, which decide themselves when a turn is over, by the v2 live API, all
@@ -20,6 +23,11 @@ export function createDeepgramStt(settings: SttSettings): SttProvider {
     open(request, sink, context) {
       const Stream = isFlux(request.model) ? FluxStream : DeepgramStream;
       return new Stream(settings, request, sink, context);
+    },
+    prewarm(request, wanted) {
+      const urlOf = isFlux(request.model) ? fluxUrl : listenUrl;
+      const address = liveAddress(settings, (baseUrl) => urlOf(baseUrl, request));
+      settings.dialler?.keepWarm(address, { idleMs: IDLE_MS, wanted });
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Deepgram's Aura as a voice: one WebSocket per call, opened early, that speaks one utterance at a time. */
 import type { Timer } from '../../../core/clock.ts';
 import { BvraiError, unreachable } from '../../../core/errors.ts';
+import type { Dialler, SocketAddress } from '../dial.ts';
 import { checkedSpeech } from '../checked-speech.ts';
 import { DEFAULT_CONNECT_TIMEOUT_MS, ProviderSocket } from '../socket.ts';
 import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
@@ -18,12 +19,23 @@ const CLEAR_TIMEOUT_MS = 500;
 const MAX_FLUSH_WAIT_MS = 1_000;
 /** Text is flushed this long before the audio ahead of it runs out: the vendor's time to first audio, with room. */
 const GAP_LEAD_MS = 700;
+/** How long a socket may wait for its call; the vendor documents no limit, and none was measured. */
+const IDLE_MS = 20_000;
 
 export interface DeepgramTtsSettings {
   readonly apiKey: string;
   /** http(s); the WebSocket address derives from it. */
   readonly baseUrl?: string | undefined;
   readonly connectTimeoutMs?: number | undefined;
+  /** Whose owner closes it. Absent: every socket is dialled when it is needed. */
+  readonly dialler?: Dialler | undefined;
+}
+
+function addressOf(
+  { apiKey, baseUrl = 'https://api.deepgram.com' }: DeepgramTtsSettings,
+  request: TtsRequest,
+): SocketAddress {
+  return { provider: PROVIDER, url: speakUrl(baseUrl, request), headers: { authorization: `Token ${apiKey}` } };
 }
 
 /** Text-to-speech by Aura's WebSocket; a route's `voice` is the vendor's model, e.g. `aura-2-thalia-en`. Owns nothing between streams. */
@@ -32,6 +44,7 @@ export function createDeepgramTts(settings: DeepgramTtsSettings): TtsProvider {
     name: PROVIDER,
     capabilities: { mulawOut: true },
     open: (request, sink, context) => new AuraStream(settings, request, sink, context),
+    prewarm: (request, wanted) => settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted }),
   });
 }
 
@@ -132,9 +145,8 @@ class AuraStream implements TtsStream {
       this.#budget = new FlushBudget();
       this.#socket = new ProviderSocket(
         {
-          provider: PROVIDER,
-          url: speakUrl(this.#settings.baseUrl ?? 'https://api.deepgram.com', this.#request),
-          headers: { authorization: `Token ${this.#settings.apiKey}` },
+          ...addressOf(this.#settings, this.#request),
+          dialler: this.#settings.dialler,
           clock,
           connectTimeoutMs: this.#settings.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
           maxQueuedBytes: MAX_QUEUED_BYTES,

@@ -1,6 +1,7 @@
 /** ElevenLabs' Scribe as a recogniser: μ-law up in JSON all the time, one commit per pause. */
 import { BvraiError } from '../../../core/errors.ts';
 import { RingBuffer } from '../../../core/ring-buffer.ts';
+import type { SocketAddress } from '../dial.ts';
 import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream } from '../spec.ts';
 import { SttSocket } from '../stt-socket.ts';
 import type { SttSettings } from '../stt-socket.ts';
@@ -18,6 +19,14 @@ const HELD_CHUNK_MS = 500;
 /** From a commit to its transcript; usually about 300 ms. */
 const TRANSCRIPT_TIMEOUT_MS = 5_000;
 
+/** How long a session may wait for its first audio; the vendor documents no limit, and none was measured. */
+const IDLE_MS = 8_000;
+
+function addressOf(settings: SttSettings, request: SttRequest): SocketAddress {
+  const url = scribeUrl(settings.baseUrl ?? 'https://api.elevenlabs.io', request);
+  return { provider: PROVIDER, url, headers: { 'xi-api-key': settings.apiKey } };
+}
+
 /** Speech-to-text by ElevenLabs' Scribe. Owns nothing between streams. */
 export function createElevenLabsStt(settings: SttSettings): SttProvider {
   return {
@@ -25,6 +34,7 @@ export function createElevenLabsStt(settings: SttSettings): SttProvider {
     // Word times come after the words, and only when the route asks for them (`include_timestamps`).
     capabilities: { mulawIn: true },
     open: (request, sink, context) => new ScribeStream(settings, request, sink, context),
+    prewarm: (request, wanted) => settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted }),
   };
 }
 
@@ -47,17 +57,17 @@ class ScribeStream implements SttStream {
   #awaited = 0;
 
   constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
-    const url = (): URL => {
-      const address = scribeUrl(settings.baseUrl ?? 'https://api.elevenlabs.io', request);
-      this.#vendorCommits = address.searchParams.get('commit_strategy') !== 'manual';
-      this.#timed = address.searchParams.get('include_timestamps') === 'true';
-      return address;
+    const address = (): SocketAddress => {
+      const made = addressOf(settings, request);
+      this.#vendorCommits = made.url.searchParams.get('commit_strategy') !== 'manual';
+      this.#timed = made.url.searchParams.get('include_timestamps') === 'true';
+      return made;
     };
     this.#socket = new SttSocket(
       {
         provider: PROVIDER,
-        url,
-        headers: { 'xi-api-key': settings.apiKey },
+        address,
+        dialler: settings.dialler,
         connectTimeoutMs: settings.connectTimeoutMs,
         maxQueuedBytes: MAX_QUEUED_BYTES,
         parseRefusal,

@@ -1,6 +1,7 @@
 /** ElevenLabs as a voice: one WebSocket per call, opened early, and on it one context per utterance. */
 import type { Timer } from '../../../core/clock.ts';
 import { BvraiError } from '../../../core/errors.ts';
+import type { Dialler, SocketAddress } from '../dial.ts';
 import { DEFAULT_CONNECT_TIMEOUT_MS, ProviderSocket } from '../socket.ts';
 import { checkedSpeech } from '../checked-speech.ts';
 import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
@@ -38,9 +39,21 @@ export interface ElevenLabsSettings {
   readonly connectTimeoutMs?: number | undefined;
   /** For speaking over HTTP when the WebSocket fails; their owner closes them. Without them there is no such fallback. */
   readonly connections?: HttpConnections | undefined;
+  /** Whose owner closes it. Absent: every socket is dialled when it is needed. */
+  readonly dialler?: Dialler | undefined;
 }
 
 const DEFAULT_BASE_URL = 'https://api.elevenlabs.io';
+
+function addressOf({ apiKey, baseUrl = DEFAULT_BASE_URL }: ElevenLabsSettings, request: TtsRequest): SocketAddress {
+  return { provider: PROVIDER, url: multiStreamUrl(baseUrl, request), headers: { 'xi-api-key': apiKey } };
+}
+
+/** How often something must be said on a socket, well within what the address allows. */
+function keepAliveMsOf(url: URL): number {
+  const inactivityMs = Number(url.searchParams.get('inactivity_timeout')) * 1000;
+  return inactivityMs > 0 ? Math.min(MAX_KEEP_ALIVE_MS, inactivityMs / 3) : MAX_KEEP_ALIVE_MS;
+}
 
 /**
  * Text-to-speech by ElevenLabs' multi-context WebSocket, and by its HTTP streaming when that fails. Owns nothing between
@@ -51,6 +64,11 @@ export function createElevenLabsTts(settings: ElevenLabsSettings): TtsProvider {
     name: PROVIDER,
     capabilities: { mulawOut: true, wordTimes: true, contexts: true },
     open: (request, sink, context) => new ElevenLabsStream(settings, request, sink, context),
+    prewarm(request, wanted) {
+      const address = addressOf(settings, request);
+      // Whoever takes the socket says something after as long again.
+      settings.dialler?.keepWarm(address, { idleMs: keepAliveMsOf(address.url), wanted });
+    },
   };
   const { apiKey, baseUrl = DEFAULT_BASE_URL, connections } = settings;
   if (connections === undefined) return checkedSpeech(socket);
@@ -135,14 +153,12 @@ class ElevenLabsStream implements TtsStream {
   #connect(): void {
     const { clock } = this.#context;
     try {
-      const url = multiStreamUrl(this.#settings.baseUrl ?? DEFAULT_BASE_URL, this.#request);
-      const inactivityMs = Number(url.searchParams.get('inactivity_timeout')) * 1000;
-      if (inactivityMs > 0) this.#keepAliveMs = Math.min(MAX_KEEP_ALIVE_MS, inactivityMs / 3);
+      const address = addressOf(this.#settings, this.#request);
+      this.#keepAliveMs = keepAliveMsOf(address.url);
       this.#socket = new ProviderSocket(
         {
-          provider: PROVIDER,
-          url,
-          headers: { 'xi-api-key': this.#settings.apiKey },
+          ...address,
+          dialler: this.#settings.dialler,
           clock,
           connectTimeoutMs: this.#settings.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
           maxQueuedBytes: MAX_QUEUED_BYTES,

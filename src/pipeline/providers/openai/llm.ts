@@ -1,6 +1,7 @@
 /** OpenAI, or whoever speaks its chat completions, as a text generator: one streamed POST per generation. */
 import type { Timer } from '../../../core/clock.ts';
 import { BvraiError } from '../../../core/errors.ts';
+import { httpUrl } from '../http.ts';
 import { HttpConnections } from '../http-connections.ts';
 import type { LlmPart, LlmProvider, LlmStream, Sink, StreamContext } from '../spec.ts';
 import { loadChatClient } from './client.ts';
@@ -41,6 +42,9 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
   return {
     name: PROVIDER,
     capabilities: { tools: true, openEnded: true },
+    prewarm(_request, wanted) {
+      if (wanted() && !closed) connections.prewarm(httpUrl(PROVIDER, baseUrl, ''));
+    },
     generate(request, sink, context) {
       const generation = new Generation(sink, context, maxGenerationMs);
       const start = closed ? Promise.reject(closedError()) : loading;

@@ -1,5 +1,6 @@
 /** OpenAI's realtime transcription as a recogniser: μ-law up in JSON while the caller speaks, one commit per pause. */
 import { RingBuffer } from '../../../core/ring-buffer.ts';
+import type { SocketAddress } from '../dial.ts';
 import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream } from '../spec.ts';
 import { SttSocket } from '../stt-socket.ts';
 import type { SttSettings } from '../stt-socket.ts';
@@ -29,12 +30,21 @@ const PRE_ROLL_MS = 600;
 /** From a commit to its transcript; a second of audio takes about a quarter of one. */
 const TRANSCRIPT_TIMEOUT_MS = 5_000;
 
+/** How long a session may wait to be told what it is for; nothing is documented that would end it. */
+const IDLE_MS = 20_000;
+
+function addressOf(settings: SttSettings): SocketAddress {
+  const url = realtimeUrl(settings.baseUrl ?? 'https://api.openai.com/v1');
+  return { provider: PROVIDER, url, headers: { authorization: `Bearer ${settings.apiKey}` } };
+}
+
 /** Speech-to-text by OpenAI's realtime API. `baseUrl` has `/v1`. Owns nothing between streams. */
 export function createOpenAiStt(settings: SttSettings): SttProvider {
   return {
     name: PROVIDER,
     capabilities: { mulawIn: true },
     open: (request, sink, context) => new RealtimeStream(settings, request, sink, context),
+    prewarm: (_request, wanted) => settings.dialler?.keepWarm(addressOf(settings), { idleMs: IDLE_MS, wanted }),
   };
 }
 
@@ -61,8 +71,8 @@ class RealtimeStream implements SttStream {
     this.#socket = new SttSocket(
       {
         provider: PROVIDER,
-        url: () => realtimeUrl(settings.baseUrl ?? 'https://api.openai.com/v1'),
-        headers: { authorization: `Bearer ${settings.apiKey}` },
+        address: () => addressOf(settings),
+        dialler: settings.dialler,
         connectTimeoutMs: settings.connectTimeoutMs,
         maxQueuedBytes: MAX_QUEUED_BYTES,
         parseRefusal: parseRealtimeRefusal,

@@ -1,6 +1,7 @@
 /** OpenAI's speech as a voice: a request a clause, resampled to the telephone's μ-law. */
 import { checkedSpeech } from '../checked-speech.ts';
 import { ClauseSpeech } from '../clause-speech.ts';
+import { httpUrl } from '../http.ts';
 import type { HttpConnections } from '../http-connections.ts';
 import type { TtsProvider } from '../spec.ts';
 import { PcmToMulaw } from './pcm.ts';
@@ -23,6 +24,9 @@ export function createOpenAiTts(settings: OpenAiSpeechSettings): TtsProvider {
   return checkedSpeech({
     name: PROVIDER,
     capabilities: { contexts: true },
+    prewarm: (_request, wanted) => {
+      if (wanted()) settings.connections.prewarm(httpUrl(PROVIDER, access.baseUrl, ''));
+    },
     open(request, sink, context) {
       const protocol = {
         provider: PROVIDER,
