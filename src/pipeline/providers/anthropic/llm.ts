@@ -56,6 +56,7 @@ export function createAnthropicLlm(settings: AnthropicSettings): LlmProvider & {
 
   return {
     name: PROVIDER,
+    capabilities: { tools: true, openEnded: true },
     generate(request, sink, context) {
       const maxGenerationMs = settings.maxGenerationMs ?? DEFAULT_MAX_GENERATION_MS;
       const generation = new Generation(PROVIDER, sink, context, maxGenerationMs);
