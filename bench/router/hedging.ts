@@ -38,9 +38,6 @@ interface Measured {
   /** Everything that reached a model, guesses and learning turns included, while many calls ran. */
   readonly toPrimary: number;
   readonly toSecondary: number;
-  /** Of the primary's answers, those that took the tail. */
-  readonly late: number;
-  readonly turns: number;
   readonly errors: readonly string[];
 }
 
@@ -66,18 +63,10 @@ async function holdCall(rig: Rig, line: Line, speech: Recording, turns: number):
 }
 
 /** Counts what reaches the models, from now on; probes are no callers' requests, and none is expected. */
-function countRequests(rig: Rig): { toPrimary: number; toSecondary: number; late: number } {
-  const counts = { toPrimary: 0, toSecondary: 0, late: 0 };
-  const askedAtMs = new Map<number, number>();
-  rig.openai.watch(({ direction, connection, atMs }) => {
-    if (direction === 'received') {
-      counts.toPrimary++;
-      askedAtMs.set(connection, atMs);
-      // Whoever is aborted before its first token is late as well, if it would have come in the tail.
-      setTimeout(() => {
-        if (askedAtMs.delete(connection)) counts.late++;
-      }, TAIL.ms / 2).unref();
-    } else askedAtMs.delete(connection);
+function countRequests(rig: Rig): { toPrimary: number; toSecondary: number } {
+  const counts = { toPrimary: 0, toSecondary: 0 };
+  rig.openai.watch(({ direction }) => {
+    if (direction === 'received') counts.toPrimary++;
   });
   rig.anthropic.watch(({ direction }) => {
     if (direction === 'received') counts.toSecondary++;
@@ -108,7 +97,6 @@ async function measure(mode: (typeof MODES)[number], speech: Recording, turns: n
       voiceToVoiceMs,
       unanswered: judged.length - voiceToVoiceMs.length,
       ...counts,
-      turns: LINES * (LEARNING_TURNS + turns),
       errors: rig.server.errors,
     };
   } finally {
@@ -125,15 +113,14 @@ function report(all: readonly Measured[]): void {
     String(one.voiceToVoiceMs.length),
     quantile(one.aloneMs, 0.5).toFixed(0),
     String(one.toPrimary),
-    String(one.late),
     String(one.toSecondary),
     percent(one.toSecondary / one.toPrimary),
   ]);
   const head = ['voice to voice, ms', 'p50', 'p95', 'p99', 'max', 'turns', 'one call p50'];
-  console.log(`\n${formatTable([[...head, 'to primary', 'late', 'to secondary', 'more'], ...rows])}`);
+  console.log(`\n${formatTable([[...head, 'to primary', 'to secondary', 'more'], ...rows])}`);
   console.log(
     '\n“to primary” and “to secondary” are all requests that reached the models while the calls ran: those begun on a guess and ' +
-      'those of the learning turns too. “late”: requests to the primary that had no token after half of the tail.',
+      'those of the learning turns too.',
   );
 }
 
