@@ -25,8 +25,8 @@ export async function startTwilioEmulator(): Promise<TwilioEmulator> {
     const form = new URLSearchParams(body);
     const [, account, sid] =
       /^\/2010-04-01\/Accounts\/(AC\w+)\/Calls(?:\/(CA\w+))?\.json$/u.exec(request.url ?? '') ?? [];
-    const answer = (status: number, body: object): void => {
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    const answer = (status: number, json: object): void => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(json));
     };
     if (account === undefined || request.method !== 'POST') return answer(404, { code: 20404, message: 'not found' });
     if (sid === undefined && !/^\+[1-9]\d{4,14}$/u.test(form.get('To') ?? ''))
