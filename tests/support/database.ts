@@ -50,30 +50,28 @@ function toTestDatabase(database: Database, url: string | undefined, drop: () =>
   };
 }
 
-/** An embedded database, migrated and closed, in a directory that a server may then take for its DATA_DIR. */
-export async function copyEmbeddedTemplate(directory: string): Promise<void> {
-  await cp(await embeddedTemplate(silentLog), directory, { recursive: true });
+async function openEmbeddedCopy(log: Log): Promise<TestDatabase> {
+  const directory = await embeddedDirectory('migrated');
+  const database = await openEmbedded({ directory, log });
+  return toTestDatabase(database, undefined, () => rm(directory, { recursive: true, force: true }));
 }
 
-/** Two test processes may make the template at once: each makes its own, and the first to finish wins. */
-async function embeddedTemplate(log: Log): Promise<string> {
-  const template = join(tmpdir(), `bvrai-embedded-template-${await migrationsHash()}`);
+/**
+ * A temporary directory with an embedded database, which the caller removes: a copy of a template, since making one takes
+ * seconds. Two test processes may make the template at once: each makes its own, and the first to finish wins.
+ */
+export async function embeddedDirectory(kind: 'empty' | 'migrated'): Promise<string> {
+  const template = join(tmpdir(), `bvrai-embedded-${kind === 'empty' ? kind : await migrationsHash()}`);
   if (!existsSync(template)) {
     const draft = await mkdtemp(`${template}-`);
-    const database = await openEmbedded({ directory: draft, log });
-    await migrate(database, migrationsDirectory, log);
+    const database = await openEmbedded({ directory: draft, log: silentLog });
+    if (kind === 'migrated') await migrate(database, migrationsDirectory, silentLog);
     await database.close();
     await rename(draft, template).catch(() => rm(draft, { recursive: true, force: true }));
   }
-  return template;
-}
-
-async function openEmbeddedCopy(log: Log): Promise<TestDatabase> {
-  const template = await embeddedTemplate(log);
-  const directory = await mkdtemp(join(tmpdir(), 'bvrai-embedded-'));
+  const directory = await mkdtemp(join(tmpdir(), 'bvrai-database-'));
   await cp(template, directory, { recursive: true });
-  const database = await openEmbedded({ directory, log });
-  return toTestDatabase(database, undefined, () => rm(directory, { recursive: true, force: true }));
+  return directory;
 }
 
 async function openPostgresCopy(serverUrl: string, log: Log): Promise<TestDatabase> {

@@ -18,6 +18,7 @@ export interface CallTurn {
 
 const FAILED_REASONS: ReadonlySet<string> = new Set([
   'internal-error',
+  'providers-down',
   'protocol-violation',
   'connection-lost',
   'connection-idle',

@@ -28,7 +28,7 @@ beforeAll(async () => {
   db = await openTestDatabase();
   owner = await foundTenant(db.door, 'recorded');
   other = await foundTenant(db.door, 'other');
-}, 60_000);
+}, 90_000);
 afterAll(() => db.close());
 afterEach(async () => {
   for (const one of open.splice(0).reverse()) await (one instanceof CallRecorder ? one.close(10_000) : one.close());
@@ -258,5 +258,5 @@ describe('the recorder', () => {
       // The newest are there, and those that are there are not torn.
       expect(record?.messages.at(-1)?.text).toBe('answer 600 in full');
     }
-  }, 60_000);
+  }, 90_000);
 });

@@ -9,7 +9,7 @@ import type { TestDatabase } from '../../support/database.ts';
 let db: TestDatabase;
 beforeAll(async () => {
   db = await openTestDatabase();
-}, 60_000);
+}, 90_000);
 afterAll(() => db.close());
 
 /** Tables without a tenant: the heartbeats of servers, and the list of migrations. */

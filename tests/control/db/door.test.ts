@@ -10,7 +10,7 @@ import type { TestDatabase } from '../../support/database.ts';
 let db: TestDatabase;
 beforeAll(async () => {
   db = await openTestDatabase();
-}, 60_000);
+}, 90_000);
 afterAll(() => db.close());
 
 async function register(email: string): Promise<{ orgId: string; userId: string }> {

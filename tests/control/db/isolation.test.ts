@@ -14,7 +14,7 @@ beforeAll(async () => {
   db = await openTestDatabase();
   ours = await fillTenant(db.door, 'ours');
   theirs = await fillTenant(db.door, 'theirs');
-}, 60_000);
+}, 90_000);
 afterAll(() => db.close());
 
 /** Every table of a tenant, by the column that names it. */

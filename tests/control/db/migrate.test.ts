@@ -8,7 +8,12 @@ import { openEmbedded } from '../../../src/control/db/embedded.ts';
 import { migrate } from '../../../src/control/db/migrate.ts';
 import { openPostgres } from '../../../src/control/db/postgres.ts';
 import { memoryLog, silentLog } from '../../../src/core/log.ts';
-import { createEmptyDatabase, migrationsDirectory, testDatabaseUrl } from '../../support/database.ts';
+import {
+  createEmptyDatabase,
+  embeddedDirectory,
+  migrationsDirectory,
+  testDatabaseUrl,
+} from '../../support/database.ts';
 
 let database: Database;
 let directory: string;
@@ -17,14 +22,17 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'bvrai-migrations-'));
   cleanups.push(() => rm(directory, { recursive: true, force: true }));
   await cp(migrationsDirectory, directory, { recursive: true });
-  if (testDatabaseUrl === undefined) database = await openEmbedded({ directory: undefined, log: silentLog });
-  else {
+  if (testDatabaseUrl === undefined) {
+    const embedded = await embeddedDirectory('empty');
+    cleanups.push(() => rm(embedded, { recursive: true, force: true }));
+    database = await openEmbedded({ directory: embedded, log: silentLog });
+  } else {
     const empty = await createEmptyDatabase(testDatabaseUrl);
     cleanups.push(() => empty.drop());
     database = openPostgres({ url: empty.url, log: silentLog });
   }
   cleanups.push(() => database.close());
-}, 60_000);
+}, 90_000);
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
@@ -47,7 +55,7 @@ describe('migrations', () => {
     await migrate(database, directory, log);
     expect(log.lines).toHaveLength(1);
     expect(await applied()).toContain('0001_control_plane.sql');
-  }, 30_000);
+  }, 90_000);
 
   it('refuse a file that was changed after it was applied, one that is unknown, and one that comes late', async () => {
     await migrate(database, directory, silentLog);
@@ -62,7 +70,7 @@ describe('migrations', () => {
     await rm(join(directory, '0899_late.sql'));
     await rm(join(directory, '0900_more.sql'));
     await refused(/does not know: 0900_more\.sql/u);
-  }, 30_000);
+  }, 90_000);
 
   it('that fail leave the database as it was, and say which and why', async () => {
     await migrate(database, directory, silentLog);
@@ -74,7 +82,7 @@ describe('migrations', () => {
     await writeFile(join(directory, '0901_bad.sql'), 'CREATE TABLE bad (id integer);');
     await migrate(database, directory, silentLog);
     expect((await applied()).slice(-2)).toEqual(['0900_good.sql', '0901_bad.sql']);
-  }, 30_000);
+  }, 90_000);
 
   it('have names that say their order', async () => {
     await writeFile(join(directory, 'later.sql'), 'SELECT 1;');

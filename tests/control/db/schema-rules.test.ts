@@ -11,7 +11,7 @@ let tenant: FilledTenant;
 beforeAll(async () => {
   db = await openTestDatabase();
   tenant = await fillTenant(db.door, 'tenant');
-}, 60_000);
+}, 90_000);
 afterAll(() => db.close());
 
 const run = (text: string, orgId: string = tenant.orgId) =>
@@ -118,7 +118,7 @@ describe('the list queries', () => {
     }
     // The statistics are the owner's to take.
     await db.asOwner('ANALYZE calls');
-  }, 60_000);
+  }, 90_000);
 
   const plan = async (where: string) =>
     (await run(`EXPLAIN SELECT id FROM calls WHERE ${where} ORDER BY created_at DESC, id DESC LIMIT 51`))
