@@ -243,8 +243,9 @@ CREATE INDEX calls_list_by_agent ON calls (org_id, agent_id, created_at DESC, id
 CREATE INDEX calls_list_by_from ON calls (org_id, from_number, created_at DESC, id DESC);
 CREATE INDEX calls_list_by_to ON calls (org_id, to_number, created_at DESC, id DESC);
 CREATE INDEX calls_open ON calls (instance_id) WHERE ended_at IS NULL;
-CREATE INDEX calls_metadata ON calls USING gin (metadata jsonb_path_ops);
-CREATE INDEX calls_search ON calls USING gin (search);
+-- Without a list of pending entries, which every search would have to read through.
+CREATE INDEX calls_metadata ON calls USING gin (metadata jsonb_path_ops) WITH (fastupdate = off);
+CREATE INDEX calls_search ON calls USING gin (search) WITH (fastupdate = off);
 
 -- A call has exactly one terminal state: the first.
 CREATE FUNCTION keep_terminal_status() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -499,10 +500,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 
 -- Not before the tenant, but past its policy: Postgres applies `@@` and `@>` only after row-level security, because they
--- are not leakproof, so that as bvrai_app no such query could use its index. The tenant is asked for here instead.
+-- are not leakproof, so that as bvrai_app no such query could use its index. The tenant is asked for here instead. A plan
+-- for any words at all, which Postgres would take from the sixth call on, does without the index as well (46 ms against 2).
 CREATE FUNCTION matching_calls(wanted_words text, wanted_metadata jsonb, max_calls integer)
 RETURNS SETOF uuid
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
   wanted_org uuid := nullif(current_setting('app.current_org_id', true), '')::uuid;
   words tsquery := plainto_tsquery('simple', wanted_words);

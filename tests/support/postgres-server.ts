@@ -98,7 +98,7 @@ export async function startPostgresServer(binaries: string): Promise<PostgresSer
   };
   const signalAll = (signal: NodeJS.Signals): void => {
     if (child?.pid === undefined) throw new Error('The server is not running.');
-    for (const pid of [child.pid, ...childrenOf(child.pid)]) process.kill(pid, signal);
+    for (const pid of [child.pid, ...childrenOf(child.pid)]) signalOne(pid, signal);
   };
 
   const superuserUrl = `postgres://postgres@127.0.0.1:${port}/postgres`;
@@ -118,6 +118,15 @@ export async function startPostgresServer(binaries: string): Promise<PostgresSer
       await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+/** A session's process may end between being listed and being signalled. */
+function signalOne(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (thrown) {
+    if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'ESRCH')) throw thrown;
+  }
 }
 
 async function onceAs(url: string, statement: string): Promise<void> {

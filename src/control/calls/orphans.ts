@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../core/log.ts';
 import { findCallOwners, findOpenCalls } from '../db/lookups.ts';
 import type { TenantDoor } from '../db/tenant.ts';
+import { searchedWords } from './record-writer.ts';
 
 export interface OrphanKeeperOptions {
   readonly door: TenantDoor;
@@ -114,7 +115,8 @@ const LAST_SEQ = 2_147_483_647;
 /** Its duration is not known better than by the last thing that was heard of it. */
 const endOrphan = (callId: string, reason: string) => sql`
   WITH last AS (SELECT coalesce(max(at_ms), 0) AS at_ms FROM call_events WHERE call_id = ${callId}),
-  ended AS (UPDATE calls SET status = 'failed', end_reason = ${reason}, ended_at = now(), duration_ms = last.at_ms
+  ended AS (UPDATE calls SET status = 'failed', end_reason = ${reason}, ended_at = now(), duration_ms = last.at_ms,
+    search = ${searchedWords}
     FROM last WHERE id = ${callId} AND ended_at IS NULL RETURNING org_id, id),
   conversation AS (UPDATE conversations SET status = 'abandoned', ended_at = now()
     WHERE call_id IN (SELECT id FROM ended) AND status = 'active'),

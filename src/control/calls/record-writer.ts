@@ -6,10 +6,14 @@ import type { Transaction } from '../db/tenant.ts';
 import { messageDetails, messageOf, statusAfter, turnOf } from './projection.ts';
 import type { BeginLine, EventLine, SpoolLine } from './spool-lines.ts';
 
-/** Words of one message that can be searched for. */
-const SEARCHED_CHARACTERS = 10_000;
-/** Different words of one call that can be searched for; a tsvector has an end too. */
-const SEARCHED_WORDS = 20_000;
+/** Of what was said in a call; a tsvector has an end too, and this is hours of talk. */
+const SEARCHED_CHARACTERS = 150_000;
+
+/** The words of the messages of a row of `calls`, each once. */
+export const searchedWords = sql`coalesce((
+  SELECT strip(to_tsvector('simple', left(string_agg(messages.text, ' '), ${SEARCHED_CHARACTERS})))
+  FROM messages JOIN conversations ON conversations.id = messages.conversation_id
+  WHERE conversations.call_id = calls.id AND messages.role <> 'tool'), '')`;
 
 /** Writes the lines of one organization, whose transaction `tx` is. Each statement takes its rows as one JSON parameter. */
 export async function writeLines(tx: Transaction, lines: readonly SpoolLine[]): Promise<void> {
@@ -23,9 +27,9 @@ export async function writeLines(tx: Transaction, lines: readonly SpoolLine[]): 
     [events.map(toEventRow), insertEvents],
     [rowsOf(toMessageRow), insertMessages],
     [rowsOf(toTurnRow), insertTurns],
-    [rowsOf(toSearchedRow), addSearchedWords],
     [rowsOf(toEndRow), endCalls],
     [rowsOf(toEndRow), endConversations],
+    [rowsOf(toEndRow), keepSearchedWords],
   ];
   for (const [rows, statement] of statements) {
     if (rows.length > 0) await tx.execute(statement(JSON.stringify(rows)));
@@ -51,12 +55,6 @@ function toMessageRow({ call_id, org_id, seq, at, event }: EventLine): object | 
 function toTurnRow({ call_id, org_id, seq, event }: EventLine): object | undefined {
   if (event.type !== 'turn-traced') return undefined;
   return { ...turnOf(event), call_id, org_id, seq, turn: event.turn, at_ms: Math.round(event.at_ms) };
-}
-
-function toSearchedRow({ call_id, event }: EventLine): object | undefined {
-  const message = messageOf(event);
-  if (!message || message.role === 'tool') return undefined;
-  return { call_id, text: message.text.slice(0, SEARCHED_CHARACTERS) };
 }
 
 function toEndRow({ call_id, at, event }: EventLine): object | undefined {
@@ -107,12 +105,11 @@ const insertTurns = (rows: string): SQL => sql`
     voice_to_voice_ms double precision, stages jsonb)
   ON CONFLICT DO NOTHING`;
 
-/** Without positions each word is there once, however often this runs. */
-const addSearchedWords = (rows: string): SQL => sql`
-  UPDATE calls SET search = strip(calls.search || to_tsvector('simple', said.text))
-  FROM (SELECT call_id, string_agg(text, ' ') AS text
-    FROM jsonb_to_recordset(${rows}::jsonb) AS line (call_id uuid, text text) GROUP BY call_id) AS said
-  WHERE calls.id = said.call_id AND length(calls.search) < ${SEARCHED_WORDS}`;
+/** Once for each call, at its end: each write of an indexed column writes every index of the row. */
+const keepSearchedWords = (rows: string): SQL => sql`
+  UPDATE calls SET search = ${searchedWords}
+  FROM jsonb_to_recordset(${rows}::jsonb) AS line (call_id uuid)
+  WHERE calls.id = line.call_id`;
 
 const endCalls = (rows: string): SQL => sql`
   UPDATE calls SET status = line.status, end_reason = line.end_reason, ended_at = to_timestamp(line.at / 1000.0),

@@ -163,6 +163,11 @@ describe('the list queries', () => {
       expect(await as('bvrai_app')).not.toContain(index);
       const parameters = what === 'words' ? `'word77', NULL` : `NULL, '{"ref":77}'`;
       expect(await run(`SELECT * FROM matching_calls(${parameters}, 10)`)).toHaveLength(1);
+      // A plan that Postgres keeps for any parameters would not use it.
+      const [settings] = await db.asOwner(
+        `SELECT proconfig::text AS text FROM pg_proc WHERE proname = 'matching_calls'`,
+      );
+      expect(settings?.['text']).toContain('plan_cache_mode=force_custom_plan');
     },
   );
 });
