@@ -28,6 +28,7 @@ COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json LICENSE ./
 COPY agents ./agents
+COPY migrations ./migrations
 USER node
 EXPOSE 8080
 # The server drains its calls on SIGTERM: give `docker stop --time` as long as a call may take to end.

@@ -157,11 +157,10 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
     log,
     // So that the first question of its first call need not wait for that.
     onNewAgent: (agent) => {
-      const { id, questionsAndAnswers } = agent;
       calls.prepare(agent);
       warming
-        .then(() => embedded.prepare(questionsAndAnswers))
-        .catch((thrown: unknown) => log.warn({ err: thrown, agent: id }, 'an agent’s questions were not prepared'));
+        .then(() => embedded.prepare(agent.questionsAndAnswers))
+        .catch((thrown: unknown) => log.warn({ err: thrown, agent: agent.id }, 'questions were not prepared'));
     },
   });
   const local = config.twilio ? undefined : await openLocalOrganization(door, config.dataDirectory, files, log);
@@ -174,11 +173,7 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
   });
   const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };
   const listeners = await listen(parts, closers);
-  log.info({ ...listeners, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
-  if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
-
-  let closing: Promise<void> | undefined;
-  const close = async (graceMs: number): Promise<void> => {
+  const drain = async (graceMs: number): Promise<void> => {
     admission.drain();
     warm.close();
     log.info({ activeCalls: calls.active, graceMs }, 'draining');
@@ -186,13 +181,26 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
     await closers.close();
     log.info({}, 'stopped');
   };
+  log.info({ ...listeners, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
+  if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
+
+  return serverOf(listeners, calls, warm, drain);
+}
+
+function serverOf(
+  listeners: { readonly port: number; readonly mediaPort: number | undefined },
+  calls: LiveCalls,
+  warm: WarmSockets,
+  drain: (graceMs: number) => Promise<void>,
+): BvraiServer {
+  let closing: Promise<void> | undefined;
   return {
     ...listeners,
     get activeCalls() {
       return calls.active;
     },
     warmSockets: (provider) => warm.sizeOf(provider),
-    close: (graceMs) => (closing ??= close(graceMs)),
+    close: (graceMs) => (closing ??= drain(graceMs)),
   };
 }
 

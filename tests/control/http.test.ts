@@ -94,10 +94,10 @@ describe('with a Twilio token', () => {
   });
   afterAll(() => server.close());
 
-  it('takes what Twilio has signed, and answers with its public address', async () => {
+  it('takes what Twilio has signed; it begins with no agents of its own', async () => {
     const signature = twilioSignature('auth-token', `${publicUrl}/twilio/voice`, CALL);
     const response = await post(`${server.url}/twilio/voice`, CALL, { 'x-twilio-signature': signature });
-    expect(await response.text()).toContain('<Stream url="wss://voice.example.com/media">');
+    expect(await response.text()).toContain('not in service');
   });
 
   it.each([

@@ -88,7 +88,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   };
 }
 
-/** Calls can be begun here, but as there is no media side none gets a stream. */
+/** Calls can be begun here, but there is no media side: none gets a stream, and whatever is to be done with one is done. */
 function callsOf({ door }: TestDatabase): Api['calls'] {
   const agents = new AnsweringAgents({ door, log: silentLog, onNewAgent: () => {} });
   const desk = new CallDesk({
@@ -96,8 +96,11 @@ function callsOf({ door }: TestDatabase): Api['calls'] {
     admission: { closedBecause: undefined, check: () => {} },
     mintToken: ({ id }) => `token-of-${id}`,
   });
+  desk.attach({ hangUp: () => true, say: () => true });
+  const done = (): Promise<void> => Promise.resolve();
+  const twilio = { dial: () => Promise.resolve(`CA${'0'.repeat(32)}`), hangUp: done, transfer: done };
   const feed = new EventFeed(door, silentLog);
-  return { desk, agents, twilio: undefined, instanceId: null, feed, webSocketUrl: (host) => `ws://${host}/web` };
+  return { desk, agents, twilio, instanceId: null, feed, webSocketUrl: (host) => `ws://${host}/web` };
 }
 
 let accounts = 0;

@@ -63,11 +63,6 @@ export async function embeddedDirectory(kind: 'empty' | 'migrated'): Promise<str
   return directory;
 }
 
-/** A migrated embedded database in a directory that a server may then take for its own. */
-export async function copyEmbeddedTemplate(directory: string): Promise<void> {
-  await cp(await embeddedTemplate('migrated'), directory, { recursive: true });
-}
-
 /**
  * Making a database takes seconds, so every other one is a copy of this. Two test processes may make the template at once: each makes
  * its own, and the first to finish wins.

@@ -1,5 +1,5 @@
 /** A whole server in this process, on free loopback ports, with agents of the test's own. */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -8,7 +8,7 @@ import { readConfig } from '../../src/config.ts';
 import { LOG_OPTIONS } from '../../src/core/log-options.ts';
 import { startServer } from '../../src/main.ts';
 import type { BvraiServer } from '../../src/main.ts';
-import { copyEmbeddedTemplate, migrationsDirectory } from './database.ts';
+import { embeddedDirectory, migrationsDirectory } from './database.ts';
 
 const logLine = z.looseObject({ level: z.number(), msg: z.string().default('') });
 export type ServerLogLine = z.infer<typeof logLine>;
@@ -54,7 +54,7 @@ export async function startTestServer({ agents, environment, ready = true }: Tes
   for (const [id, agent] of Object.entries(agents))
     await writeFile(join(directory, 'agents', `${id}.json`), JSON.stringify(agent));
   const dataDirectory = join(directory, 'data');
-  await copyEmbeddedTemplate(dataDirectory);
+  await rename(await embeddedDirectory('migrated'), dataDirectory);
   const config = {
     ...readConfig({ PORT: '0', DATA_DIR: dataDirectory, LOG_LEVEL: 'debug', ...environment }, directory),
     migrationsDirectory,

@@ -1,6 +1,6 @@
 /** The one secret of the server, and what is derived from it. */
 import { hkdfSync, randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
@@ -18,8 +18,14 @@ export async function loadAuthSecret(configured: string | undefined, dataDirecto
   try {
     await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
     const made = randomBytes(SECRET_BYTES).toString('base64url');
-    // `wx`: of two servers that start at once, one writes and both read.
-    await writeFile(path, made, { mode: 0o600, flag: 'wx' });
+    // A link appears whole or not at all, and only once: of two servers that start together, one makes it and both read it.
+    const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
+    await writeFile(draft, made, { mode: 0o600, flag: 'wx' });
+    try {
+      await link(draft, path);
+    } finally {
+      await unlink(draft);
+    }
     log.warn(
       { path },
       'AUTH_SECRET is not set: made one, which this data directory keeps. Set it where several servers share a database.',

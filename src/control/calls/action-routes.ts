@@ -9,7 +9,7 @@ import { findAgent } from '../agents/store.ts';
 import { newId } from '../db/ids.ts';
 import { calls, phoneNumbers } from '../db/schema.ts';
 import type { Transaction } from '../db/tenant.ts';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { fieldProblem, notFound } from '../http/problem.ts';
@@ -25,7 +25,7 @@ export interface CallActionDependencies {
   readonly desk: CallDesk;
   readonly agents: AnsweringAgents;
   /** Absent: no telephone can be rung, nor a call be transferred. */
-  readonly twilio: TwilioRest | undefined;
+  readonly twilio: Pick<TwilioRest, 'dial' | 'hangUp' | 'transfer'> | undefined;
   /** This start of this server, which closes what it began; null: nobody does. */
   readonly instanceId: string | null;
   /** `ws(s)://…/web`, as whoever sent this request reaches it. */
@@ -181,7 +181,7 @@ function liveRoutes(app: ApiApp, deps: Dependencies): void {
         if (!twilio || call.twilio_call_sid === null) throw notLive();
         await twilio.hangUp(call.twilio_call_sid).catch(refused);
       }
-      return reply.status(204).send();
+      return audited(deps, request, reply, 'call.hung_up', call.id);
     },
   );
 
@@ -204,7 +204,7 @@ function liveRoutes(app: ApiApp, deps: Dependencies): void {
       if (call.status !== 'in_progress' || call.twilio_call_sid === null) throw notLive();
       if (!twilio) throw new BvraiError('conflict', 'This server cannot transfer calls: Twilio is not configured.');
       await twilio.transfer(call.twilio_call_sid, request.body.to).catch(refused);
-      return reply.status(204).send();
+      return audited(deps, request, reply, 'call.transferred', call.id);
     },
   );
 
@@ -225,8 +225,21 @@ function liveRoutes(app: ApiApp, deps: Dependencies): void {
     async (request, reply) => {
       const call = await openCall(deps, request, request.params.call_id);
       if (!desk.say(sidOf(call), request.body.text)) throw notLive();
-      return reply.status(204).send();
+      return audited(deps, request, reply, 'call.spoken_in', call.id);
     },
+  );
+}
+
+/** What was done is done, so it is written down afterwards. */
+function audited(
+  { mutate }: Dependencies,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  action: string,
+  resourceId: string,
+): Promise<undefined> {
+  return mutate(request, reply, () =>
+    Promise.resolve({ status: 204, body: undefined, audit: { action, resourceType: 'call', resourceId } }),
   );
 }
 

@@ -21,14 +21,19 @@ export async function findOutboundCall(
 }
 
 /** Rings in the background; the call's row tells what came of it. */
-export function startDialling(door: TenantDoor, twilio: TwilioRest, request: DialRequest, log: Log): void {
+export function startDialling(
+  door: TenantDoor,
+  twilio: Pick<TwilioRest, 'dial'>,
+  request: DialRequest,
+  log: Log,
+): void {
   dial(door, twilio, request, log).catch((thrown: unknown) =>
     log.error({ err: thrown, call: request.id }, 'the outcome of a call that was to be rung could not be written down'),
   );
 }
 
 /** Keeps the call's sid, or why it could not be rung. */
-async function dial(door: TenantDoor, twilio: TwilioRest, request: DialRequest, log: Log): Promise<void> {
+async function dial(door: TenantDoor, twilio: Pick<TwilioRest, 'dial'>, request: DialRequest, log: Log): Promise<void> {
   const { id, orgId } = request;
   try {
     const twilioCallSid = await twilio.dial(request);

@@ -1,4 +1,9 @@
 /** Makes, for any operation of the OpenAPI document, a request that ought to succeed. */
+import { agentSchema } from '../../../src/control/agents/schema.ts';
+import { insertAgent } from '../../../src/control/agents/store.ts';
+import { newId } from '../../../src/control/db/ids.ts';
+import { calls, conversations } from '../../../src/control/db/schema.ts';
+import type { Transaction } from '../../../src/control/db/tenant.ts';
 import type { ApiRequest, TestAccount, TestApi } from '../../support/api.ts';
 import { operationsOf, sampleOf } from '../../support/openapi.ts';
 import type { OpenApiDocument, Operation } from '../../support/openapi.ts';
@@ -9,6 +14,20 @@ export interface OperationRequest {
   readonly query: Readonly<Record<string, string>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: unknown;
+}
+
+const liveCall = ({ database }: TestApi, { organizationId }: TestAccount): Promise<string> =>
+  database.door.inTenant(organizationId, (tx) => insertCall(tx, organizationId));
+
+/** A call in progress, as the recorder would have written it. */
+async function insertCall(tx: Transaction, orgId: string): Promise<string> {
+  const document = agentSchema.parse({ name: 'Ada' });
+  const agent = await insertAgent(tx, { id: newId(), orgId, document, createdBy: null });
+  const id = newId();
+  const twilioCallSid = `CA${id.replaceAll('-', '')}`;
+  const values = { id, orgId, twilioCallSid, agentId: agent.id, agentVersion: 1 } as const;
+  await tx.insert(calls).values({ ...values, direction: 'inbound', status: 'in_progress' });
+  return id;
 }
 
 let made = 0;
@@ -24,6 +43,17 @@ const MAKERS: Readonly<Record<string, (api: TestApi, owner: TestAccount) => Prom
   organization_id: (_api, owner) => Promise.resolve(owner.organizationId),
   user_id: async (api, owner) => (await api.join(owner, 'viewer')).userId,
   version: () => Promise.resolve('1'),
+  call_id: (api, owner) => liveCall(api, owner),
+  conversation_id: async ({ database }, owner) => {
+    const [row] = await database.door.inTenant(owner.organizationId, async (tx) => {
+      const callId = await insertCall(tx, owner.organizationId);
+      return tx
+        .insert(conversations)
+        .values({ orgId: owner.organizationId, callId })
+        .returning({ id: conversations.id });
+    });
+    return row?.id ?? '';
+  },
 };
 
 /** Bodies that must fit something that exists. */
