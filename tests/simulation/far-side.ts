@@ -10,7 +10,7 @@ import type { CallPort } from '../../src/media/call-port.ts';
 import { BYTES_PER_MS } from '../../src/media/call-port.ts';
 import type { NetworkProfile, Profile } from './profile.ts';
 import type { Random } from './random.ts';
-import { decodeRuns } from './sample-code.ts';
+import { GROUP, decodeRuns } from './sample-code.ts';
 import type { Run } from './sample-code.ts';
 import type { Take, TakeBook } from './takes.ts';
 
@@ -169,7 +169,8 @@ export class FarSide {
         continue;
       }
       const speech = this.#speechFor(take, run, follows);
-      const kind = follows ? 'continues' : run.from === 0 ? 'begins' : 'jumps';
+      // Of a take that begins within a frame the first few samples may not be told from those before them.
+      const kind = follows ? 'continues' : run.from < GROUP ? 'begins' : 'jumps';
       listener.onRun(run, speech, kind);
       speech.sentTo = run.from + run.samples;
       addSegment(speech.segments, { from: run.from, to: run.from + run.samples, startMs });

@@ -9,7 +9,7 @@ const BASE = 0xf0;
 const START = 0xf0;
 /** μ-law silence, which no coded sample uses. */
 const SILENCE = 0xff;
-const GROUP = 8;
+export const GROUP = 8;
 
 /** A run of samples of one take on the wire. `take` is undefined for silence and for anything that no synthesiser made. */
 export interface Run {
