@@ -38,6 +38,7 @@ import { loadVad } from './media/vad/load.ts';
 import { LiveCalls } from './pipeline/calls.ts';
 import type { Providers } from './pipeline/calls.ts';
 import { Metrics } from './pipeline/metrics/metrics.ts';
+import type { QuestionAndAnswer } from './pipeline/ports.ts';
 import { createEmbeddedEngines } from './pipeline/providers/embedded/index.ts';
 import { WarmSockets } from './pipeline/router/warm-pool.ts';
 import { createCloudProviders } from './providers.ts';
@@ -112,11 +113,9 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
   const embedded = createEmbeddedEngines({ log, clock: systemClock });
   closers.add(() => embedded.close());
   const state = { enginesReady: false };
-  const warming = embedded.warm().then(
-    () => (state.enginesReady = true),
-    (thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'),
-  );
-  closers.add(() => warming);
+  const warming = embedded.warm();
+  const warmed = warming.catch((thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'));
+  closers.add(() => warmed);
   const vad = await loadVad(log, { clock: systemClock });
   closers.add(() => vad.close());
   const records = await openRecords({ ...config, log });
@@ -158,13 +157,13 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
     // So that the first question of its first call need not wait for that.
     onNewAgent: (agent) => {
       calls.prepare(agent);
-      warming
-        .then(() => embedded.prepare(agent.questionsAndAnswers))
-        .catch((thrown: unknown) => log.warn({ err: thrown, agent: agent.id }, 'questions were not prepared'));
+      warming.then(() => embedded.prepare(agent.questionsAndAnswers)).catch(warn(log));
     },
   });
   const local = config.twilio ? undefined : await openLocalOrganization(door, config.dataDirectory, files, log);
-  for (const id of local?.agentIds.values() ?? []) await agents.byId(local?.orgId ?? '', id);
+  const known = await questionsOf(local, agents);
+  // Ready when no first question of a seeded agent has to wait any more.
+  warming.then(() => embedded.prepare(known)).then(() => (state.enginesReady = true), warn(log));
 
   const readiness = (): Record<string, boolean> => ({
     embedded_engines: state.enginesReady,
@@ -202,6 +201,21 @@ function serverOf(
     warmSockets: (provider) => warm.sizeOf(provider),
     close: (graceMs) => (closing ??= drain(graceMs)),
   };
+}
+
+const warn =
+  (log: Logger) =>
+  (thrown: unknown): void =>
+    log.warn({ err: thrown }, 'questions were not prepared');
+
+/** What the agents of local mode can be asked. */
+async function questionsOf(
+  local: LocalOrganization | undefined,
+  agents: AnsweringAgents,
+): Promise<readonly QuestionAndAnswer[]> {
+  if (!local) return [];
+  const found = await Promise.all([...local.agentIds.values()].map((id) => agents.byId(local.orgId, id)));
+  return found.flatMap((answering) => answering?.agent.questionsAndAnswers ?? []);
 }
 
 function providersOf(embedded: Providers['last'], cloud: CloudProviders): Providers {
