@@ -9,7 +9,7 @@ import { formatTable } from '../phone/live-line.ts';
 import { Phone } from '../phone/phone.ts';
 import { loadRecording, type Recording } from '../turn-taking/recordings.ts';
 import { type Line, LLM_FIRST_TOKEN_MS, type Rig, startRig } from '../turn-taking/rig.ts';
-import { inParallel, quantile } from '../turn-taking/stats.ts';
+import { inParallel, quantile, seededRandom } from '../turn-taking/stats.ts';
 
 const TARGETS = { p99Cut: 0.6, moreRequests: 0.05 };
 /** How much the p50 of many calls may lie over that of one call, for the machine to have carried them. */
@@ -17,9 +17,11 @@ const CARRIED_MS = 60;
 const TAIL = { share: 0.05, ms: 3_000 };
 const LINES = 20;
 /** Of each call: in these the server learns how fast the primary is. Their requests count, their latencies do not. */
-const LEARNING_TURNS = 3;
+const LEARNING_TURNS = 2;
 const ANSWER_TIMEOUT_MS = 12_000;
 const PAUSE_MS = 300;
+/** Callers think before they speak, or else all would ask at the same moment, turn after turn. */
+const MAX_THINKING_MS = 1_000;
 const SPEECH = { recording: 'cards-004', text: 'What does it cost?' };
 const ANSWER = 'Sure. ';
 
@@ -45,10 +47,12 @@ interface Measured {
 async function holdCall(rig: Rig, line: Line, speech: Recording, turns: number): Promise<(number | undefined)[]> {
   const phone = await Phone.ring({ serverUrl: rig.serverUrl, agent: line.agent });
   const heard: (number | undefined)[] = [];
+  const random = seededRandom(rig.lines.indexOf(line) + 1);
   try {
     await phone.waitForAgent({ silenceMs: PAUSE_MS, timeoutMs: ANSWER_TIMEOUT_MS });
     for (let turn = 0; turn < turns; turn++) {
       line.moments.length = 0;
+      await phone.sayNothing(random() * MAX_THINKING_MS);
       line.expect(speech, SPEECH.text);
       const utterance = await phone.say(speech.mulaw, speech.name);
       await phone.waitForAgent({ silenceMs: PAUSE_MS, timeoutMs: ANSWER_TIMEOUT_MS });
