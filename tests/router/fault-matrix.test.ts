@@ -136,8 +136,9 @@ describe('the fault matrix', () => {
       const [usualMs, measured] = await Promise.all([healthyMs(), inBatches(cells, async (cell) => measure(cell, 0))]);
       for (const [index, row] of measured.entries()) {
         const compared = { ...row, addedMs: row.addedMs - usualMs };
-        // Other work on two cores may delay any one run by more than the tolerance: what is late is measured once more, alone.
-        const isLate = compared.addedMs > compared.boundMs;
+        // Other work on two cores may delay any one run by more than the tolerance, or the second vendor beyond its own deadline:
+        // what fails is measured once more, alone.
+        const isLate = compared.addedMs > compared.boundMs || row.wrong !== undefined;
         const again = cells[index];
         rows.push(isLate && again ? await measure(again, await healthyMs()) : compared);
       }
