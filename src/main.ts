@@ -12,6 +12,7 @@ import { readAgentFiles } from './control/agents/files.ts';
 import { loadAuthSecret } from './control/auth/secrets.ts';
 import { CallDesk } from './control/calls/desk.ts';
 import type { ExpectedCall } from './control/calls/desk.ts';
+import { variablesOf } from './control/calls/variables.ts';
 import { buildHttp } from './control/http.ts';
 import { LOCAL_MODE_REFUSAL, isLocalPeer } from './control/local-mode.ts';
 import { openLocalOrganization } from './control/local-organization.ts';
@@ -354,7 +355,8 @@ function serveCall({ calls, desk, metrics, tokens, log }: Parts, socket: MediaSo
       if (!claims) throw new BvraiError('agent.unknown', 'This stream has no token.');
       desk.begin(claims);
       const { agent, callSid, id } = claims;
-      return calls.start(port, agent, log.child({ callSid, call: id, agent: agent.id }));
+      const callLog = log.child({ callSid, call: id, agent: agent.id });
+      return calls.start(port, agent, callLog, variablesOf(claims, new Date()));
     },
     onStats: (stats) => metrics.mediaFaults(stats.faults),
   });

@@ -19,6 +19,8 @@ import { authRoutes } from './auth/routes.ts';
 import { Sessions } from './auth/sessions.ts';
 import { callActionRoutes } from './calls/action-routes.ts';
 import type { CallActionDependencies } from './calls/action-routes.ts';
+import { newCallRoute } from './calls/new-call-route.ts';
+import type { NewCallDependencies } from './calls/new-call-route.ts';
 import { callEventRoutes } from './calls/event-routes.ts';
 import type { EventFeed } from './calls/feed.ts';
 import { callRoutes } from './calls/routes.ts';
@@ -44,7 +46,7 @@ export interface ApiDependencies {
   /** At least 32 characters; the same on all servers that share the database (auth/secrets.ts). */
   readonly authSecret: string;
   readonly clock: Clock;
-  readonly calls: CallActionDependencies & { readonly feed: EventFeed };
+  readonly calls: NewCallDependencies & CallActionDependencies & { readonly feed: EventFeed };
   readonly publicUrl?: string | undefined;
   readonly corsOrigins?: readonly string[];
   readonly quotas?: Quotas;
@@ -79,6 +81,7 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
     authRoutes(api, { door, sessions, invitations, accessTokens, throttle, isTrustedOrigin });
     const resources: ResourceDependencies = { door, mutate: createMutate({ door, authSecret, applyAuthChange }) };
     for (const declare of RESOURCES) declare(api, resources);
+    newCallRoute(api, { ...resources, ...deps.calls, clock, log });
     callActionRoutes(api, { ...resources, ...deps.calls });
     callEventRoutes(api, { ...resources, feed: deps.calls.feed });
   });

@@ -21,6 +21,7 @@ import { ttsRoute } from './router/tts-route.ts';
 import { emergencyTexts, fixedClauses } from './session/phrases.ts';
 import { CallSession } from './session/session.ts';
 import { sttRequestOf, ttsRequestOf } from './session/stream-requests.ts';
+import { fillAgent } from './session/variables.ts';
 
 /** The providers of this process, by the names that agents' routes use, and the embedded ones that stand last in every route. */
 export interface Providers {
@@ -84,12 +85,15 @@ export class LiveCalls implements LiveCallControl {
     return this.#sessions.size;
   }
 
-  /** Takes a call whose wire has started. */
-  start(port: CallPort, agent: AgentConfig, log: Log): CallListener {
+  /** Takes a call whose wire has started. `variables`: what `{{name}}` in the agent's texts stands for in it. */
+  start(port: CallPort, agent: AgentConfig, log: Log, variables: Readonly<Record<string, string>>): CallListener {
     const { clock, vad, metrics, onEvent } = this.#deps;
     const { callSid } = port.info;
     const { control } = this.#deps;
-    const session = new CallSession(port, agent, {
+    const { agent: speaking, unknown } = fillAgent(agent, variables);
+    if (unknown.length > 0)
+      log.warn({ variables: unknown }, 'the agent uses variables that have no value in this call');
+    const session = new CallSession(port, speaking, {
       clock,
       log,
       vad,

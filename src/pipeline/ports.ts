@@ -89,9 +89,12 @@ export interface AgentConfig {
   readonly id: string;
   readonly version: number;
   readonly name: string;
+  /** `{{name}}` stands for a variable, here and in the first message, until a call fills it. */
   readonly systemPrompt: string;
   /** Spoken when the call begins; empty: the agent waits for the caller. */
   readonly firstMessage: string;
+  /** What `{{name}}` stands for unless a call says otherwise. */
+  readonly variables: Readonly<Record<string, string>>;
   readonly language: string;
   readonly stt: readonly RouteEntry[];
   readonly llm: readonly RouteEntry[];
