@@ -27,11 +27,16 @@ export interface TwilioEmulator {
   readonly requests: readonly TwilioRequest[];
   /** What every request gets instead of service: `hang` no answer, `reset` a broken connection. */
   fault: TwilioRefusal | 'hang' | 'reset' | undefined;
+  /** Requests that have come and wait for their answer. */
+  readonly held: number;
+  /** From now on requests wait for their answers; the result ends that and answers them. */
+  hold(): () => void;
   close(): Promise<void>;
 }
 
 export async function startTwilioEmulator(): Promise<TwilioEmulator> {
   const requests: TwilioRequest[] = [];
+  let waiting: (() => void)[] | undefined;
   const onRequest = (request: IncomingMessage, response: ServerResponse, body: string): void => {
     const { fault } = emulator;
     if (fault === 'hang') return;
@@ -60,7 +65,10 @@ export async function startTwilioEmulator(): Promise<TwilioEmulator> {
   };
   const server = createServer((request, response) => {
     text(request).then(
-      (body) => onRequest(request, response, body),
+      (body) => {
+        if (waiting) waiting.push(() => onRequest(request, response, body));
+        else onRequest(request, response, body);
+      },
       () => response.destroy(),
     );
   });
@@ -71,6 +79,16 @@ export async function startTwilioEmulator(): Promise<TwilioEmulator> {
     url: `http://127.0.0.1:${port}`,
     requests,
     fault: undefined,
+    get held() {
+      return waiting?.length ?? 0;
+    },
+    hold() {
+      const held = (waiting ??= []);
+      return () => {
+        waiting = undefined;
+        for (const serve of held) serve();
+      };
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -63,6 +63,8 @@ export class LiveCalls implements LiveCallControl {
   readonly #deps: LiveCallsDependencies;
   /** With the CallSid of each: one call may open a second stream while the first is ending. */
   readonly #sessions = new Map<CallSession, string>();
+  /** Calls that their operator is connecting to another number: their streams may end before it has said so. */
+  readonly #leaving = new Set<string>();
   readonly #routes = new WeakMap<AgentConfig, Routes>();
   /** Fixed phrases, once spoken. */
   readonly #speech = new SpeechCache();
@@ -98,7 +100,8 @@ export class LiveCalls implements LiveCallControl {
       log,
       vad,
       ...this.#routesOf(agent, log),
-      onEvent: (event) => {
+      onEvent: (told) => {
+        const event = this.#leaving.has(callSid) ? asTransferred(told) : told;
         metrics.callEvent(event);
         logEvent(log, event);
         onEvent(callSid, event);
@@ -119,6 +122,19 @@ export class LiveCalls implements LiveCallControl {
 
   say(callSid: string, text: string): boolean {
     return this.#forEachOf(callSid, (session) => session.say(text));
+  }
+
+  async transfer(callSid: string, to: string): Promise<boolean> {
+    const { control } = this.#deps;
+    if (!control || ![...this.#sessions.values()].includes(callSid)) return false;
+    this.#leaving.add(callSid);
+    try {
+      await control.transfer(callSid, to);
+      this.#forEachOf(callSid, (session) => session.end('transferred'));
+      return true;
+    } finally {
+      this.#leaving.delete(callSid);
+    }
   }
 
   #forEachOf(callSid: string, act: (session: CallSession) => void): boolean {
@@ -253,6 +269,11 @@ export class LiveCalls implements LiveCallControl {
     this.#routes.set(agent, routes);
     return routes;
   }
+}
+
+/** A call whose caller is being connected to somebody else ends by that, whatever its wire looks like. */
+function asTransferred(event: CallEvent): CallEvent {
+  return event.type === 'call-ended' ? { ...event, reason: 'transferred' } : event;
 }
 
 /** Has the agent's emergency texts said, one after the other, by a route that keeps what is fixed. */

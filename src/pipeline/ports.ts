@@ -82,6 +82,8 @@ export interface LiveCallControl {
   hangUp(callSid: string): boolean;
   /** The agent says this now, instead of what it may be saying. */
   say(callSid: string, text: string): boolean;
+  /** Connects the caller to another number; the call ends by that. Rejects when the operator refuses, and the call goes on. */
+  transfer(callSid: string, to: string): Promise<boolean>;
 }
 
 /** An agent as the pipeline runs it. Immutable during a call. */

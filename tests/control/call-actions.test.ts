@@ -1,8 +1,11 @@
 /** What the API can do with a call that goes on: say something, transfer it, end it. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { decodeToneSpeech } from '../../bench/emulators/tone-speech.ts';
 import type { Phone } from '../../bench/phone/phone.ts';
 import { Switchboard } from '../support/switchboard.ts';
+
+const audited = z.object({ items: z.array(z.looseObject({ action: z.string() })) });
 
 const GREETING = 'Hello from the harbour.';
 const COLLEAGUE = '+15550155';
@@ -42,9 +45,8 @@ describe('a call that goes on', () => {
     expect(record.messages.map(({ heard_text }) => heard_text)).toEqual([GREETING, 'A word from outside.']);
     for (const [action, body] of [['say', { text: 'Too late.' }], ['hangup'], ['transfer', { to: COLLEAGUE }]] as const)
       expect(await act(phone, action, body)).toMatchObject({ status: 409, body: { code: 'conflict' } });
-    const entries = (await board.api('GET', '/audit-log?limit=50')).body.items.map(
-      ({ action }: { action: string }) => action,
-    );
+    const { items } = audited.parse((await board.api('GET', '/audit-log?limit=50')).body);
+    const entries = items.map(({ action }) => action);
     expect(entries).toEqual(expect.arrayContaining(['call.spoken_in', 'call.hung_up']));
   }, 30_000);
 
@@ -56,8 +58,18 @@ describe('a call that goes on', () => {
     expect(asked?.form.get('Twiml')).toBe(
       `<?xml version="1.0" encoding="UTF-8"?><Response><Dial answerOnBridge="true"><Number>${COLLEAGUE}</Number></Dial></Response>`,
     );
-    // Twilio ends the stream of a call that has other TwiML now.
+    expect(await phone.ended).toMatchObject({ by: 'server', code: 1000 });
+    expect(await board.ended(phone.callSid)).toMatchObject({ status: 'completed', end_reason: 'transferred' });
+  }, 30_000);
+
+  it('is transferred too when Twilio ends its stream before it answers', async () => {
+    const phone = await greeted();
+    const release = board.twilio.hold();
+    const transferred = act(phone, 'transfer', { to: COLLEAGUE });
+    await phone.waitUntil('Twilio to be asked', 10_000, () => board.twilio.held > 0);
     await phone.hangUp();
+    release();
+    expect((await transferred).status).toBe(204);
     expect(await board.ended(phone.callSid)).toMatchObject({ status: 'completed', end_reason: 'transferred' });
   }, 30_000);
 

@@ -63,7 +63,10 @@ export function callActionRoutes(app: ApiApp, deps: Dependencies): void {
       const call = await openCall(deps, request, request.params.call_id);
       if (call.status !== 'in_progress' || call.twilio_call_sid === null) throw notLive();
       if (!twilio) throw new BvraiError('conflict', 'This server cannot transfer calls: Twilio is not configured.');
-      await twilio.transfer(call.twilio_call_sid, request.body.to).catch(refused);
+      const { to } = request.body;
+      const isLive = await desk.transfer(call.twilio_call_sid, to).catch(refused);
+      // On another server, which only sees its stream end.
+      if (!isLive) await twilio.transfer(call.twilio_call_sid, to).catch(refused);
       return audited(deps, request, reply, 'call.transferred', call.id);
     },
   );

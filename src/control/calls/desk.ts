@@ -90,4 +90,9 @@ export class CallDesk {
   say(callSid: string, text: string): boolean {
     return this.#control?.say(callSid, text) ?? false;
   }
+
+  /** False: the call is not live on this server. Rejects when the operator refuses. */
+  async transfer(callSid: string, to: string): Promise<boolean> {
+    return (await this.#control?.transfer(callSid, to)) ?? false;
+  }
 }

@@ -28,10 +28,13 @@ const ENDS = {
   web: { status: 'no_answer', endReason: 'never-opened' },
 } as const;
 
-/** Each call is watched for minutes at most, and begun by a request that is rate-limited. What a server watches when it dies is ended by its successor (orphans.ts). */
+/**
+ * Each call is watched for some minutes at most. What a server watches when it dies is ended by its successor (orphans.ts).
+ */
 export class UnopenedCalls {
   readonly #options: UnopenedCallsOptions;
   readonly #timers = new Map<string, Timer>();
+  #closed = false;
 
   constructor(options: UnopenedCallsOptions) {
     this.#options = options;
@@ -54,8 +57,6 @@ export class UnopenedCalls {
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
   }
-
-  #closed = false;
 
   async #end({ id, orgId, channel }: UnopenedCall): Promise<void> {
     const { door, desk, log } = this.#options;
