@@ -198,15 +198,17 @@ class RigLine implements Line {
     }
   }
 
-  onElevenLabs({ direction, atMs, message }: Traffic): void {
+  /** A context's name is the socket's own: the socket that takes the place of another begins with the same names. */
+  onElevenLabs({ direction, connection, atMs, message }: Traffic): void {
     if (direction === 'sent') {
       if (!isRecord(message) || typeof message['audio'] !== 'string') return;
-      this.moments.push({ type: 'audio-sent', atMs, context: String(message['contextId']) });
+      this.moments.push({ type: 'audio-sent', atMs, context: `${connection} ${String(message['contextId'])}` });
       return;
     }
     const asked: unknown = typeof message === 'string' ? JSON.parse(message) : undefined;
     if (!isRecord(asked) || typeof asked['text'] !== 'string' || asked['text'].trim() === '') return;
-    this.moments.push({ type: 'tts-asked', atMs, context: String(asked['context_id']), text: asked['text'] });
+    const context = `${connection} ${String(asked['context_id'])}`;
+    this.moments.push({ type: 'tts-asked', atMs, context, text: asked['text'] });
   }
 }
 
