@@ -10,7 +10,7 @@ import { startElevenLabsEmulator } from '../emulators/elevenlabs.ts';
 import { type OpenAiEmulator, startOpenAiEmulator } from '../emulators/openai.ts';
 import type { Said } from '../emulators/script.ts';
 import type { Traffic } from '../emulators/server.ts';
-import { findProjectRoot, type Recording } from './recordings.ts';
+import { findProjectRoot, type Recording, SPEECH_THRESHOLD } from './recordings.ts';
 
 /** The emulated delays of "Must show" of the turn-taking issue. */
 export const STT_FINAL_MS = 250;
@@ -19,8 +19,6 @@ export const LLM_FIRST_TOKEN_MS = 350;
 export const LLM_TOKEN_MS = 20;
 export const TTS_FIRST_AUDIO_MS = 150;
 
-/** RMS of 16-bit samples; at this level the emulated recogniser and the phone agree about where speech ends. */
-const SPEECH_THRESHOLD = 350;
 const READY_TIMEOUT_MS = 30_000;
 
 /** A moment in an emulated vendor, on `performance.now()`. */
