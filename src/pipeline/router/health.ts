@@ -8,8 +8,10 @@ import type { Log } from '../../core/log.ts';
 import type { RouteEntry } from '../ports.ts';
 import { Breaker } from './breaker.ts';
 import type { BreakerState, BreakerTransition } from './breaker.ts';
+import type { Connecting } from '../providers/spec.ts';
 import { HedgeBudget } from './hedge-budget.ts';
 import { LatencyWindow } from './latency-window.ts';
+import { learnedConnecting } from './learned-wait.ts';
 import { STAGE_TIMES, deadlineMs, hedgeDelayMs } from './times.ts';
 import type { Stage } from './times.ts';
 
@@ -37,9 +39,9 @@ export type HealthEvent =
 
 /**
  * Asks a provider something cheap and made up. Calls `done` once, with the error if it failed; stops when the signal aborts.
- * Never a caller's request.
+ * Never a caller's request. `connecting`: the provider's, for the stream's context.
  */
-export type Probe = (done: (error?: BvraiError) => void, signal: AbortSignal) => void;
+export type Probe = (done: (error?: BvraiError) => void, signal: AbortSignal, connecting: Connecting) => void;
 
 export interface HealthSnapshot {
   readonly key: ProviderKey;
@@ -47,6 +49,7 @@ export interface HealthSnapshot {
   readonly p50Ms: number | undefined;
   readonly p95Ms: number | undefined;
   readonly p99Ms: number | undefined;
+  readonly connectDeadlineMs: number;
 }
 
 export interface HealthDependencies {
@@ -119,6 +122,8 @@ export interface Attempt {
 /** One provider: its breaker, its latencies, and its probes. */
 export class ProviderHealth {
   readonly key: ProviderKey;
+  /** How long connections to it may take, and have taken. */
+  readonly connecting: Connecting;
   readonly #deps: HealthDependencies;
   readonly #budget: HedgeBudget;
   readonly #probe: Probe | undefined;
@@ -135,6 +140,7 @@ export class ProviderHealth {
     this.#budget = budget;
     this.#probe = probe;
     this.#breaker = new Breaker(deps.random);
+    this.connecting = learnedConnecting(deps.clock);
   }
 
   /** Whether callers may be sent there now. */
@@ -200,7 +206,9 @@ export class ProviderHealth {
 
   snapshot(): HealthSnapshot {
     const at = (q: number): number | undefined => this.#first.quantile(q, this.#nowMs);
-    return { key: this.key, state: this.#breaker.state.type, p50Ms: at(0.5), p95Ms: at(0.95), p99Ms: at(0.99) };
+    const { limitMs: connectDeadlineMs } = this.connecting.connection;
+    const quantiles = { p50Ms: at(0.5), p95Ms: at(0.95), p99Ms: at(0.99) };
+    return { key: this.key, state: this.#breaker.state.type, ...quantiles, connectDeadlineMs };
   }
 
   close(): void {
@@ -260,7 +268,7 @@ export class ProviderHealth {
       finish(new BvraiError('provider.timeout-first', `${provider} did not answer a probe in ${PROBE_LIMIT_MS} ms.`));
     });
     probing.signal.addEventListener('abort', () => limit.cancel(), { once: true });
-    this.#probe(finish, probing.signal);
+    this.#probe(finish, probing.signal, this.connecting);
   }
 
   #emit(event: HealthEvent): void {
