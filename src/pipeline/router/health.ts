@@ -64,6 +64,10 @@ export interface HealthDependencies {
 
 /** No probe may take longer. */
 const PROBE_LIMIT_MS = 5_000;
+/** A provider that has failed is tried out after this: callers who failed with the first are still being counted. */
+const SUSPECT_AFTER_MS = 100;
+/** A provider that was tried out and is well is not tried out again for so long. */
+const TRUSTED_FOR_MS = 5_000;
 /** Agents come and go; their models are few. Beyond this many, health is not remembered. */
 const MAX_ENTRIES = 1_000;
 
@@ -119,7 +123,10 @@ export interface Attempt {
   loseHedge(): void;
 }
 
-/** One provider: its breaker, its latencies, and its probes. */
+/**
+ * One provider: its breaker, its latencies, and its probes. A first failure is followed up by probes at once, which count as
+ * callers' failures do when they fail and for nothing when they do not: so an outage costs one caller the deadline, not three.
+ */
 export class ProviderHealth {
   readonly key: ProviderKey;
   /** How long connections to it may take, and have taken. */
@@ -132,6 +139,7 @@ export class ProviderHealth {
   readonly #gaps = new LatencyWindow();
   #probeTimer: Timer | undefined;
   #probing: AbortController | undefined;
+  #trustedUntilMs = 0;
   #closed = false;
 
   constructor(key: ProviderKey, deps: HealthDependencies, budget: HedgeBudget, probe: Probe | undefined) {
@@ -186,12 +194,13 @@ export class ProviderHealth {
     return new RecordedAttempt(this.#deps.clock, {
       first: (afterMs) => {
         this.#first.add(afterMs, this.#nowMs);
+        this.#breaker.onAnswer(this.#nowMs - afterMs);
         this.#emit({ type: 'first-received', key: this.key, afterMs });
       },
       waited: (atLeastMs) => this.#first.add(atLeastMs, this.#nowMs),
-      finished: (outcome, longestGapMs) => {
+      finished: (outcome, beganAtMs, longestGapMs) => {
         if (longestGapMs !== undefined) this.#gaps.add(longestGapMs, this.#nowMs);
-        this.#onOutcome(outcome);
+        this.#onOutcome(outcome, beganAtMs);
       },
       slowMs: STAGE_TIMES[this.key.stage].slowMs,
     });
@@ -199,8 +208,7 @@ export class ProviderHealth {
 
   /** The provider's configuration has changed: a locked breaker closes. */
   reconfigured(): void {
-    this.#probeTimer?.cancel();
-    this.#probing?.abort();
+    this.#stopProbe();
     this.#onTransition(this.#breaker.reconfigured());
   }
 
@@ -213,21 +221,22 @@ export class ProviderHealth {
 
   close(): void {
     this.#closed = true;
-    this.#probeTimer?.cancel();
-    this.#probing?.abort();
+    this.#stopProbe();
   }
 
   get #nowMs(): number {
     return this.#deps.clock.nowMs();
   }
 
-  #onOutcome(outcome: Ended): void {
+  #onOutcome(outcome: Ended, beganAtMs: number): void {
     const nowMs = this.#nowMs;
     const code = outcome.type === 'failed' ? outcome.error.code : outcome.type;
     this.#emit({ type: 'request-finished', key: this.key, outcome: code });
     if (outcome.type === 'abandoned') return;
-    if (outcome.type === 'failed') this.#onTransition(this.#breaker.onFailure(outcome.error, nowMs));
-    else this.#onTransition(this.#breaker.onSuccess(outcome.type !== 'ok', nowMs));
+    if (outcome.type === 'failed') {
+      this.#onTransition(this.#breaker.onFailure(outcome.error, nowMs, beganAtMs));
+      this.#suspect();
+    } else this.#onTransition(this.#breaker.onSuccess(outcome.type !== 'ok', nowMs));
   }
 
   #onTransition(transition: BreakerTransition | undefined): void {
@@ -237,14 +246,20 @@ export class ProviderHealth {
     if (transition.to === 'closed') this.#deps.log.info(facts, 'provider serves again');
     else if (transition.to !== 'probing') this.#deps.log.warn(facts, 'provider is left alone');
     this.#emit({ type: 'breaker-changed', key: this.key, transition });
+    // What was suspected is decided.
+    if (transition.from === 'closed') this.#stopProbe();
     this.#scheduleProbe();
   }
 
   #scheduleProbe(): void {
     this.#probeTimer?.cancel();
+    this.#probeTimer = undefined;
     const dueAtMs = this.#breaker.probeDueAtMs;
     if (dueAtMs === undefined) return;
-    this.#probeTimer = this.#deps.clock.after(dueAtMs - this.#nowMs, () => this.#sendProbe());
+    this.#probeTimer = this.#deps.clock.after(dueAtMs - this.#nowMs, () => {
+      this.#probeTimer = undefined;
+      this.#sendProbe();
+    });
   }
 
   #sendProbe(): void {
@@ -252,6 +267,33 @@ export class ProviderHealth {
     if (this.#breaker.state.type !== 'probing') return this.#scheduleProbe();
     // Without a way to try it out there is only trying again.
     if (!this.#probe) return this.#onTransition(this.#breaker.endProbe(undefined, this.#nowMs));
+    this.#tryOut(this.#probe, PROBE_LIMIT_MS, (error) => {
+      this.#onTransition(this.#breaker.endProbe(error, this.#nowMs));
+    });
+  }
+
+  /** Finds out whether a failure was the first of an outage, in place of the next callers. */
+  #suspect(): void {
+    const probe = this.#probe;
+    const isIdle = this.#probeTimer === undefined && this.#probing === undefined;
+    if (!probe || this.#closed || !isIdle || !this.available || !this.#breaker.isSuspect) return;
+    if (this.#nowMs < this.#trustedUntilMs) return;
+    const { connection, session } = this.connecting;
+    this.#probeTimer = this.#deps.clock.after(SUSPECT_AFTER_MS, () => {
+      this.#probeTimer = undefined;
+      if (!this.available || !this.#breaker.isSuspect) return;
+      const limitMs = Math.max(this.firstDeadlineMs, connection.limitMs + session.limitMs);
+      this.#tryOut(probe, limitMs, (error) => {
+        if (!error?.retryable) this.#trustedUntilMs = this.#nowMs + TRUSTED_FOR_MS;
+        if (!error) return;
+        this.#onTransition(this.#breaker.onFailure(error, this.#nowMs));
+        this.#suspect();
+      });
+    });
+  }
+
+  /** One probe at a time; `ended` runs once, unless it is stopped. */
+  #tryOut(probe: Probe, limitMs: number, ended: (error?: BvraiError) => void): void {
     const probing = new AbortController();
     this.#probing = probing;
     const finish = (error?: BvraiError): void => {
@@ -261,14 +303,21 @@ export class ProviderHealth {
       probing.abort();
       if (this.#closed) return;
       this.#emit({ type: 'probe-finished', key: this.key, outcome: error?.code ?? 'ok' });
-      this.#onTransition(this.#breaker.endProbe(error, this.#nowMs));
+      ended(error);
     };
-    const limit = this.#deps.clock.after(PROBE_LIMIT_MS, () => {
-      const { provider } = this.key;
-      finish(new BvraiError('provider.timeout-first', `${provider} did not answer a probe in ${PROBE_LIMIT_MS} ms.`));
+    const limit = this.#deps.clock.after(limitMs, () => {
+      const message = `${this.key.provider} did not answer a probe in ${Math.round(limitMs)} ms.`;
+      finish(new BvraiError('provider.timeout-first', message));
     });
     probing.signal.addEventListener('abort', () => limit.cancel(), { once: true });
-    this.#probe(finish, probing.signal, this.connecting);
+    probe(finish, probing.signal, this.connecting);
+  }
+
+  #stopProbe(): void {
+    this.#probeTimer?.cancel();
+    this.#probeTimer = undefined;
+    this.#probing?.abort();
+    this.#probing = undefined;
   }
 
   #emit(event: HealthEvent): void {
@@ -284,7 +333,7 @@ interface AttemptSettings {
   readonly first: (afterMs: number) => void;
   /** It was given up before its first byte. */
   readonly waited: (atLeastMs: number) => void;
-  readonly finished: (outcome: Ended, longestGapMs: number | undefined) => void;
+  readonly finished: (outcome: Ended, beganAtMs: number, longestGapMs: number | undefined) => void;
   readonly slowMs: number;
 }
 
@@ -347,6 +396,6 @@ class RecordedAttempt implements Attempt {
   #end(outcome: Ended): void {
     if (this.#over) return;
     this.#over = true;
-    this.#settings.finished(outcome, this.#longestGapMs);
+    this.#settings.finished(outcome, this.#beganAtMs, this.#longestGapMs);
   }
 }
