@@ -48,6 +48,9 @@ export async function startServerOfItsOwn(options: ServerOfItsOwnOptions): Promi
     readyTimeoutMs: READY_TIMEOUT_MS,
     environment: {
       ...environment,
+      LOG_LEVEL: 'debug',
+      // On a busy machine every answer may look late: the embedded voice would take its place.
+      HEDGE_SHARE: '0',
       NODE_OPTIONS: '--import tsx',
       ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
     },
