@@ -20,6 +20,7 @@ import { Sessions } from './auth/sessions.ts';
 import { callActionRoutes } from './calls/action-routes.ts';
 import type { CallActionDependencies } from './calls/action-routes.ts';
 import { callEventRoutes } from './calls/event-routes.ts';
+import type { EventStreamTimes } from './calls/event-stream.ts';
 import type { EventFeed } from './calls/feed.ts';
 import { callRoutes } from './calls/routes.ts';
 import { conversationRoutes } from './conversations/routes.ts';
@@ -45,6 +46,7 @@ export interface ApiDependencies {
   readonly authSecret: string;
   readonly clock: Clock;
   readonly calls: CallActionDependencies & { readonly feed: EventFeed };
+  readonly eventStreams?: EventStreamTimes;
   readonly publicUrl?: string | undefined;
   readonly corsOrigins?: readonly string[];
   readonly quotas?: Quotas;
@@ -80,7 +82,7 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
     const resources: ResourceDependencies = { door, mutate: createMutate({ door, authSecret, applyAuthChange }) };
     for (const declare of RESOURCES) declare(api, resources);
     callActionRoutes(api, { ...resources, ...deps.calls });
-    callEventRoutes(api, { ...resources, feed: deps.calls.feed });
+    callEventRoutes(api, { ...resources, feed: deps.calls.feed, eventStreams: deps.eventStreams });
   });
 }
 

@@ -68,7 +68,8 @@ const PATIENT = {
   speculation: { enabled: false },
 };
 
-const numberedAgent = (caller: number): object => ({
+/** The agent of one caller. */
+export const numberedAgent = (caller: number): object => ({
   name: `For ${callerName(caller)}`,
   system_prompt: `You speak for ${callerName(caller)}.`,
   first_message: GREETING,
