@@ -22,6 +22,7 @@ import type { CallActionDependencies } from './calls/action-routes.ts';
 import { newCallRoute } from './calls/new-call-route.ts';
 import type { NewCallDependencies } from './calls/new-call-route.ts';
 import { callEventRoutes } from './calls/event-routes.ts';
+import type { EventStreamTimes } from './calls/event-stream.ts';
 import type { EventFeed } from './calls/feed.ts';
 import { callRoutes } from './calls/routes.ts';
 import { conversationRoutes } from './conversations/routes.ts';
@@ -47,6 +48,7 @@ export interface ApiDependencies {
   readonly authSecret: string;
   readonly clock: Clock;
   readonly calls: NewCallDependencies & CallActionDependencies & { readonly feed: EventFeed };
+  readonly eventStreams?: EventStreamTimes;
   readonly publicUrl?: string | undefined;
   readonly corsOrigins?: readonly string[];
   readonly quotas?: Quotas;
@@ -83,7 +85,7 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
     for (const declare of RESOURCES) declare(api, resources);
     newCallRoute(api, { ...resources, ...deps.calls, clock, log });
     callActionRoutes(api, { ...resources, ...deps.calls });
-    callEventRoutes(api, { ...resources, feed: deps.calls.feed });
+    callEventRoutes(api, { ...resources, feed: deps.calls.feed, eventStreams: deps.eventStreams });
   });
 }
 
