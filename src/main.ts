@@ -62,6 +62,8 @@ const DRAIN_GRACE_MS = 60_000;
 /** How long their last records may take to get into the database; what does not waits on disk. */
 const RECORDS_GRACE_MS = 5_000;
 const MEDIA_PATH = '/media';
+const OPEN_REGISTRATION =
+  'Anybody who reaches this server can make an account and ring telephones at your expense. Make your own, then set REGISTRATION=closed.';
 /** Browser calls: the same protocol, without Twilio's signature. */
 const WEB_PATH = '/web';
 
@@ -188,6 +190,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   };
   log.info({ ...listeners, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
   if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
+  else if (config.registration === 'open') log.warn({}, OPEN_REGISTRATION);
 
   return serverOf(listeners, calls, warm, drain);
 }
@@ -270,6 +273,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       authSecret: parts.authSecret,
       clock: systemClock,
       publicUrl: config.publicUrl,
+      registration: config.registration,
       calls: { desk, agents, twilio, instanceId, feed, webSocketUrl: socketUrl(WEB_PATH) },
     },
     twilio: {

@@ -15,6 +15,7 @@ import { LoginThrottle } from './auth/login-throttle.ts';
 import type { LoginQuotas } from './auth/login-throttle.ts';
 import { trustOrigins } from './auth/origin.ts';
 import { Passwords } from './auth/passwords.ts';
+import type { Registration } from './auth/registration.ts';
 import { authRoutes } from './auth/routes.ts';
 import { Sessions } from './auth/sessions.ts';
 import { callActionRoutes } from './calls/action-routes.ts';
@@ -46,6 +47,8 @@ export interface ApiDependencies {
   readonly clock: Clock;
   readonly calls: CallActionDependencies & { readonly feed: EventFeed };
   readonly publicUrl?: string | undefined;
+  /** Default `open`. */
+  readonly registration?: Registration;
   readonly corsOrigins?: readonly string[];
   readonly quotas?: Quotas;
   readonly loginQuotas?: LoginQuotas;
@@ -76,8 +79,10 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
 
     const api = scope.withTypeProvider<ZodTypeProvider>();
     const throttle = new LoginThrottle(clock, deps.loginQuotas);
-    authRoutes(api, { door, sessions, invitations, accessTokens, throttle, isTrustedOrigin });
+    const { registration = 'open' } = deps;
+    authRoutes(api, { door, sessions, invitations, accessTokens, throttle, isTrustedOrigin, registration });
     const resources: ResourceDependencies = { door, mutate: createMutate({ door, authSecret, applyAuthChange }) };
+    organizationRoutes(api, { ...resources, registration });
     for (const declare of RESOURCES) declare(api, resources);
     callActionRoutes(api, { ...resources, ...deps.calls });
     callEventRoutes(api, { ...resources, feed: deps.calls.feed });
@@ -85,7 +90,6 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
 }
 
 const RESOURCES = [
-  organizationRoutes,
   memberRoutes,
   invitationRoutes,
   apiKeyRoutes,
