@@ -133,6 +133,9 @@ const schema = z.object({
   ANTHROPIC_BASE_URL: httpUrl('https://api.anthropic.com').default('https://api.anthropic.com'),
 });
 
+/** The names of all variables. */
+export const VARIABLES: readonly string[] = Object.keys(schema.shape);
+
 /** Values that must not be shown in an error, even when they are at fault. */
 const SECRET = /_KEY$|_TOKEN$|_SECRET$|^DATABASE_URL$/u;
 
