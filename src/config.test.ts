@@ -87,7 +87,7 @@ describe('the configuration', () => {
     expect(offered.sort()).toEqual([...VARIABLES].sort());
     const [, table = ''] = read('docs/production.md').split('\n## Settings\n');
     const cells = table.split('\n').map((row) => row.split('|')[1] ?? '');
-    const described = cells.flatMap((cell) => [...cell.matchAll(/`([A-Z_]+)`/gu)].map(([, name]) => name));
+    const described = cells.flatMap((cell) => Array.from(cell.matchAll(/`([A-Z_]+)`/gu), ([, name = '']) => name));
     expect(described.sort()).toEqual([...VARIABLES].sort());
   });
 });
