@@ -31,6 +31,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   /** Signs access tokens and more. Absent: made once, and kept in `dataDirectory`. */
   readonly authSecret: string | undefined;
+  /** Whether anybody may make an account and an organization, or only whom a member invites may join. */
+  readonly registration: 'open' | 'closed';
   /** Other origins whose pages may call the API. */
   readonly corsOrigins: readonly string[];
   /** Reverse proxies in front of this server, whose X-Forwarded-For is believed. */
@@ -66,6 +68,7 @@ const httpUrl = (example: string) =>
 const secret = z.string().regex(/^\S+$/u, 'must not contain white space; example: the value as the vendor shows it');
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+const REGISTRATION = ['open', 'closed'] as const;
 
 const schema = z.object({
   HOST: z
@@ -104,6 +107,7 @@ const schema = z.object({
     .string()
     .min(32, 'must have at least 32 characters; example: the output of openssl rand -base64 32')
     .optional(),
+  REGISTRATION: z.enum(REGISTRATION, `must be one of ${REGISTRATION.join(', ')}; example: closed`).default('open'),
   CORS_ORIGINS: z
     .string()
     .transform((value) => value.split(',').map((origin) => origin.trim()))
@@ -128,6 +132,9 @@ const schema = z.object({
   ANTHROPIC_API_KEY: secret.optional(),
   ANTHROPIC_BASE_URL: httpUrl('https://api.anthropic.com').default('https://api.anthropic.com'),
 });
+
+/** The names of all variables. */
+export const VARIABLES: readonly string[] = Object.keys(schema.shape);
 
 /** Values that must not be shown in an error, even when they are at fault. */
 const SECRET = /_KEY$|_TOKEN$|_SECRET$|^DATABASE_URL$/u;
@@ -167,6 +174,7 @@ export function readConfig(
     dataDirectory: env.DATA_DIR ?? `${projectDirectory}/data`,
     databaseUrl: env.DATABASE_URL,
     authSecret: env.AUTH_SECRET,
+    registration: env.REGISTRATION,
     corsOrigins: env.CORS_ORIGINS,
     trustedProxies: env.TRUSTED_PROXIES,
     twilio:

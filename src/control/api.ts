@@ -15,6 +15,7 @@ import { LoginThrottle } from './auth/login-throttle.ts';
 import type { LoginQuotas } from './auth/login-throttle.ts';
 import { trustOrigins } from './auth/origin.ts';
 import { Passwords } from './auth/passwords.ts';
+import type { Registration } from './auth/registration.ts';
 import { authRoutes } from './auth/routes.ts';
 import { Sessions } from './auth/sessions.ts';
 import { callActionRoutes } from './calls/action-routes.ts';
@@ -50,6 +51,8 @@ export interface ApiDependencies {
   readonly calls: NewCallDependencies & CallActionDependencies & { readonly feed: EventFeed };
   readonly eventStreams?: EventStreamTimes;
   readonly publicUrl?: string | undefined;
+  /** Default `open`. */
+  readonly registration?: Registration;
   readonly corsOrigins?: readonly string[];
   readonly quotas?: Quotas;
   readonly loginQuotas?: LoginQuotas;
@@ -80,8 +83,10 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
 
     const api = scope.withTypeProvider<ZodTypeProvider>();
     const throttle = new LoginThrottle(clock, deps.loginQuotas);
-    authRoutes(api, { door, sessions, invitations, accessTokens, throttle, isTrustedOrigin });
+    const { registration = 'open' } = deps;
+    authRoutes(api, { door, sessions, invitations, accessTokens, throttle, isTrustedOrigin, registration });
     const resources: ResourceDependencies = { door, mutate: createMutate({ door, authSecret, applyAuthChange }) };
+    organizationRoutes(api, { ...resources, registration });
     for (const declare of RESOURCES) declare(api, resources);
     newCallRoute(api, { ...resources, ...deps.calls, clock, log });
     callActionRoutes(api, { ...resources, ...deps.calls });
@@ -90,7 +95,6 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
 }
 
 const RESOURCES = [
-  organizationRoutes,
   memberRoutes,
   invitationRoutes,
   apiKeyRoutes,
