@@ -13,6 +13,7 @@ import { loadAuthSecret } from './control/auth/secrets.ts';
 import { CallDesk } from './control/calls/desk.ts';
 import type { ExpectedCall } from './control/calls/desk.ts';
 import { buildHttp } from './control/http.ts';
+import { quotasPerMinute } from './control/http/rate-limit.ts';
 import { LOCAL_MODE_REFUSAL, isLocalPeer } from './control/local-mode.ts';
 import { openLocalOrganization } from './control/local-organization.ts';
 import type { LocalOrganization } from './control/local-organization.ts';
@@ -264,6 +265,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       authSecret: parts.authSecret,
       clock: systemClock,
       publicUrl: config.publicUrl,
+      quotas: quotasPerMinute(config.apiQuotas),
       calls: { desk, agents, twilio, instanceId, feed, webSocketUrl: socketUrl(WEB_PATH) },
     },
     twilio: {
