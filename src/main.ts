@@ -14,6 +14,7 @@ import { CallDesk } from './control/calls/desk.ts';
 import type { ExpectedCall } from './control/calls/desk.ts';
 import { variablesOf } from './control/calls/variables.ts';
 import { buildHttp } from './control/http.ts';
+import { quotasPerMinute } from './control/http/rate-limit.ts';
 import { LOCAL_MODE_REFUSAL, isLocalPeer } from './control/local-mode.ts';
 import { openLocalOrganization } from './control/local-organization.ts';
 import type { LocalOrganization } from './control/local-organization.ts';
@@ -275,6 +276,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       clock: systemClock,
       publicUrl: config.publicUrl,
       registration: config.registration,
+      quotas: quotasPerMinute(config.apiQuotas),
       calls: { desk, agents, twilio, instanceId, feed, webSocketUrl: socketUrl(WEB_PATH) },
     },
     twilio: {
