@@ -170,6 +170,21 @@ describe('a call that Twilio does not ring', () => {
     },
   );
 
+  it('is ended at Twilio if it rings nevertheless, and taken by nobody', async () => {
+    board.twilio.fault = 'lose-answer';
+    expect((await call()).status).toBe(503);
+    board.twilio.fault = undefined;
+    const { callSid, report, address } = rung();
+    await report('ringing', 1);
+    expect(board.twilio.requests.at(-1)?.path).toContain(`/Calls/${callSid}.json`);
+    expect(board.twilio.requests.at(-1)?.form.get('Status')).toBe('completed');
+    const form = { CallSid: callSid, From: NUMBER, To: CALLED, Direction: 'outbound-api' };
+    expect((await board.hook(address('Url'), form)).body).toContain('This call has ended');
+    const asked = board.twilio.requests.length;
+    await report('canceled', 2);
+    expect(board.twilio.requests.length).toBe(asked);
+  });
+
   it('says which field was at fault', async () => {
     board.twilio.fault = invalid;
     expect((await call()).body.errors).toMatchObject([{ in: 'body', pointer: '/to' }]);
