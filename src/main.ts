@@ -285,6 +285,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       door,
       agents,
       desk,
+      rest: twilio,
       local,
       streamUrl: socketUrl(MEDIA_PATH),
     },
