@@ -171,7 +171,7 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
 
   const readiness = (): Record<string, boolean> => ({
     embedded_engines: state.enginesReady,
-    database: recorder.status.writing,
+    database: records.isDatabaseReady,
     accepting_calls: admission.closedBecause === undefined,
   });
   const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };

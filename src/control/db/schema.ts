@@ -214,7 +214,8 @@ export const calls = pgTable('calls', {
   sttCostUsd: numeric('stt_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   llmCostUsd: numeric('llm_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   ttsCostUsd: numeric('tts_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
-  instanceId: uuid('instance_id').references(() => instances.id),
+  /** Of `instances`, whose row may be gone once the call has ended. */
+  instanceId: uuid('instance_id'),
   metadata: jsonObject('metadata'),
   search: tsvector('search').notNull().default(''),
   updatedAt: updatedAt(),
