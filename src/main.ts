@@ -12,7 +12,9 @@ import { readAgentFiles } from './control/agents/files.ts';
 import { loadAuthSecret } from './control/auth/secrets.ts';
 import { CallDesk } from './control/calls/desk.ts';
 import type { ExpectedCall } from './control/calls/desk.ts';
+import { variablesOf } from './control/calls/variables.ts';
 import { buildHttp } from './control/http.ts';
+import { quotasPerMinute } from './control/http/rate-limit.ts';
 import { LOCAL_MODE_REFUSAL, isLocalPeer } from './control/local-mode.ts';
 import { openLocalOrganization } from './control/local-organization.ts';
 import type { LocalOrganization } from './control/local-organization.ts';
@@ -62,6 +64,8 @@ const DRAIN_GRACE_MS = 60_000;
 /** How long their last records may take to get into the database; what does not waits on disk. */
 const RECORDS_GRACE_MS = 5_000;
 const MEDIA_PATH = '/media';
+const OPEN_REGISTRATION =
+  'Anybody who reaches this server can make an account and ring telephones at your expense. Make your own, then set REGISTRATION=closed.';
 /** Browser calls: the same protocol, without Twilio's signature. */
 const WEB_PATH = '/web';
 
@@ -100,18 +104,23 @@ class Closers {
   }
 }
 
+export interface StartOptions {
+  /** Called once, when the process has nearly used up its memory: it should be closed and started anew. */
+  readonly onExhausted?: () => void;
+}
+
 /** Builds everything and listens. Throws `config.invalid`, `agent.invalid` or `db.…` when it cannot start, having released what it had. */
-export async function startServer(config: Config, log: Logger): Promise<BvraiServer> {
+export async function startServer(config: Config, log: Logger, options: StartOptions = {}): Promise<BvraiServer> {
   const closers = new Closers();
   try {
-    return await start(config, log, closers);
+    return await start(config, log, options, closers);
   } catch (thrown) {
     await closers.close();
     throw thrown;
   }
 }
 
-async function start(config: Config, log: Logger, closers: Closers): Promise<BvraiServer> {
+async function start(config: Config, log: Logger, options: StartOptions, closers: Closers): Promise<BvraiServer> {
   // Where nobody can be authenticated by Twilio, the server begins with agents of its own.
   const files = config.twilio ? [] : await readAgentFiles(config.agentsDirectory);
   const embedded = createEmbeddedEngines({ log, clock: systemClock });
@@ -141,6 +150,7 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
     log,
     maxCalls: config.maxCalls,
     activeCalls: () => calls.active,
+    onExhausted: options.onExhausted,
   });
   closers.add(() => admission.close());
   const mintToken = (call: ExpectedCall): string => {
@@ -186,6 +196,7 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<Bvr
   };
   log.info({ ...listeners, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
   if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
+  else if (config.registration === 'open') log.warn({}, OPEN_REGISTRATION);
 
   return serverOf(listeners, calls, warm, drain);
 }
@@ -268,6 +279,8 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       authSecret: parts.authSecret,
       clock: systemClock,
       publicUrl: config.publicUrl,
+      registration: config.registration,
+      quotas: quotasPerMinute(config.apiQuotas),
       calls: { desk, agents, twilio, instanceId, feed, webSocketUrl: socketUrl(WEB_PATH) },
     },
     twilio: {
@@ -359,27 +372,32 @@ function serveCall({ calls, desk, metrics, tokens, log }: Parts, socket: MediaSo
       claims.arrived();
       desk.begin(claims);
       const { agent, callSid, id } = claims;
-      return calls.start(port, agent, log.child({ callSid, call: id, agent: agent.id }));
+      const callLog = log.child({ callSid, call: id, agent: agent.id });
+      return calls.start(port, agent, callLog, variablesOf(claims, new Date()));
     },
     onStats: (stats) => metrics.mediaFaults(stats.faults),
   });
 }
 
-/** The command: reads `.env` and the environment, serves until SIGTERM or SIGINT, then drains. */
+/** The command: reads `.env` and the environment, serves until SIGTERM, SIGINT or the end of its memory, then drains. */
 async function main(): Promise<void> {
   const config = loadConfig();
   const log = pino({ level: config.logLevel, ...LOG_OPTIONS });
-  const server = await startServer(config, log);
-  const stop = (signal: NodeJS.Signals): void => {
-    // A second signal means now.
-    process.once(signal, () => process.exit(1));
+  const end = (exitCode: number): void => {
     server.close(DRAIN_GRACE_MS).then(
-      () => process.exit(0),
+      () => process.exit(exitCode),
       (thrown: unknown) => {
         log.fatal({ err: thrown }, 'could not stop cleanly');
         process.exit(1);
       },
     );
+  };
+  // Whoever watches the process starts it again.
+  const server: BvraiServer = await startServer(config, log, { onExhausted: () => end(1) });
+  const stop = (signal: NodeJS.Signals): void => {
+    // A second signal means now.
+    process.once(signal, () => process.exit(1));
+    end(0);
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);

@@ -2,12 +2,17 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { BvraiError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import { MemoryGate, readMemory } from './memory-gate.ts';
+import type { MemoryReading } from './memory-gate.ts';
 
 export interface AdmissionOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly maxCalls: number;
   readonly activeCalls: () => number;
+  /** Called once, when memory is nearly used up and stays so: the process should drain and be started anew. */
+  readonly onExhausted?: (() => void) | undefined;
+  readonly readMemory?: () => MemoryReading;
 }
 
 /** A stream follows its webhook within a second; what takes longer has probably hung up. */
@@ -17,14 +22,17 @@ const PROBE_EVERY_MS = 50;
 const PROBES = 20;
 /** A caller hears a frame that comes this late as a gap (reliability.md, fault 39). */
 const MAX_LATENESS_MS = 100;
+const READ_MEMORY_EVERY_MS = 1_000;
 
-/** Closed while as many calls run as may, while the event loop is late, and for good once the server drains. */
+/** Closed while as many calls run as may, while the event loop is late or memory short, and for good once the server drains. */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #latenessMs: number[] = [];
+  readonly #memory = new MemoryGate();
   /** Calls that were told to open their stream, and have not yet. */
   readonly #expected = new Set<Timer>();
   #timer: Timer | undefined;
+  #memoryDueMs = 0;
   #late = false;
   #draining = false;
 
@@ -43,7 +51,8 @@ export class Admission {
     const { maxCalls, activeCalls } = this.#options;
     if (this.#draining) return 'The server is shutting down.';
     if (activeCalls() + this.#expected.size >= maxCalls) return `${maxCalls} calls are in progress (MAX_CALLS).`;
-    return this.#late ? 'The server cannot keep up.' : undefined;
+    if (this.#late) return 'The server cannot keep up.';
+    return this.#memory.closed ? 'The server is short of memory.' : undefined;
   }
 
   /** Throws `capacity` while closed. */
@@ -73,12 +82,31 @@ export class Admission {
     const { clock } = this.#options;
     const dueMs = clock.nowMs() + PROBE_EVERY_MS;
     this.#timer = clock.after(PROBE_EVERY_MS, () => {
-      this.#note(clock.nowMs() - dueMs);
+      const nowMs = clock.nowMs();
+      this.#noteLateness(nowMs - dueMs);
+      if (nowMs >= this.#memoryDueMs) {
+        this.#memoryDueMs = nowMs + READ_MEMORY_EVERY_MS;
+        this.#noteMemory((this.#options.readMemory ?? readMemory)());
+      }
       this.#probe();
     });
   }
 
-  #note(latenessMs: number): void {
+  #noteMemory(reading: MemoryReading): void {
+    const { log, activeCalls, onExhausted } = this.#options;
+    const before = { closed: this.#memory.closed, exhausted: this.#memory.exhausted };
+    this.#memory.note(reading);
+    const fields = { ...reading, activeCalls: activeCalls() };
+    if (this.#memory.closed !== before.closed) {
+      if (before.closed) log.info(fields, 'there is memory again; calls are taken');
+      else log.error(fields, 'memory is short; no further call is taken');
+    }
+    if (!this.#memory.exhausted || before.exhausted) return;
+    log.error(fields, 'memory is nearly used up and stays so; the server should be started anew');
+    onExhausted?.();
+  }
+
+  #noteLateness(latenessMs: number): void {
     this.#latenessMs.push(latenessMs);
     if (this.#latenessMs.length > PROBES) this.#latenessMs.shift();
     const late = this.#latenessMs.filter((value) => value > MAX_LATENESS_MS).length * 2 > PROBES;

@@ -41,7 +41,9 @@ export class Purge {
   }
 
   #after(delayMs: number): Timer {
-    return this.#options.clock.after(delayMs, () => (this.#running = this.#run()));
+    return this.#options.clock.after(delayMs, () => {
+      this.#running = this.#run();
+    });
   }
 
   async #run(): Promise<void> {

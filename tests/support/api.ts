@@ -29,8 +29,8 @@ export interface TestApi {
   register(email?: string): Promise<TestAccount>;
   /** Someone with `role` in the organization of `owner`, by invitation. */
   join(owner: TestAccount, role: string): Promise<TestAccount>;
-  /** A second server on the same database; closed with this one. */
-  another(): Promise<TestApi>;
+  /** A second server on the same database, with the same options but for `changed`; closed with this one. */
+  another(changed?: TestApiOptions['api']): Promise<TestApi>;
   close(): Promise<void>;
 }
 
@@ -96,7 +96,7 @@ function callsOf({ door }: TestDatabase): Api['calls'] {
     admission: { closedBecause: undefined, check: () => {} },
     mintToken: ({ id }) => `token-of-${id}`,
   });
-  desk.attach({ hangUp: () => true, say: () => true });
+  desk.attach({ hangUp: () => true, say: () => true, transfer: () => Promise.resolve(true) });
   const done = (): Promise<void> => Promise.resolve();
   const twilio = { dial: () => Promise.resolve(`CA${'0'.repeat(32)}`), hangUp: done, transfer: done };
   const feed = new EventFeed(door, silentLog);
@@ -204,10 +204,13 @@ async function buildTestApi(database: TestDatabase, options: TestApiOptions): Pr
       const body = { token: invited.body.token, password: PASSWORD, name: role };
       return toAccount(email, await call({ method: 'POST', url: '/api/v1/auth/accept-invitation', body }));
     },
-    async another() {
+    async another(changed = {}) {
       // On Postgres with sessions of its own, like a server on another machine; the embedded database has one process.
       const own = database.url === undefined ? undefined : openPostgres({ url: database.url, log: silentLog });
-      const other = await buildTestApi({ ...database, database: own ?? database.database }, options);
+      const other = await buildTestApi(
+        { ...database, database: own ?? database.database },
+        { ...options, api: { ...options.api, ...changed } },
+      );
       others.push({ ...other, close: () => other.close().then(() => own?.close()) });
       return other;
     },

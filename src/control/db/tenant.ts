@@ -1,4 +1,5 @@
 /** The only door to tenants' data: one transaction, as a role that row-level security binds, with the tenant set. */
+import { sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -31,6 +32,21 @@ export interface TenantDoor {
   asUser<T>(userId: string, work: (tx: Transaction) => Promise<T>): Promise<T>;
   /** Sees no tenant's rows: for the look-ups of lookups.ts, and `instances`. */
   beforeTenant<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+}
+
+/**
+ * Runs `work` in organization `orgId`, within a transaction of organization `ownId`, where it is again afterwards: for what must
+ * happen in both or in neither. What `work` throws must end the transaction.
+ */
+export async function inOtherTenant(
+  tx: Transaction,
+  orgId: string,
+  ownId: string,
+  work: () => Promise<void>,
+): Promise<void> {
+  await tx.execute(sql`SELECT set_config('app.current_org_id', ${idOrEmpty(orgId)}, true)`);
+  await work();
+  await tx.execute(sql`SELECT set_config('app.current_org_id', ${idOrEmpty(ownId)}, true)`);
 }
 
 const MAX_TRIES = 4;
