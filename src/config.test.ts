@@ -25,6 +25,7 @@ describe('the configuration', () => {
       dataDirectory: '/project/data',
       databaseUrl: undefined,
       hedgeShare: 0.05,
+      apiQuotas: { readsPerMinute: 1_200, writesPerMinute: 300 },
     });
   });
 
@@ -38,6 +39,11 @@ describe('the configuration', () => {
       host: '0.0.0.0',
       publicUrl: 'https://voice.example.com',
     });
+  });
+
+  it('gives the API the quotas that it is told', () => {
+    const { apiQuotas } = readConfig({ API_READS_PER_MINUTE: '60000' }, '/project');
+    expect(apiQuotas).toEqual({ readsPerMinute: 60_000, writesPerMinute: 300 });
   });
 
   it('takes a model server without a key', () => {
@@ -62,6 +68,8 @@ describe('the configuration', () => {
     ['CORS_ORIGINS', 'https://app.example.com/path', 'must be origins', 'https://app.example.com'],
     ['TRUSTED_PROXIES', 'all', 'from 0 to 9', '1'],
     ['REGISTRATION', 'no', 'must be one of open, closed', 'closed'],
+    ['API_READS_PER_MINUTE', '0', 'a number from 1 to 9999999', '1200'],
+    ['API_WRITES_PER_MINUTE', 'many', 'a number from 1 to 9999999', '300'],
     ['OPENAI_BASE_URL', 'nowhere', 'must be an http(s) URL', 'https://api.openai.com/v1'],
   ])('refuses %s=%s: names it, its fault and an example', (name, value, fault, example) => {
     const message = faultOf({ [name]: value });

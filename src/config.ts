@@ -37,6 +37,8 @@ export interface Config {
   readonly corsOrigins: readonly string[];
   /** Reverse proxies in front of this server, whose X-Forwarded-For is believed. */
   readonly trustedProxies: number;
+  /** What one user or API key may ask of the API in a minute. */
+  readonly apiQuotas: { readonly readsPerMinute: number; readonly writesPerMinute: number };
   /** Absent: local mode. No signature can be checked, so only callers on this machine are served. */
   readonly twilio:
     | { readonly authToken: string; readonly accountSid: string | undefined; readonly apiBaseUrl: string }
@@ -66,6 +68,12 @@ const httpUrl = (example: string) =>
     .transform((value) => value.replace(/\/+$/u, ''));
 
 const secret = z.string().regex(/^\S+$/u, 'must not contain white space; example: the value as the vendor shows it');
+
+const perMinute = (example: string) =>
+  z
+    .string()
+    .regex(/^[1-9]\d{0,6}$/u, `must be a number from 1 to 9999999; example: ${example}`)
+    .transform(Number);
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 const REGISTRATION = ['open', 'closed'] as const;
@@ -117,6 +125,8 @@ const schema = z.object({
     )
     .default([]),
   TRUSTED_PROXIES: z.string().regex(/^\d$/u, 'must be a number from 0 to 9; example: 1').transform(Number).default(0),
+  API_READS_PER_MINUTE: perMinute('1200').default(1_200),
+  API_WRITES_PER_MINUTE: perMinute('300').default(300),
   TWILIO_ACCOUNT_SID: z
     .string()
     .regex(/^AC[0-9a-f]{32}$/u, `must be AC and 32 hex digits; example: AC${'0'.repeat(32)}`)
@@ -177,6 +187,7 @@ export function readConfig(
     registration: env.REGISTRATION,
     corsOrigins: env.CORS_ORIGINS,
     trustedProxies: env.TRUSTED_PROXIES,
+    apiQuotas: { readsPerMinute: env.API_READS_PER_MINUTE, writesPerMinute: env.API_WRITES_PER_MINUTE },
     twilio:
       env.TWILIO_AUTH_TOKEN === undefined
         ? undefined

@@ -12,7 +12,9 @@ import { readAgentFiles } from './control/agents/files.ts';
 import { loadAuthSecret } from './control/auth/secrets.ts';
 import { CallDesk } from './control/calls/desk.ts';
 import type { ExpectedCall } from './control/calls/desk.ts';
+import { variablesOf } from './control/calls/variables.ts';
 import { buildHttp } from './control/http.ts';
+import { quotasPerMinute } from './control/http/rate-limit.ts';
 import { LOCAL_MODE_REFUSAL, isLocalPeer } from './control/local-mode.ts';
 import { openLocalOrganization } from './control/local-organization.ts';
 import type { LocalOrganization } from './control/local-organization.ts';
@@ -274,6 +276,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       clock: systemClock,
       publicUrl: config.publicUrl,
       registration: config.registration,
+      quotas: quotasPerMinute(config.apiQuotas),
       calls: { desk, agents, twilio, instanceId, feed, webSocketUrl: socketUrl(WEB_PATH) },
     },
     twilio: {
@@ -364,7 +367,8 @@ function serveCall({ calls, desk, metrics, tokens, log }: Parts, socket: MediaSo
       if (!claims) throw new BvraiError('agent.unknown', 'This stream has no token.');
       desk.begin(claims);
       const { agent, callSid, id } = claims;
-      return calls.start(port, agent, log.child({ callSid, call: id, agent: agent.id }));
+      const callLog = log.child({ callSid, call: id, agent: agent.id });
+      return calls.start(port, agent, callLog, variablesOf(claims, new Date()));
     },
     onStats: (stats) => metrics.mediaFaults(stats.faults),
   });

@@ -20,7 +20,10 @@ import { authRoutes } from './auth/routes.ts';
 import { Sessions } from './auth/sessions.ts';
 import { callActionRoutes } from './calls/action-routes.ts';
 import type { CallActionDependencies } from './calls/action-routes.ts';
+import { newCallRoute } from './calls/new-call-route.ts';
+import type { NewCallDependencies } from './calls/new-call-route.ts';
 import { callEventRoutes } from './calls/event-routes.ts';
+import type { EventStreamTimes } from './calls/event-stream.ts';
 import type { EventFeed } from './calls/feed.ts';
 import { callRoutes } from './calls/routes.ts';
 import { conversationRoutes } from './conversations/routes.ts';
@@ -45,7 +48,8 @@ export interface ApiDependencies {
   /** At least 32 characters; the same on all servers that share the database (auth/secrets.ts). */
   readonly authSecret: string;
   readonly clock: Clock;
-  readonly calls: CallActionDependencies & { readonly feed: EventFeed };
+  readonly calls: NewCallDependencies & CallActionDependencies & { readonly feed: EventFeed };
+  readonly eventStreams?: EventStreamTimes;
   readonly publicUrl?: string | undefined;
   /** Default `open`. */
   readonly registration?: Registration;
@@ -84,8 +88,9 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
     const resources: ResourceDependencies = { door, mutate: createMutate({ door, authSecret, applyAuthChange }) };
     organizationRoutes(api, { ...resources, registration });
     for (const declare of RESOURCES) declare(api, resources);
+    newCallRoute(api, { ...resources, ...deps.calls, clock, log });
     callActionRoutes(api, { ...resources, ...deps.calls });
-    callEventRoutes(api, { ...resources, feed: deps.calls.feed });
+    callEventRoutes(api, { ...resources, feed: deps.calls.feed, eventStreams: deps.eventStreams });
   });
 }
 

@@ -1,6 +1,8 @@
 /** What the adapters' tests share: parts that were received, and waiting for conditions instead of for time. */
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { systemClock } from '../../src/core/clock.ts';
+import type { Clock, Timer } from '../../src/core/clock.ts';
 import { BvraiError } from '../../src/core/errors.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -21,11 +23,40 @@ export function sleep(delayMs: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
+/** The process's clock, which knows what has been set on it and is still to come. */
+class CountedClock implements Clock {
+  readonly #pending = new Set<Timer>();
+
+  get pendingTimers(): number {
+    return this.#pending.size;
+  }
+
+  nowMs(): number {
+    return systemClock.nowMs();
+  }
+
+  after(delayMs: number, callback: () => void): Timer {
+    const running = systemClock.after(delayMs, () => {
+      this.#pending.delete(timer);
+      callback();
+    });
+    const timer: Timer = {
+      cancel: () => {
+        this.#pending.delete(timer);
+        running.cancel();
+      },
+    };
+    this.#pending.add(timer);
+    return timer;
+  }
+}
+
 /** Takes a stream's parts, and asserts the rules that hold for every stream. */
 export class Received<Part extends { readonly type: string }> {
   readonly parts: Part[] = [];
   readonly controller = new AbortController();
-  readonly context: StreamContext = { log: silentLog, clock: systemClock, signal: this.controller.signal };
+  readonly clock = new CountedClock();
+  readonly context: StreamContext = { log: silentLog, clock: this.clock, signal: this.controller.signal };
   /** Set while a stream is being opened: parts must not arrive. */
   opening = false;
   #closed = false;
@@ -49,6 +80,13 @@ export class Received<Part extends { readonly type: string }> {
   /** From now on nothing may arrive. */
   expectNoMore(): void {
     this.#closed = true;
+  }
+
+  /** Waits until the stream, which is over, has let go of the call: no timer is left, and no listener on its signal. */
+  async released(): Promise<void> {
+    const { signal } = this.controller;
+    await until('no timer of the stream', () => this.clock.pendingTimers === 0);
+    await until('no listener on the signal', () => getEventListeners(signal, 'abort').length === 0);
   }
 
   of<Type extends Part['type']>(type: Type): Extract<Part, { readonly type: Type }>[] {

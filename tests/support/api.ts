@@ -96,7 +96,7 @@ function callsOf({ door }: TestDatabase): Api['calls'] {
     admission: { closedBecause: undefined, check: () => {} },
     mintToken: ({ id }) => `token-of-${id}`,
   });
-  desk.attach({ hangUp: () => true, say: () => true });
+  desk.attach({ hangUp: () => true, say: () => true, transfer: () => Promise.resolve(true) });
   const done = (): Promise<void> => Promise.resolve();
   const twilio = { dial: () => Promise.resolve(`CA${'0'.repeat(32)}`), hangUp: done, transfer: done };
   const feed = new EventFeed(door, silentLog);

@@ -13,6 +13,11 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who is calling; null on public routes. */
     principal: Principal | null;
+    /**
+     * Whether the caller may still use this route, for answers that last: keys are revoked and sessions end meanwhile. Costs a
+     * query only when something has changed, or twice a minute. While the database cannot be asked, the last answer counts.
+     */
+    stillAllowed: (() => Promise<boolean>) | null;
   }
 }
 
@@ -30,6 +35,7 @@ const FAILURES = { requests: 60, windowS: 60 };
 export function installGuard(app: FastifyInstance, { authenticator, clock, isTrustedOrigin }: GuardOptions): void {
   const failures = new RateLimiter(FAILURES, clock);
   app.decorateRequest('principal', null);
+  app.decorateRequest('stillAllowed', null);
   app.addHook('onRoute', ({ url, method, config }) => {
     if (config?.access === undefined)
       throw new BvraiError('internal', `${[method].flat().join(', ')} ${url} declares no access (config.access).`);
@@ -53,6 +59,15 @@ export function installGuard(app: FastifyInstance, { authenticator, clock, isTru
     request.log = request.log.child({ org: principal.organizationId, actor: actorOf(principal) });
     const fault = accessFault(principal, access);
     if (fault !== undefined) throw new BvraiError('forbidden', fault);
+    request.stillAllowed = async () => {
+      try {
+        const now = await authenticator.confirm(credential.text, principal);
+        return now !== undefined && accessFault(now, access) === undefined;
+      } catch (thrown) {
+        request.log.debug({ err: thrown }, 'whether a caller is still allowed cannot be asked');
+        return true;
+      }
+    };
   });
 }
 

@@ -42,6 +42,7 @@ export interface StoredCallSummary {
   readonly id: string;
   readonly status: CallStatus;
   readonly end_reason: string | null;
+  readonly end_detail: string | null;
   readonly direction: 'inbound' | 'outbound';
   readonly channel: 'phone' | 'web';
   readonly from: string;
@@ -61,6 +62,7 @@ export interface StoredCallSummary {
     readonly llm: number | null;
     readonly tts: number | null;
   };
+  readonly variables: Readonly<Record<string, string>>;
   readonly metadata: JsonObject;
 }
 
@@ -229,6 +231,7 @@ const summaryColumns = {
   id: calls.id,
   status: calls.status,
   endReason: calls.endReason,
+  endDetail: calls.endDetail,
   direction: calls.direction,
   channel: calls.channel,
   from: calls.fromNumber,
@@ -246,6 +249,7 @@ const summaryColumns = {
   sttCostUsd: calls.sttCostUsd,
   llmCostUsd: calls.llmCostUsd,
   ttsCostUsd: calls.ttsCostUsd,
+  variables: calls.variables,
   metadata: calls.metadata,
 };
 
@@ -259,6 +263,7 @@ function toSummary(row: SummaryRow): StoredCallSummary {
     id: row.id,
     status: row.status,
     end_reason: row.endReason,
+    end_detail: row.endDetail,
     direction: row.direction,
     channel: row.channel,
     from: row.from,
@@ -278,6 +283,7 @@ function toSummary(row: SummaryRow): StoredCallSummary {
       llm: row.llmCostUsd,
       tts: row.ttsCostUsd,
     },
+    variables: row.variables,
     metadata: row.metadata,
   };
 }

@@ -84,6 +84,18 @@ export const DEFAULT_QUOTAS: Quotas = {
   auth: { requests: 30, windowS: 60 },
 };
 
+/** What a server is configured with, as quotas; those of an address that nobody is known at stay as they are. */
+export function quotasPerMinute({
+  readsPerMinute,
+  writesPerMinute,
+}: {
+  readonly readsPerMinute: number;
+  readonly writesPerMinute: number;
+}): Quotas {
+  const perMinute = (requests: number): Quota => ({ requests, windowS: 60 });
+  return { ...DEFAULT_QUOTAS, read: perMinute(readsPerMinute), write: perMinute(writesPerMinute) };
+}
+
 /** The quota of a route that does not name one. */
 export function limitOf(method: string, named: LimitName | undefined): LimitName {
   return named ?? (method === 'GET' || method === 'HEAD' ? 'read' : 'write');

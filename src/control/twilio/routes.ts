@@ -13,7 +13,7 @@ import { sendProblem } from '../http/problem.ts';
 import type { LocalOrganization } from '../local-organization.ts';
 import { authenticateWebhook, callSidField, formFields } from './requests.ts';
 import type { WebhookGate } from './requests.ts';
-import { applyAnsweredBy, applyStatus } from './status.ts';
+import { applyAnsweredBy, applyStatus, readStatus } from './status.ts';
 import type { CalledBack } from './status.ts';
 
 export interface TwilioDependencies extends WebhookGate {
@@ -87,6 +87,7 @@ async function answer(request: FastifyRequest, form: VoiceForm, deps: TwilioDepe
     channel: 'phone',
     from,
     to,
+    variables: outbound?.variables ?? {},
   });
   log.info({ agent: agent.id, from: maskPhoneNumber(from), to: maskPhoneNumber(to) }, 'call expected');
   return connectStream(deps.streamUrl(request.host), token);
@@ -114,7 +115,7 @@ function namedCall(request: FastifyRequest): { readonly id: string; readonly org
   return { id: query.data.call, orgId: query.data.org };
 }
 
-function statusRoutes(app: FastifyInstance, { door }: TwilioDependencies): void {
+function statusRoutes(app: FastifyInstance, { door, desk }: TwilioDependencies): void {
   const told = (request: FastifyRequest): CalledBack & { readonly fields: z.infer<typeof formFields> } => {
     const fields = formFields.catch({}).parse(request.body);
     return { callSid: callSidField.catch('').parse(fields['CallSid']), named: namedCall(request), fields };
@@ -122,10 +123,11 @@ function statusRoutes(app: FastifyInstance, { door }: TwilioDependencies): void 
 
   app.post('/twilio/status', async (request, reply) => {
     const { fields, ...call } = told(request);
-    const status = String(fields['CallStatus']);
+    const report = readStatus(fields);
     // Asked again later by Twilio, should it fail: applied twice it changes nothing.
-    const known = await applyStatus(door, call, status);
-    request.log.info({ callSid: call.callSid, status, known }, 'twilio reports a status');
+    const known = await applyStatus(door, call, report, (id) => desk.hasBegun(id));
+    const { status, sequence } = report;
+    request.log.info({ callSid: call.callSid, status, sequence, known }, 'twilio reports a status');
     const { AnsweredBy: answeredBy } = fields;
     if (typeof answeredBy === 'string') await applyAnsweredBy(door, call, answeredBy.slice(0, 100));
     return reply.status(204).send();

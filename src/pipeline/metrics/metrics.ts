@@ -92,6 +92,12 @@ export class Metrics {
     labelNames: [...PROVIDER_LABELS, 'quantile'],
     registers: [this.#registry],
   });
+  readonly #connectDeadlines = new Gauge({
+    name: 'bvrai_provider_connect_deadline_seconds',
+    help: 'How long a connection to the provider may take now, from its live percentiles',
+    labelNames: PROVIDER_LABELS,
+    registers: [this.#registry],
+  });
   #snapshot: () => readonly HealthSnapshot[] = () => [];
   readonly #switches = this.#counter('bvrai_provider_switches_total', 'Times a call went on with another provider', [
     'stage',
@@ -190,9 +196,11 @@ export class Metrics {
   #readHealth(): void {
     this.#breakers.reset();
     this.#quantiles.reset();
-    for (const { key, state, p50Ms, p95Ms, p99Ms } of this.#snapshot()) {
+    this.#connectDeadlines.reset();
+    for (const { key, state, p50Ms, p95Ms, p99Ms, connectDeadlineMs } of this.#snapshot()) {
       const labels = labelsOf(key);
       this.#breakers.set({ ...labels, state }, 1);
+      this.#connectDeadlines.set(labels, connectDeadlineMs / 1000);
       for (const [quantile, ms] of Object.entries({ '0.5': p50Ms, '0.95': p95Ms, '0.99': p99Ms })) {
         if (ms !== undefined) this.#quantiles.set({ ...labels, quantile }, ms / 1000);
       }

@@ -71,7 +71,7 @@ export function prewarmFirst<Request>(
   const available = candidates.filter(({ health }) => health.available);
   const weighted = available.filter(({ entry }) => (entry.weight ?? 0) > 0);
   for (const { provider, entry, health } of weighted.length > 0 ? weighted : available.slice(0, 1)) {
-    provider.prewarm?.(requestOf(entry), () => health.available && wanted());
+    provider.prewarm?.(requestOf(entry), () => health.available && wanted(), health.connecting);
   }
 }
 

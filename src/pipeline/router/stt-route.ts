@@ -168,7 +168,7 @@ class RoutedRecognition implements SttStream {
   }
 
   #open(candidate: Candidate<SttProvider>, reason: BvraiError, isReconnected: boolean): void {
-    const { provider, entry } = candidate;
+    const { provider, entry, health } = candidate;
     const previous = this.#lane?.candidate.provider.name;
     const lane: Lane = {
       candidate,
@@ -178,7 +178,8 @@ class RoutedRecognition implements SttStream {
       isReconnected,
     };
     this.#lane = lane;
-    lane.stream = provider.open(requestOf(this.#request, entry), (part) => this.#onPart(lane, part), this.#context);
+    const context = { ...this.#context, connecting: health.connecting };
+    lane.stream = provider.open(requestOf(this.#request, entry), (part) => this.#onPart(lane, part), context);
     if (previous !== undefined && previous !== provider.name) {
       this.#context.onSwitch?.({ stage: 'stt', from: previous, to: provider.name, code: reason.code });
     }

@@ -235,7 +235,8 @@ class RoutedSpeech implements TtsStream {
     const lane: Lane = { candidate, stream: undefined, attempt: undefined };
     if (this.#utterance) lane.attempt = health.begin({ hedge });
     const request = requestOf(this.#request, entry);
-    lane.stream = provider.open(request, (part) => this.#onPart(lane, part), this.#context);
+    const context = { ...this.#context, connecting: health.connecting };
+    lane.stream = provider.open(request, (part) => this.#onPart(lane, part), context);
     return lane;
   }
 

@@ -5,6 +5,7 @@ import { fixedPhrases } from './phrases.ts';
 import * as replies from './reply.ts';
 import type { Action, CallState, SessionEvent, Speculation } from './state.ts';
 import { emptyTurn, newReply } from './state.ts';
+import { waitedMs } from './trace.ts';
 import { takesLeave } from './turn-taking/end-call.ts';
 import { judgeTurnEnd, turnText } from './turn-taking/endpointing.ts';
 import type { TurnEnd } from './turn-taking/endpointing.ts';
@@ -111,7 +112,7 @@ function pardon(state: CallState, ask: boolean, nowMs: number, actions: Action[]
 function beginGuess(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
   const dropped = replies.dropGuess(state, actions);
   const reply = { ...newReply(dropped, 'reply', nowMs), callerText: text };
-  actions.push({ type: 'emit', event: { type: 'speculation-started', text } });
+  actions.push({ type: 'emit', event: { type: 'speculation-started', text, ...waitedMs(state, nowMs) } });
   actions.push(replies.startModel(dropped, reply));
   return {
     ...dropped,

@@ -11,7 +11,7 @@ import { buildMessages } from './prompt.ts';
 import type { Action, CallState, Reply, Speculation } from './state.ts';
 import { currentReply, emptyTurn, newReply } from './state.ts';
 import { END_CALL, TOOLS, resultOf } from './tools.ts';
-import { beginTrace, confirmTrace, stages } from './trace.ts';
+import { beginTrace, confirmTrace, stages, waitedMs } from './trace.ts';
 import { isBackchannel } from './turn-taking/backchannel.ts';
 import { turnText } from './turn-taking/endpointing.ts';
 
@@ -36,7 +36,7 @@ export function answer(state: CallState, text: string, nowMs: number, actions: A
     callerText: text,
     trace: beginTrace(state, turn, nowMs),
   };
-  actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text } });
+  actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text, ...waitedMs(state, nowMs) } });
   actions.push(startModel(state, reply));
   const answered = turnTaken(state, turn, text);
   return { ...answered, phase: { type: 'thinking', reply }, nextGeneration: reply.generation + 1 };
@@ -51,7 +51,7 @@ export function releaseGuess(
   actions: Action[],
 ): CallState {
   const turn = state.turnNumber + 1;
-  actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text } });
+  actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text, ...waitedMs(state, nowMs) } });
   actions.push({ type: 'emit', event: { type: 'speculation-hit', lead_ms: Math.round(nowMs - startedAtMs) } });
   if (reply.trace.firstTokenAtMs !== undefined) actions.push({ type: 'emit', event: { type: 'first-token', turn } });
   const confirmed: Reply = {
@@ -77,7 +77,7 @@ export function releaseGuess(
 /** The caller said one of the end-call phrases: says goodbye, then hangs up. */
 export function sayGoodbye(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
   const turn = state.turnNumber + 1;
-  actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text } });
+  actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text, ...waitedMs(state, nowMs) } });
   const goodbye: Reply = {
     ...newReply(state, 'goodbye', nowMs),
     callerText: text,

@@ -37,16 +37,18 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
   const loading = loadChatClient({ apiKey: settings.apiKey, baseUrl, connections, maxGenerationMs });
   // Whoever generates is told of a failure to load; until then it is nobody's unhandled rejection.
   loading.catch(() => {});
+  const url = httpUrl(PROVIDER, baseUrl, '');
   const running = new Map<Generation, Promise<void>>();
   let closed = false;
   return {
     name: PROVIDER,
     capabilities: { tools: true, openEnded: true },
-    prewarm(_request, wanted) {
-      if (wanted() && !closed) connections.prewarm(httpUrl(PROVIDER, baseUrl, ''));
+    prewarm(_request, wanted, connecting) {
+      if (wanted() && !closed) connections.prewarm(httpUrl(PROVIDER, baseUrl, ''), connecting);
     },
     generate(request, sink, context) {
       const generation = new Generation(sink, context, maxGenerationMs);
+      connections.heed(url, context.connecting);
       const start = closed ? Promise.reject(closedError()) : loading;
       const run = generation.run(start, () => chatBody(request, baseUrl)).finally(() => running.delete(generation));
       running.set(generation, run);
