@@ -340,7 +340,7 @@ function mediaListenerOptions(parts: Parts): MediaListenerOptions {
 }
 
 function onlyLocal({ remoteAddress, headers }: UpgradeRequest): UpgradeVerdict {
-  return isLocalPeer({ remoteAddress, hasHeader: (name) => headers.has(name) })
+  return isLocalPeer({ remoteAddress, header: (name) => headers.get(name) })
     ? { ok: true }
     : { ok: false, status: 403, reason: LOCAL_MODE_REFUSAL };
 }
