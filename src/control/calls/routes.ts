@@ -4,8 +4,7 @@ import { CALL_STATUSES } from '../db/schema.ts';
 import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { pageOf, pageQuery } from '../http/pagination.ts';
-import { fieldProblem, notFound } from '../http/problem.ts';
-import { BvraiError } from '../../core/errors.ts';
+import { notFound } from '../http/problem.ts';
 import { callResponse, callSummaryResponse } from './json.ts';
 import { findCallId, listCalls, readCall } from './store.ts';
 
@@ -66,7 +65,7 @@ export function callRoutes(app: ApiApp, deps: ResourceDependencies): void {
         createdFrom: from === undefined ? undefined : new Date(from),
         createdBefore: to === undefined ? undefined : new Date(to),
       };
-      const page = await read(deps, request, (tx) => listCalls(tx, filter, { limit, cursor })).catch(blameCursor);
+      const page = await read(deps, request, (tx) => listCalls(tx, filter, { limit, cursor }));
       return { items: [...page.items], next_cursor: page.nextCursor };
     },
   );
@@ -94,11 +93,4 @@ export function callRoutes(app: ApiApp, deps: ResourceDependencies): void {
       return { ...call, messages: [...call.messages], turns: [...call.turns], events: [...call.events] };
     },
   );
-}
-
-function blameCursor(thrown: unknown): never {
-  if (!(thrown instanceof BvraiError) || thrown.code !== 'invalid-value' || thrown.details['sqlState'] !== undefined)
-    throw thrown;
-  const detail = 'is not a cursor of this list; leave it out for the first page';
-  throw fieldProblem('invalid-fields', `query /cursor: ${detail}`, [{ in: 'query', pointer: '/cursor', detail }]);
 }

@@ -1,12 +1,12 @@
 /** Reads the records of calls; the shapes are those of the HTTP API. Every query runs through the tenant door. */
-import { and, asc, desc, eq, gte, lt, or, sql } from 'drizzle-orm';
+import { and, asc, eq, gte, lt, or, sql } from 'drizzle-orm';
 import type { SQL } from 'drizzle-orm';
-import { z } from 'zod';
-import { BvraiError } from '../../core/errors.ts';
 import { isId } from '../db/ids.ts';
+import { behind, newestFirst } from '../db/keyset.ts';
 import { callEvents, calls, conversations, messages, turns } from '../db/schema.ts';
 import type { CallStatus, JsonObject } from '../db/schema.ts';
 import type { Transaction } from '../db/tenant.ts';
+import { decodeCursor, toPage } from '../http/pagination.ts';
 
 /** Which calls; what is absent does not matter. */
 export interface CallFilter {
@@ -100,15 +100,15 @@ export interface StoredEvent extends JsonObject {
 /** Of more matches than these a filter by text is not looked up but tried on each call in turn, which then ends soon. */
 const MAX_LOOKED_UP = 1_000;
 
-/** Newest first. Throws `invalid-value` for a cursor that is none. */
+/** Newest first. Throws `invalid-fields` for a cursor that is none. */
 export async function listCalls(
   tx: Transaction,
   filter: CallFilter,
   page: PageRequest,
 ): Promise<Page<StoredCallSummary>> {
+  const after = decodeCursor(page.cursor);
   const matching = await matchingIds(tx, filter);
   if (matching?.length === 0) return { items: [], nextCursor: null };
-  const after = page.cursor === undefined ? undefined : readCursor(page.cursor);
   const rows = await tx
     .select(summaryColumns)
     .from(calls)
@@ -116,19 +116,14 @@ export async function listCalls(
       and(
         ...plainConditions(filter),
         matching ? isOneOf(matching) : dense(filter),
-        // One comparison of rows, as the index is ordered.
-        after &&
-          sql`(${calls.createdAt}, ${calls.id}) < (${after.createdAt.toISOString()}::timestamptz, ${after.id}::uuid)`,
+        behind(after, calls.createdAt, calls.id),
       ),
     )
-    .orderBy(desc(calls.createdAt), desc(calls.id))
+    .orderBy(...newestFirst(calls.createdAt, calls.id))
     .limit(page.limit + 1);
-  const items = rows.slice(0, page.limit);
-  const last = items.at(-1);
-  return {
-    items: items.map(toSummary),
-    nextCursor: rows.length > page.limit && last ? writeCursor(last) : null,
-  };
+  const positionOf = ({ createdAt, id }: (typeof rows)[number]) => ({ at: createdAt.toISOString(), id });
+  const { items, next_cursor: nextCursor } = toPage(rows, page.limit, positionOf, toSummary);
+  return { items, nextCursor };
 }
 
 /** Without what was said in it. Undefined: there is no such call. */
@@ -291,21 +286,4 @@ function toSummary(row: SummaryRow): StoredCallSummary {
     variables: row.variables,
     metadata: row.metadata,
   };
-}
-
-const cursorShape = z.tuple([z.number().int(), z.uuid()]);
-
-function writeCursor({ createdAt, id }: Pick<SummaryRow, 'createdAt' | 'id'>): string {
-  return Buffer.from(JSON.stringify([createdAt.getTime(), id])).toString('base64url');
-}
-
-function readCursor(cursor: string): { readonly createdAt: Date; readonly id: string } {
-  try {
-    const [createdAtMs, id] = cursorShape.parse(JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8')));
-    return { createdAt: new Date(createdAtMs), id };
-  } catch (thrown) {
-    throw new BvraiError('invalid-value', 'The cursor is not one of ours: take next_cursor of the page before.', {
-      cause: thrown,
-    });
-  }
 }
