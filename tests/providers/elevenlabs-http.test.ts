@@ -135,7 +135,7 @@ describe('the WebSocket with HTTP behind it', () => {
     await voice.idle();
   });
 
-  it('releases everything on abort and close at every stage', async () => {
+  it('releases everything while HTTP speaks, too', async () => {
     await voice.start({ speed: 5, pathFaults: { [WEB_SOCKET]: { refuse: { status: 500 } } } });
     for (const end of ['close', 'abort'] as const) {
       for (const waitMs of [0, 1, 5, 20, 60]) {
@@ -151,6 +151,15 @@ describe('the WebSocket with HTTP behind it', () => {
       }
     }
     await voice.idle();
+  });
+
+  ttsContract(voice, {
+    wire: 'both',
+    joint: ' ',
+    messagesToAudio: 2,
+    knowsWrongAudio: ['wav', 'mp3', 'pcm-16khz', 'empty'],
+    setSpeed: (speed) => (voice.emulator.settings.speed = speed),
+    faults: [],
   });
 });
 

@@ -58,8 +58,11 @@ type AnyVoice = EmulatedVoice<EmulatorSettings>;
 
 /** What the contract must know of a vendor. */
 export interface VoiceTraits {
-  /** One WebSocket for each call, which fails as a whole; or requests, which fail an utterance at a time. */
-  readonly wire: 'socket' | 'http';
+  /**
+   * One WebSocket for each call, which fails as a whole; requests, which fail an utterance at a time; or requests behind a
+   * WebSocket, which fail as a whole when both have.
+   */
+  readonly wire: 'socket' | 'http' | 'both';
   /** What is heard between two clauses. */
   readonly joint: ' ' | '';
   /** Messages, or pieces of a body, that the vendor has sent when it has begun to speak. */
@@ -77,7 +80,11 @@ const LONG = 'This is a rather long sentence that nobody wants to hear to its en
 /** Declares the tests that every voice must pass. */
 export function ttsContract(voice: AnyVoice, traits: VoiceTraits): void {
   /** Waits until nothing of a stream that was closed is left on the wire. */
-  const gone = (): Promise<void> => (traits.wire === 'socket' ? voice.gone() : voice.idle());
+  const gone = async (): Promise<void> => {
+    if (traits.wire === 'socket') return voice.gone();
+    await until('no WebSocket', () => voice.emulator.webSockets === 0);
+    await voice.idle();
+  };
 
   describe('as every voice', () => {
     voiceSpeaks(voice, traits, gone);
@@ -86,7 +93,7 @@ export function ttsContract(voice: AnyVoice, traits: VoiceTraits): void {
     voiceFails(voice, traits, gone);
     voiceKnowsWrongAudio(voice, traits, gone);
     if (traits.wire === 'socket') voiceOutlivesIdleCloses(voice, traits);
-    else voiceAsksAheadOfItsSpeech(voice, traits);
+    if (traits.wire === 'http') voiceAsksAheadOfItsSpeech(voice, traits);
   });
 }
 
@@ -100,8 +107,8 @@ function voiceSpeaks(voice: AnyVoice, { wire, joint }: VoiceTraits, gone: Gone):
     expect(await say(call, 'b', 'Second.')).toBe('Second.');
     expect(call.received.parts.at(-1)).toEqual({ type: 'utterance-finished', utteranceId: 'b' });
     // Two clauses may be asked for at a time.
-    expect(voice.emulator.connections).toBeLessThanOrEqual(wire === 'socket' ? 1 : 2);
-    if (wire === 'socket') expect(voice.emulator.requests).toHaveLength(1);
+    expect(voice.emulator.connections).toBeLessThanOrEqual(wire === 'http' ? 2 : 1);
+    if (wire !== 'http') expect(voice.emulator.requests).toHaveLength(1);
     call.received.expectNoMore();
     call.stream.close();
     await gone();
@@ -262,21 +269,18 @@ function voiceEnds(voice: AnyVoice, { setSpeed }: VoiceTraits, gone: Gone): void
 function voiceFails(voice: AnyVoice, traits: VoiceTraits, gone: Gone): void {
   const { wire, messagesToAudio, faults } = traits;
   const midSpeech = breaks(messagesToAudio, 'in mid-speech');
-  const ofTheWire: FaultCase<TtsRequest>[] =
-    wire === 'socket'
-      ? [
-          {
-            what: 'a hang at connect',
-            access: { connectTimeoutMs: 50 },
-            faults: { hang: true },
-            code: 'provider.timeout-connect',
-          },
-          ...closes(0, 'at once'),
-          ...midSpeech,
-          ...closes(messagesToAudio, 'in mid-speech'),
-        ]
-      : // Garbage among samples is noise: nobody can tell.
-        midSpeech.filter(({ code }) => code !== 'provider.protocol');
+  const late: FaultCase<TtsRequest> = {
+    what: 'a hang at connect',
+    access: { connectTimeoutMs: 50 },
+    faults: { hang: true },
+    code: 'provider.timeout-connect',
+  };
+  const ofTheWire = {
+    socket: [late, ...closes(0, 'at once'), ...midSpeech, ...closes(messagesToAudio, 'in mid-speech')],
+    // Garbage among samples is noise: nobody can tell.
+    http: midSpeech.filter(({ code }) => code !== 'provider.protocol'),
+    both: [late],
+  }[wire];
   const cases: FaultCase<TtsRequest>[] = [...refusals(), ...breaks(0, 'at once'), ...ofTheWire, ...faults];
 
   it.each(cases)('fails once on $what', async (fault) => {
@@ -287,15 +291,12 @@ function voiceFails(voice: AnyVoice, traits: VoiceTraits, gone: Gone): void {
     stream.speak('a', 'Does anybody hear me, out there?');
     stream.speak('a', 'Hello?');
     stream.finish('a');
-    const error = await received.failedWith(wire === 'socket' ? 'stream-failed' : 'utterance-failed', fault.code);
+    const error = await received.failedWith(wire === 'http' ? 'utterance-failed' : 'stream-failed', fault.code);
     expectTold(error, fault, access.apiKey);
-    if (wire === 'socket') {
-      stream.speak('b', 'No.');
-    } else {
-      await gone();
-      voice.emulator.settings.faults = {};
-      if (fault.faults !== undefined) expect(await say(call, 'b', 'Good again.')).toBe('Good again.');
-    }
+    await gone();
+    voice.emulator.settings.faults = {};
+    if (wire !== 'http') stream.speak('b', 'No.');
+    else if (fault.faults !== undefined) expect(await say(call, 'b', 'Good again.')).toBe('Good again.');
     stream.close();
     await gone();
     await received.released();
