@@ -4,6 +4,7 @@ import type { OpenAiEmulator, OpenAiEmulatorSettings } from '../../bench/emulato
 import { VirtualClock } from '../../src/core/clock.ts';
 import { createOpenAiStt } from '../../src/pipeline/providers/openai/realtime-stt.ts';
 import type { SttPart, SttRequest, SttStream } from '../../src/pipeline/providers/spec.ts';
+import { startBabbler } from '../fuzz/vendor.ts';
 import { Received, silence, sleep, speech, until } from './harness.ts';
 
 const REQUEST: SttRequest = { language: 'en', phrases: ['Zimmer frame'] };
@@ -216,4 +217,16 @@ describe('openai realtime transcription', () => {
     await received.failedWith('stream-failed', 'provider.overloaded');
     expect(await gone()).toBe(true);
   });
+});
+
+it('gives up on a vendor that opens items without end', async () => {
+  await start();
+  const delta = (n: number): string =>
+    `{"type":"conversation.item.input_audio_transcription.delta","item_id":"i${n}","delta":"x"}`;
+  const messages = Array.from({ length: 5_000 }, (_, n) => delta(n));
+  const next = () => ({ messages, closeCode: 1000, status: 200, cutOff: false });
+  const vendor = await startBabbler({ next, speaksFirst: false, events: false });
+  const { received } = open({ url: `${vendor.url}/v1` });
+  await received.failedWith('stream-failed', 'provider.protocol');
+  await vendor.close();
 });
