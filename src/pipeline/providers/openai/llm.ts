@@ -39,7 +39,6 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
   const loading = loadChatClient({ apiKey: settings.apiKey, baseUrl, connections, maxGenerationMs });
   // Whoever generates is told of a failure to load; until then it is nobody's unhandled rejection.
   loading.catch(() => {});
-  const url = httpUrl(PROVIDER, baseUrl, '');
   const running = new Map<Generation, Promise<void>>();
   let closed = false;
   return {
