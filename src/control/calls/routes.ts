@@ -7,10 +7,15 @@ import { pageOf, pageQuery } from '../http/pagination.ts';
 import { fieldProblem, notFound } from '../http/problem.ts';
 import { BvraiError } from '../../core/errors.ts';
 import { callResponse, callSummaryResponse } from './json.ts';
-import { findCallId, listCalls, readCall } from './store.ts';
+import { listCalls, readCall } from './store.ts';
 
 const access = { role: 'viewer', scope: 'calls:read' } as const;
 const tags = ['calls'];
+/**
+ * The records are not checked against the schema once more: they come from our own query, tests compare both, and checking a list
+ * of 50 takes the process that carries the calls half a millisecond.
+ */
+const asItIs = (): ((record: unknown) => string) => JSON.stringify;
 
 const listQuery = z.strictObject({
   ...pageQuery,
@@ -48,6 +53,7 @@ export function callRoutes(app: ApiApp, deps: ResourceDependencies): void {
     '/api/v1/calls',
     {
       config: { access },
+      serializerCompiler: asItIs,
       schema: {
         operationId: 'listCalls',
         tags,
@@ -75,6 +81,7 @@ export function callRoutes(app: ApiApp, deps: ResourceDependencies): void {
     '/api/v1/calls/:call_id',
     {
       config: { access },
+      serializerCompiler: asItIs,
       schema: {
         operationId: 'getCall',
         tags,
@@ -86,10 +93,7 @@ export function callRoutes(app: ApiApp, deps: ResourceDependencies): void {
       },
     },
     async (request) => {
-      const call = await read(deps, request, async (tx) => {
-        const id = await findCallId(tx, request.params.call_id);
-        return id === undefined ? undefined : readCall(tx, id);
-      });
+      const call = await read(deps, request, (tx) => readCall(tx, request.params.call_id));
       if (!call) throw notFound('call');
       return { ...call, messages: [...call.messages], turns: [...call.turns], events: [...call.events] };
     },
