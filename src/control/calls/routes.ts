@@ -72,7 +72,10 @@ export function callRoutes(app: ApiApp, deps: ResourceDependencies): void {
         createdFrom: from === undefined ? undefined : new Date(from),
         createdBefore: to === undefined ? undefined : new Date(to),
       };
-      const page = await read(deps, request, (tx) => listCalls(tx, filter, { limit, cursor })).catch(blameCursor);
+      const page = await read(deps, request, (tx) => listCalls(tx, filter, { limit, cursor }), {
+        // A text is looked up first.
+        oneRead: text === undefined,
+      }).catch(blameCursor);
       return { items: [...page.items], next_cursor: page.nextCursor };
     },
   );
@@ -93,7 +96,7 @@ export function callRoutes(app: ApiApp, deps: ResourceDependencies): void {
       },
     },
     async (request) => {
-      const call = await read(deps, request, (tx) => readCall(tx, request.params.call_id));
+      const call = await read(deps, request, (tx) => readCall(tx, request.params.call_id), { oneRead: true });
       if (!call) throw notFound('call');
       return { ...call, messages: [...call.messages], turns: [...call.turns], events: [...call.events] };
     },
