@@ -85,7 +85,11 @@ interface Parts {
 }
 
 /** What a stream token stands for. */
-type StreamClaims = ExpectedCall & { readonly agentId: string };
+type StreamClaims = ExpectedCall & {
+  readonly agentId: string;
+  /** Gives up the place that was kept for the call (admission.ts). */
+  readonly arrived: () => void;
+};
 
 /** Ends, newest first, what was begun. */
 class Closers {
@@ -153,7 +157,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   const mintToken = (call: ExpectedCall): string => {
     // Its stream follows in a fraction of a second, about as long as a handshake takes.
     calls.prepare(call.agent);
-    return tokens.mint({ ...call, agentId: call.agent.id });
+    return tokens.mint({ ...call, agentId: call.agent.id, arrived: admission.expect() });
   };
   const desk = new CallDesk({ recorder, admission, mintToken });
   const { onEvent } = desk;
@@ -178,7 +182,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
 
   const readiness = (): Record<string, boolean> => ({
     embedded_engines: state.enginesReady,
-    database: recorder.status.writing,
+    database: records.isDatabaseReady,
     accepting_calls: admission.closedBecause === undefined,
   });
   const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };
@@ -290,6 +294,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       door,
       agents,
       desk,
+      rest: twilio,
       local,
       streamUrl: socketUrl(MEDIA_PATH),
     },
@@ -370,6 +375,7 @@ function serveCall({ calls, desk, metrics, tokens, log }: Parts, socket: MediaSo
     },
     accept: (port) => {
       if (!claims) throw new BvraiError('agent.unknown', 'This stream has no token.');
+      claims.arrived();
       desk.begin(claims);
       const { agent, callSid, id } = claims;
       const callLog = log.child({ callSid, call: id, agent: agent.id });

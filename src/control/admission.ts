@@ -15,6 +15,8 @@ export interface AdmissionOptions {
   readonly readMemory?: () => MemoryReading;
 }
 
+/** A stream follows its webhook within a second; what takes longer has probably hung up. */
+const PLACE_KEPT_MS = 10_000;
 const PROBE_EVERY_MS = 50;
 /** Over about a second; half of them late means that the process cannot keep up, one late probe is only a hiccup. */
 const PROBES = 20;
@@ -27,6 +29,8 @@ export class Admission {
   readonly #options: AdmissionOptions;
   readonly #latenessMs: number[] = [];
   readonly #memory = new MemoryGate();
+  /** Calls that were told to open their stream, and have not yet. */
+  readonly #expected = new Set<Timer>();
   #timer: Timer | undefined;
   #memoryDueMs = 0;
   #late = false;
@@ -46,7 +50,7 @@ export class Admission {
   get closedBecause(): string | undefined {
     const { maxCalls, activeCalls } = this.#options;
     if (this.#draining) return 'The server is shutting down.';
-    if (activeCalls() >= maxCalls) return `${maxCalls} calls are in progress (MAX_CALLS).`;
+    if (activeCalls() + this.#expected.size >= maxCalls) return `${maxCalls} calls are in progress (MAX_CALLS).`;
     if (this.#late) return 'The server cannot keep up.';
     return this.#memory.closed ? 'The server is short of memory.' : undefined;
   }
@@ -58,8 +62,20 @@ export class Admission {
       throw new BvraiError('capacity', `No further call can be taken now: ${reason}`, { retryAfterMs: 5_000 });
   }
 
+  /** Keeps a place for a call that is about to come, for a moment; the result, called when it comes, gives the place up. Idempotent. */
+  expect(): () => void {
+    const timer = this.#options.clock.after(PLACE_KEPT_MS, () => this.#expected.delete(timer));
+    this.#expected.add(timer);
+    return () => {
+      timer.cancel();
+      this.#expected.delete(timer);
+    };
+  }
+
   close(): void {
     this.#timer?.cancel();
+    for (const timer of this.#expected) timer.cancel();
+    this.#expected.clear();
   }
 
   #probe(): void {

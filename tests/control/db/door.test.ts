@@ -1,7 +1,7 @@
 /** The tenant door: what a transaction sees, how it ends, and what its errors say. */
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findLogin, findPhoneNumber, purgeExpired } from '../../../src/control/db/lookups.ts';
+import { findLogin, findPhoneNumber } from '../../../src/control/db/lookups.ts';
 import { newId } from '../../../src/control/db/ids.ts';
 import { agents, memberships, organizations, phoneNumbers, users } from '../../../src/control/db/schema.ts';
 import { openTestDatabase } from '../../support/database.ts';
@@ -68,10 +68,6 @@ describe('the tenant door', () => {
       await db.door.inTenant(orgId, (tx) => tx.insert(phoneNumbers).values({ orgId, number: '+15550123' }));
     }
     expect(await db.door.beforeTenant((tx) => findPhoneNumber(tx, '+15550123'))).toMatchObject({ org_id: a.orgId });
-  });
-
-  it('purges what has expired', async () => {
-    expect(await db.door.beforeTenant(purgeExpired)).toBe(0);
   });
 
   it('rolls back when the call-back throws, and refuses to call a swallowed error a success', async () => {
