@@ -195,11 +195,15 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
     await closers.close();
     log.info({}, 'stopped');
   };
-  log.info({ ...listeners, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
+  sayListening(parts, listeners);
+  return serverOf(listeners, calls, warm, drain);
+}
+
+/** What operators see of a start that went well, and what they should not overlook. */
+function sayListening({ config, log, local }: Parts, ports: Ports): void {
+  log.info({ ...ports, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
   if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
   else if (config.registration === 'open') log.warn({}, OPEN_REGISTRATION);
-
-  return serverOf(listeners, calls, warm, drain);
 }
 
 function serverOf(
