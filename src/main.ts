@@ -85,7 +85,11 @@ interface Parts {
 }
 
 /** What a stream token stands for. */
-type StreamClaims = ExpectedCall & { readonly agentId: string };
+type StreamClaims = ExpectedCall & {
+  readonly agentId: string;
+  /** Gives up the place that was kept for the call (admission.ts). */
+  readonly arrived: () => void;
+};
 
 /** Ends, newest first, what was begun. */
 class Closers {
@@ -152,7 +156,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   const mintToken = (call: ExpectedCall): string => {
     // Its stream follows in a fraction of a second, about as long as a handshake takes.
     calls.prepare(call.agent);
-    return tokens.mint({ ...call, agentId: call.agent.id });
+    return tokens.mint({ ...call, agentId: call.agent.id, arrived: admission.expect() });
   };
   const desk = new CallDesk({ recorder, admission, mintToken });
   const { onEvent } = desk;
@@ -365,6 +369,7 @@ function serveCall({ calls, desk, metrics, tokens, log }: Parts, socket: MediaSo
     },
     accept: (port) => {
       if (!claims) throw new BvraiError('agent.unknown', 'This stream has no token.');
+      claims.arrived();
       desk.begin(claims);
       const { agent, callSid, id } = claims;
       const callLog = log.child({ callSid, call: id, agent: agent.id });
