@@ -61,6 +61,8 @@ export interface BvraiServer {
 
 /** How long calls may go on after SIGTERM. */
 const DRAIN_GRACE_MS = 60_000;
+/** How long a call whose webhook was answered may take to open its stream. */
+const ARRIVALS_GRACE_MS = 3_000;
 /** How long their last records may take to get into the database; what does not waits on disk. */
 const RECORDS_GRACE_MS = 5_000;
 const MEDIA_PATH = '/media';
@@ -186,28 +188,32 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   });
   const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };
   const listeners = await listen(parts, closers);
-  const drain = async (graceMs: number): Promise<void> => {
-    admission.drain();
-    warm.close();
-    log.info({ activeCalls: calls.active, graceMs }, 'draining');
-    await calls.drain(graceMs);
-    await closers.close();
-    log.info({}, 'stopped');
-  };
   log.info({ ...listeners, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
   if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
   else if (config.registration === 'open') log.warn({}, OPEN_REGISTRATION);
 
-  return serverOf(listeners, calls, warm, drain);
+  return serverOf(listeners, { log, admission, calls, warm }, closers);
 }
 
-function serverOf(
-  listeners: { readonly port: number; readonly mediaPort: number | undefined },
-  calls: LiveCalls,
-  warm: WarmSockets,
-  drain: (graceMs: number) => Promise<void>,
-): BvraiServer {
+interface Drained {
+  readonly log: Logger;
+  readonly admission: Admission;
+  readonly calls: LiveCalls;
+  readonly warm: WarmSockets;
+}
+
+function serverOf(listeners: Ports, { log, admission, calls, warm }: Drained, closers: Closers): BvraiServer {
   let closing: Promise<void> | undefined;
+  const drain = async (graceMs: number): Promise<void> => {
+    const startedMs = systemClock.nowMs();
+    admission.drain();
+    log.info({ activeCalls: calls.active, graceMs }, 'draining');
+    await admission.untilNoneExpected(Math.min(graceMs, ARRIVALS_GRACE_MS));
+    warm.close();
+    await calls.drain(Math.max(0, graceMs - (systemClock.nowMs() - startedMs)));
+    await closers.close();
+    log.info({}, 'stopped');
+  };
   return {
     ...listeners,
     get activeCalls() {
