@@ -260,11 +260,10 @@ export class LiveCalls implements LiveCallControl {
       ...candidate,
       provider: cachedSpeech(candidate.provider, this.#speech),
     }));
-    voices.push(this.#keptVoice(voices));
     const routes = {
       stt: sttRoute(resolveRoute(stt, health, log), random),
       llm: llmRoute(resolveRoute(llm, health, log), random),
-      tts: ttsRoute(voices, random),
+      tts: ttsRoute(voices, random, this.#keptVoice(voices)),
     };
     this.#routes.set(agent, routes);
     return routes;

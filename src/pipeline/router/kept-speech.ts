@@ -1,4 +1,4 @@
-/** The last voice of every route: what others have said before, when none of them can speak any more. */
+/** Stands behind the voices of every route: what they have said before, when none of them can speak any more. */
 import type { Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import type { RouteEntry } from '../ports.ts';

@@ -6,6 +6,7 @@ import type { Log } from '../../../core/log.ts';
 
 import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
 import { ByteCache } from '../../../core/byte-cache.ts';
+import { hasWords } from '../../text/words.ts';
 import { startWorker } from '../../../core/worker.ts';
 import { JobPool } from './job-pool.ts';
 import { pauseAfterMs, toSpokenAscii } from './spoken-text.ts';
@@ -72,6 +73,8 @@ interface Utterance {
   readonly cancelled: AbortController;
   finished: boolean;
   failed: boolean;
+  /** Some of it has been said. */
+  begun: boolean;
   /** Silence that the next clause begins with. */
   pauseMs: number;
 }
@@ -110,7 +113,14 @@ class SynthesiserStream implements TtsStream {
     if (this.#closed) return;
     let utterance = this.#utterances.get(utteranceId);
     if (!utterance) {
-      utterance = { id: utteranceId, cancelled: new AbortController(), finished: false, failed: false, pauseMs: 0 };
+      utterance = {
+        id: utteranceId,
+        cancelled: new AbortController(),
+        finished: false,
+        failed: false,
+        begun: false,
+        pauseMs: 0,
+      };
       this.#utterances.set(utteranceId, utterance);
     }
     if (utterance.failed || utterance.finished) return;
@@ -194,12 +204,17 @@ class SynthesiserStream implements TtsStream {
 
   #deliver(clause: Clause, speech: ClauseSpeech): void {
     const { utterance, text } = clause;
+    const isMute = speech.audio.length === 0 && hasWords(text);
+    // Words amid others are left out; an utterance that begins with them is better said by somebody else.
+    if (isMute && !utterance.begun) return this.#fail(utterance, unpronounceable());
     for (const chunk of chunkSpeech(speech, speech.audio.length > 0 ? utterance.pauseMs : 0)) {
       // The sink may cancel or close in response to a part.
       if (this.#closed || utterance.cancelled.signal.aborted) return;
       this.#sink({ type: 'audio-chunk', utteranceId: utterance.id, ...chunk });
     }
-    if (speech.audio.length > 0) utterance.pauseMs = pauseAfterMs(text);
+    if (speech.audio.length === 0) return;
+    utterance.begun = true;
+    utterance.pauseMs = pauseAfterMs(text);
   }
 
   #fail(utterance: Utterance, error: BvraiError): void {
@@ -217,4 +232,10 @@ class SynthesiserStream implements TtsStream {
       if (!utterance.failed && !this.#closed) this.#sink({ type: 'utterance-finished', utteranceId: utterance.id });
     }
   }
+}
+
+/** Of the request, not of the voice: it says nothing about how well the engine is. */
+function unpronounceable(): BvraiError {
+  const message = 'The embedded voice can pronounce none of the text: it reads the Latin alphabet only.';
+  return new BvraiError('provider.bad-request', message, { details: { provider: 'embedded' } });
 }
