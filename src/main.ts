@@ -22,6 +22,7 @@ import { openRecords } from './control/records.ts';
 import type { Records } from './control/records.ts';
 import { TwilioRest } from './control/twilio/rest.ts';
 import { systemClock } from './core/clock.ts';
+import { Closers } from './core/closers.ts';
 import { BvraiError } from './core/errors.ts';
 import { LOG_OPTIONS } from './core/log-options.ts';
 import { listenMedia } from './media/socket/listen-media.ts';
@@ -93,19 +94,6 @@ type StreamClaims = ExpectedCall & {
   readonly arrived: () => void;
 };
 
-/** Ends, newest first, what was begun. */
-class Closers {
-  readonly #closers: (() => unknown)[] = [];
-
-  add(close: () => unknown): void {
-    this.#closers.push(close);
-  }
-
-  async close(): Promise<void> {
-    for (const close of this.#closers.splice(0).toReversed()) await close();
-  }
-}
-
 export interface StartOptions {
   /** Called once, when the process has nearly used up its memory: it should be closed and started anew. */
   readonly onExhausted?: () => void;
@@ -117,7 +105,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   try {
     return await start(config, log, options, closers);
   } catch (thrown) {
-    await closers.close();
+    await closers.close().catch((err: unknown) => log.error({ err }, 'not all that was begun could be ended'));
     throw thrown;
   }
 }
@@ -126,11 +114,12 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   // Where nobody can be authenticated by Twilio, the server begins with agents of its own.
   const files = config.twilio ? [] : await readAgentFiles(config.agentsDirectory);
   const embedded = createEmbeddedEngines({ log, clock: systemClock });
-  closers.add(() => embedded.close());
   const state = { enginesReady: false };
   const warming = embedded.warm();
   const warmed = warming.catch((thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'));
   closers.add(() => warmed);
+  // Ends the warming, too.
+  closers.add(() => embedded.close());
   const vad = await loadVad(log, { clock: systemClock });
   closers.add(() => vad.close());
   const records = await openRecords({ ...config, log });
