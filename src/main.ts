@@ -128,7 +128,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   const authSecret = await loadAuthSecret(config.authSecret, config.dataDirectory, log);
 
   const metrics = new Metrics();
-  metrics.observeRecords(() => recorder.status.waitingBytes);
+  metrics.observeRecords(() => recorder.status);
   const warm = new WarmSockets({ clock: systemClock, log, onEvent: (event) => metrics.warmSocketEvent(event) });
   closers.add(() => warm.close());
   const cloud = createCloudProviders(config, warm);
@@ -144,6 +144,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
     onExhausted: options.onExhausted,
   });
   closers.add(() => admission.close());
+  metrics.observeAdmission(() => admission.closedBecause === undefined);
   const mintToken = (call: ExpectedCall): string => {
     // Its stream follows in a fraction of a second, about as long as a handshake takes.
     calls.prepare(call.agent);
@@ -172,7 +173,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
 
   const readiness = (): Record<string, boolean> => ({
     embedded_engines: state.enginesReady,
-    database: recorder.status.writing,
+    database: records.isDatabaseReady,
     accepting_calls: admission.closedBecause === undefined,
   });
   const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };
@@ -284,6 +285,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       door,
       agents,
       desk,
+      rest: twilio,
       local,
       streamUrl: socketUrl(MEDIA_PATH),
     },
@@ -339,7 +341,7 @@ function mediaListenerOptions(parts: Parts): MediaListenerOptions {
 }
 
 function onlyLocal({ remoteAddress, headers }: UpgradeRequest): UpgradeVerdict {
-  return isLocalPeer({ remoteAddress, hasHeader: (name) => headers.has(name) })
+  return isLocalPeer({ remoteAddress, header: (name) => headers.get(name) })
     ? { ok: true }
     : { ok: false, status: 403, reason: LOCAL_MODE_REFUSAL };
 }

@@ -4,29 +4,6 @@ import { silentLog } from '../core/log.ts';
 import { Admission } from './admission.ts';
 
 describe('admission', () => {
-  it('counts calls that are about to come, until they have come or are too late', () => {
-    const clock = new VirtualClock();
-    const state = { active: 0 };
-    const admission = new Admission({ clock, log: silentLog, maxCalls: 2, activeCalls: () => state.active });
-    const arrived = admission.expect();
-    admission.expect();
-    expect(admission.closedBecause).toBe('2 calls are in progress (MAX_CALLS).');
-    expect(() => admission.check()).toThrow('MAX_CALLS');
-
-    arrived();
-    state.active = 1;
-    expect(() => admission.check()).toThrow('MAX_CALLS');
-    arrived();
-    expect(() => admission.check()).toThrow('MAX_CALLS');
-    // The other one never came.
-    clock.advance(10_000);
-    expect(admission.closedBecause).toBeUndefined();
-    state.active = 2;
-    expect(() => admission.check()).toThrow('MAX_CALLS');
-    admission.close();
-    expect(clock.pendingTimers).toBe(0);
-  });
-
   it('lets a drain wait for the calls that were told to come, and no longer than it may for those that do not', async () => {
     const clock = new VirtualClock();
     const admission = new Admission({ clock, log: silentLog, maxCalls: 9, activeCalls: () => 0 });

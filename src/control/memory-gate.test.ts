@@ -58,6 +58,21 @@ describe('the gate before a call', () => {
     expect(gate.closedBecause).toContain('shutting down');
   });
 
+  it('counts calls that are about to come, until they have come or are too late', () => {
+    const { gate, setCalls, use } = openGate();
+    const arrived = gate.expect();
+    gate.expect();
+    expect(gate.closedBecause).toContain('MAX_CALLS');
+    arrived();
+    setCalls(1);
+    expect(gate.closedBecause).toContain('MAX_CALLS');
+    arrived();
+    expect(gate.closedBecause).toContain('MAX_CALLS');
+    // The other one never came.
+    use({}, 10);
+    expect(gate.closedBecause).toBeUndefined();
+  });
+
   it.each([{ heap: 0.81 }, { resident: 0.81 }])('closes when memory is short: %o', (shares) => {
     const { gate, use, errors } = openGate();
     use({ heap: 0.8, resident: 0.8 });
@@ -93,6 +108,7 @@ describe('the gate before a call', () => {
 
   it('leaves no timer behind', () => {
     const { gate, clock } = openGate();
+    gate.expect();
     gate.close();
     expect(clock.pendingTimers).toBe(0);
   });

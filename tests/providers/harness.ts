@@ -11,10 +11,13 @@ import type { Sink, StreamContext } from '../../src/pipeline/providers/spec.ts';
 /** Generous: two cores, shared. */
 const PATIENCE_MS = 10_000;
 
-export async function until(what: string, condition: () => boolean): Promise<void> {
+/** `what`, for the error, may be a function: then it is asked when the time is over. */
+export async function until(what: string | (() => string), condition: () => boolean): Promise<void> {
   const deadlineMs = performance.now() + PATIENCE_MS;
   while (!condition()) {
-    if (performance.now() > deadlineMs) throw new Error(`Waited in vain: ${what}`);
+    if (performance.now() > deadlineMs) {
+      throw new Error(`Waited in vain: ${typeof what === 'string' ? what : what()}`);
+    }
     await sleep(2);
   }
 }
@@ -95,7 +98,7 @@ export class Received<Part extends { readonly type: string }> {
 
   async first<Type extends Part['type']>(type: Type, count = 1): Promise<Extract<Part, { readonly type: Type }>> {
     await until(
-      `${count} × ${type}, not ${JSON.stringify(this.parts.map((part) => part.type))}`,
+      () => `${count} × ${type}, not ${JSON.stringify(this.parts.map((part) => part.type))}`,
       () => this.of(type).length >= count,
     );
     const part = this.of(type)[count - 1];

@@ -248,14 +248,15 @@ function sttFails(stt: AnyStt, traits: SttTraits): void {
 
   it.each(cases)('fails once on $what', async (fault) => {
     await stt.start({ faults: fault.faults ?? {} });
-    const { received, stream } = stt.open(fault);
+    const access = stt.access(fault.access, fault.basePath);
+    const { received, stream } = stt.open({ access, request: fault.request });
     const utter = (): void => {
       say(stream, 500);
       hear(stream, silence(1_000));
     };
     utter();
     const error = await received.failedWith('stream-failed', fault.code);
-    expectTold(error, fault, stt.access(fault.access).apiKey);
+    expectTold(error, fault, access.apiKey);
     utter();
     stream.close();
     await stt.gone();

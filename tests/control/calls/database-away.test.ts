@@ -84,6 +84,13 @@ describe.runIf(binaries !== undefined)('Postgres away in the middle of ten calls
     await expect.poll(() => follower.events.length, { timeout: 10_000 }).toBe(recorded.length);
     expect(follower.events.map(({ callId, seq }) => `${callId} ${seq}`).toSorted()).toEqual(recorded.toSorted());
     expect(follower.events.map(({ id }) => id)).toEqual(follower.events.map(({ id }) => id).toSorted((a, b) => a - b));
+    // With no calls it is the heartbeat that notices.
+    await postgres.stop('fast');
+    await expect
+      .poll(() => server.readiness(), { timeout: 15_000 })
+      .toMatchObject({ status: 503, parts: { database: false } });
+    await postgres.start();
+    await expect.poll(() => server.readiness(), { timeout: 15_000 }).toMatchObject({ status: 200 });
     const turns = records.reduce((sum, { messages }) => sum + (messages.length - 1) / 2, 0);
     console.info(
       `Postgres away for ${outageMs} ms: ${records.length} calls, ${turns} turns, ${recorded.length} events, ${compared.length} calls compared word for word`,
