@@ -22,6 +22,7 @@ import { openRecords } from './control/records.ts';
 import type { Records } from './control/records.ts';
 import { TwilioRest } from './control/twilio/rest.ts';
 import { systemClock } from './core/clock.ts';
+import { Closers } from './core/closers.ts';
 import { BvraiError } from './core/errors.ts';
 import { LOG_OPTIONS } from './core/log-options.ts';
 import { listenMedia } from './media/socket/listen-media.ts';
@@ -61,6 +62,8 @@ export interface BvraiServer {
 
 /** How long calls may go on after SIGTERM. */
 const DRAIN_GRACE_MS = 60_000;
+/** How long a call whose webhook was answered may take to open its stream. */
+const ARRIVALS_GRACE_MS = 3_000;
 /** How long their last records may take to get into the database; what does not waits on disk. */
 const RECORDS_GRACE_MS = 5_000;
 const MEDIA_PATH = '/media';
@@ -91,19 +94,6 @@ type StreamClaims = ExpectedCall & {
   readonly arrived: () => void;
 };
 
-/** Ends, newest first, what was begun. */
-class Closers {
-  readonly #closers: (() => unknown)[] = [];
-
-  add(close: () => unknown): void {
-    this.#closers.push(close);
-  }
-
-  async close(): Promise<void> {
-    for (const close of this.#closers.splice(0).toReversed()) await close();
-  }
-}
-
 export interface StartOptions {
   /** Called once, when the process has nearly used up its memory: it should be closed and started anew. */
   readonly onExhausted?: () => void;
@@ -115,7 +105,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   try {
     return await start(config, log, options, closers);
   } catch (thrown) {
-    await closers.close();
+    await closers.close().catch((err: unknown) => log.error({ err }, 'not all that was begun could be ended'));
     throw thrown;
   }
 }
@@ -123,12 +113,8 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
 async function start(config: Config, log: Logger, options: StartOptions, closers: Closers): Promise<BvraiServer> {
   // Where nobody can be authenticated by Twilio, the server begins with agents of its own.
   const files = config.twilio ? [] : await readAgentFiles(config.agentsDirectory);
-  const embedded = createEmbeddedEngines({ log, clock: systemClock });
-  closers.add(() => embedded.close());
+  const { embedded, warming } = startEngines(log, closers);
   const state = { enginesReady: false };
-  const warming = embedded.warm();
-  const warmed = warming.catch((thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'));
-  closers.add(() => warmed);
   const vad = await loadVad(log, { clock: systemClock });
   closers.add(() => vad.close());
   const records = await openRecords({ ...config, log });
@@ -187,16 +173,19 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   });
   const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };
   const listeners = await listen(parts, closers);
-  const drain = async (graceMs: number): Promise<void> => {
-    admission.drain();
-    warm.close();
-    log.info({ activeCalls: calls.active, graceMs }, 'draining');
-    await calls.drain(graceMs);
-    await closers.close();
-    log.info({}, 'stopped');
-  };
   sayListening(parts, listeners);
-  return serverOf(listeners, calls, warm, drain);
+  return serverOf(listeners, { log, admission, calls, warm }, closers);
+}
+
+/** Starts the embedded engines, which takes seconds; whoever needs them waits for `warming`. */
+function startEngines(log: Logger, closers: Closers) {
+  const embedded = createEmbeddedEngines({ log, clock: systemClock });
+  const warming = embedded.warm();
+  const warmed = warming.catch((thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'));
+  closers.add(() => warmed);
+  // Ends the warming, too.
+  closers.add(() => embedded.close());
+  return { embedded, warming };
 }
 
 /** What operators see of a start that went well, and what they should not overlook. */
@@ -206,13 +195,25 @@ function sayListening({ config, log, local }: Parts, ports: Ports): void {
   else if (config.registration === 'open') log.warn({}, OPEN_REGISTRATION);
 }
 
-function serverOf(
-  listeners: { readonly port: number; readonly mediaPort: number | undefined },
-  calls: LiveCalls,
-  warm: WarmSockets,
-  drain: (graceMs: number) => Promise<void>,
-): BvraiServer {
+interface Drained {
+  readonly log: Logger;
+  readonly admission: Admission;
+  readonly calls: LiveCalls;
+  readonly warm: WarmSockets;
+}
+
+function serverOf(listeners: Ports, { log, admission, calls, warm }: Drained, closers: Closers): BvraiServer {
   let closing: Promise<void> | undefined;
+  const drain = async (graceMs: number): Promise<void> => {
+    const startedMs = systemClock.nowMs();
+    admission.drain();
+    log.info({ activeCalls: calls.active, graceMs }, 'draining');
+    await admission.untilNoneExpected(Math.min(graceMs, ARRIVALS_GRACE_MS));
+    warm.close();
+    await calls.drain(Math.max(0, graceMs - (systemClock.nowMs() - startedMs)));
+    await closers.close();
+    log.info({}, 'stopped');
+  };
   return {
     ...listeners,
     get activeCalls() {

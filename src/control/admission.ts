@@ -28,13 +28,14 @@ const READ_MEMORY_EVERY_MS = 1_000;
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #latenessMs: number[] = [];
-  readonly #memory = new MemoryGate();
   /** Calls that were told to open their stream, and have not yet. */
   readonly #expected = new Set<Timer>();
+  readonly #memory = new MemoryGate();
   #timer: Timer | undefined;
   #memoryDueMs = 0;
   #late = false;
   #draining = false;
+  #onNoneExpected: (() => void) | undefined;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -44,6 +45,18 @@ export class Admission {
   /** No more calls from now on. */
   drain(): void {
     this.#draining = true;
+  }
+
+  /** Resolves when all calls that were told to come have come, or after `limitMs`. For the one who drains. */
+  async untilNoneExpected(limitMs: number): Promise<void> {
+    if (this.#expected.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#options.clock.after(limitMs, resolve);
+      this.#onNoneExpected = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
   }
 
   /** Undefined: open. */
@@ -64,18 +77,19 @@ export class Admission {
 
   /** Keeps a place for a call that is about to come, for a moment; the result, called when it comes, gives the place up. Idempotent. */
   expect(): () => void {
-    const timer = this.#options.clock.after(PLACE_KEPT_MS, () => this.#expected.delete(timer));
+    const timer = this.#options.clock.after(PLACE_KEPT_MS, () => this.#giveUpPlace(timer));
     this.#expected.add(timer);
-    return () => {
-      timer.cancel();
-      this.#expected.delete(timer);
-    };
+    return () => this.#giveUpPlace(timer);
   }
 
   close(): void {
     this.#timer?.cancel();
-    for (const timer of this.#expected) timer.cancel();
-    this.#expected.clear();
+    for (const timer of this.#expected) this.#giveUpPlace(timer);
+  }
+
+  #giveUpPlace(timer: Timer): void {
+    timer.cancel();
+    if (this.#expected.delete(timer) && this.#expected.size === 0) this.#onNoneExpected?.();
   }
 
   #probe(): void {
