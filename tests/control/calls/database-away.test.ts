@@ -47,7 +47,6 @@ describe.runIf(binaries !== undefined)('Postgres away in the middle of ten calls
     const follower = await EventFollower.connect({ url: `${server.url}/api/v1/events`, token: server.apiKey });
     cleanups.push(() => follower.close());
     const agents = await makeNumberedAgents(server, CALLS);
-    const ring = (caller: number) => NumberedCaller.ring(server.url, agents[caller] ?? '', caller);
     const callers = await ringNumberedCallers(server.url, agents);
     await Promise.all(callers.map((caller) => caller.untilAnswered(1)));
     const answeredBefore = callers.map(({ answered }) => answered);
@@ -58,7 +57,7 @@ describe.runIf(binaries !== undefined)('Postgres away in the middle of ten calls
       .poll(() => server.readiness(), { timeout: outageMs })
       .toEqual({ status: 503, parts: { embedded_engines: true, database: false, accepting_calls: true } });
     // Their agent has answered before, and is known; nobody knows who answers this number.
-    const newcomers = await Promise.all([ring(0), ring(1)]);
+    const newcomers = await ringNumberedCallers(server.url, agents.slice(0, 2));
     const stranger = Phone.ring({ serverUrl: server.url, to: '+15550123' });
     await expect(stranger).rejects.toBeInstanceOf(CallRefused);
     await expect(stranger).rejects.toThrow('We are sorry');
