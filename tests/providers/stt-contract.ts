@@ -212,10 +212,10 @@ function sttEnds(stt: AnyStt): void {
     received.expectNoMore();
     const { stream } = stt.open({}, received);
     say(stream, 500);
-    stream.close();
     await sleep(50);
     expect(stt.emulator.requests).toEqual([]);
     expect(stt.emulator.connections).toBe(0);
+    stream.close();
     await received.released();
   });
 
