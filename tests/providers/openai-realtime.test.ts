@@ -4,6 +4,7 @@ import type { OpenAiEmulatorSettings } from '../../bench/emulators/openai.ts';
 import { createOpenAiStt } from '../../src/pipeline/providers/openai/realtime-stt.ts';
 import { silence, speech } from './harness.ts';
 import { EmulatedStt, audioBytes, say, sttContract } from './stt-contract.ts';
+import { startBabbler } from '../fuzz/vendor.ts';
 
 const COMMIT = '{"type":"input_audio_buffer.commit"}';
 
@@ -84,5 +85,17 @@ describe('openai realtime transcription', () => {
         code: 'provider.bad-request',
       },
     ],
+  });
+
+  it('gives up on a vendor that opens items without end', async () => {
+    await stt.start();
+    const delta = (n: number): string =>
+      `{"type":"conversation.item.input_audio_transcription.delta","item_id":"i${n}","delta":"x"}`;
+    const messages = Array.from({ length: 5_000 }, (_, n) => delta(n));
+    const next = () => ({ messages, closeCode: 1000, status: 200, cutOff: false });
+    const vendor = await startBabbler({ next, speaksFirst: false, events: false });
+    const { received } = stt.open({ access: { baseUrl: `${vendor.url}/v1` } });
+    await received.failedWith('stream-failed', 'provider.protocol');
+    await vendor.close();
   });
 });

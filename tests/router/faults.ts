@@ -11,7 +11,7 @@ export const TOKEN_DRIP_MS = 1_600;
 export type WireKind = 'stt-socket' | 'llm-http' | 'tts-socket' | 'tts-http';
 
 /** What a caller may have to wait for until the router knows: nothing, or one of the stage's deadlines. */
-export type Wait = 'none' | 'connect' | 'first' | 'gap' | 'pace' | 'drip';
+export type Wait = 'none' | 'connect' | 'known-connect' | 'known-voice' | 'first' | 'gap' | 'pace' | 'drip';
 
 export interface FaultCell {
   readonly name: string;
@@ -19,6 +19,8 @@ export interface FaultCell {
   readonly wait: Wait;
   /** The vendor is well at first, and fails while it answers (STT: while the caller's second sentence is being said). */
   readonly midway: boolean;
+  /** Both vendors have taken many connections before, each within milliseconds. */
+  readonly known?: boolean;
 }
 
 export interface NotApplicable {
@@ -56,6 +58,9 @@ export function cellsOf(wire: WireKind, messages: number): FaultCell[] {
       : midway('garbage JSON', { garbageAfter: messages }),
     midway('reset', { resetAfter: messages }),
   ];
+  const knownHang = { name: 'hang at connect, known', faults: { hang: true }, midway: false, known: true };
+  if (wire === 'stt-socket') cells.push({ ...knownHang, wait: 'known-connect' });
+  if (wire === 'tts-socket') cells.push({ ...knownHang, wait: 'known-voice' });
   if (wire === 'stt-socket') cells.push(midway('slow drip', { drip: { gapMs: 2_500 } }, 'first'));
   if (wire === 'llm-http') cells.push(midway('slow drip', { drip: { gapMs: TOKEN_DRIP_MS } }, 'pace'));
   if (wire === 'tts-socket') cells.push(midway('slow drip', { drip: { gapMs: DRIP_MS } }, 'drip'));

@@ -117,7 +117,9 @@ export class ClauseSpeech implements TtsStream {
   }
 
   async #ask({ text, controller }: Clause): Promise<HttpResponse> {
-    return this.#connections.post(this.#protocol.request(text), controller.signal);
+    const request = this.#protocol.request(text);
+    this.#connections.heed(request.url, this.#context.connecting);
+    return this.#connections.post(request, controller.signal);
   }
 
   async #sayAll(): Promise<void> {

@@ -1,6 +1,7 @@
 /** Where the adapters' sockets come from: dialled when they are needed, or opened ahead of need by somebody else. */
 import { WebSocket } from 'ws';
 import type { RawData } from 'ws';
+import type { Connecting } from './spec.ts';
 
 /** Largest message taken from a vendor. A second of base64 audio is 11 kB; the default of `ws` is 100 MiB. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -23,6 +24,8 @@ export interface DialledSocket {
   readonly socket: WebSocket;
   /** What the vendor has said on it already, oldest first. */
   readonly received: readonly SocketMessage[];
+  /** For how long it has been connecting, if it still is. */
+  readonly waitedMs: number;
 }
 
 export interface KeepWarm {
@@ -30,6 +33,7 @@ export interface KeepWarm {
   readonly idleMs: number;
   /** Asked before each connection: false while callers are kept away from the vendor. */
   readonly wanted: () => boolean;
+  readonly connecting?: Connecting | undefined;
 }
 
 /** Gives sockets to the adapters. */
@@ -47,6 +51,6 @@ export function connect({ url, headers }: SocketAddress): WebSocket {
 
 /** Every socket is dialled when it is needed. */
 export const dialOnDemand: Dialler = {
-  dial: (address) => ({ socket: connect(address), received: [] }),
+  dial: (address) => ({ socket: connect(address), received: [], waitedMs: 0 }),
   keepWarm() {},
 };

@@ -8,8 +8,9 @@ import { dialOnDemand } from './dial.ts';
 import type { Dialler, SocketAddress, SocketMessage } from './dial.ts';
 import { networkError, statusError } from './http.ts';
 import type { VendorError } from './http.ts';
+import type { Connecting } from './spec.ts';
 
-/** reliability.md, fault 19: a vendor that does not answer within a second is passed over. */
+/** reliability.md, fault 19: a vendor that does not answer within a second is passed over, unless more is known of it. */
 export const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;
 /** How long a farewell may take before the socket is torn down. */
 const LINGER_MS = 250;
@@ -22,7 +23,9 @@ export interface SocketSettings extends SocketAddress {
   /** Absent: the socket is dialled here and now. */
   readonly dialler?: Dialler | undefined;
   readonly clock: Clock;
-  readonly connectTimeoutMs: number;
+  /** Goes before what has been learned. */
+  readonly connectTimeoutMs?: number | undefined;
+  readonly connecting?: Connecting | undefined;
   /**
    * Bytes that may wait, before the socket is open or because the vendor does not read. One more and the socket fails
    * with `provider.overloaded`: dropping a part silently would corrupt the stream's sense of time.
@@ -59,6 +62,9 @@ export class ProviderSocket {
   /** What came on a socket that was open already, until we are. */
   #received: SocketMessage[] = [];
   #open = false;
+  /** When the socket was dialled, by whomever. */
+  #dialledAtMs = 0;
+  #wasOpen = false;
   #overflowed = false;
 
   constructor(settings: SocketSettings, listener: SocketListener) {
@@ -70,6 +76,11 @@ export class ProviderSocket {
   /** True from the vendor's acceptance until the end. */
   get isOpen(): boolean {
     return this.#open;
+  }
+
+  /** Whether the socket was open before it was needed. */
+  get wasOpen(): boolean {
+    return this.#wasOpen;
   }
 
   /** Sends text or a copy of the bytes, or queues it until the socket is open. After the end it does nothing. */
@@ -101,7 +112,7 @@ export class ProviderSocket {
   }
 
   #connect(): void {
-    const { provider, clock, connectTimeoutMs } = this.#settings;
+    const { provider, clock } = this.#settings;
     try {
       this.#socket = this.#dial();
     } catch (thrown) {
@@ -109,22 +120,30 @@ export class ProviderSocket {
       this.#timer = clock.after(0, () => this.#end(error));
       return;
     }
-    if (this.#socket.readyState === this.#socket.OPEN) {
+    if (this.#wasOpen) {
       // A turn of the event loop, in which it shows if the vendor has hung up meanwhile.
       this.#timer = clock.after(0, () => this.#onOpen());
       return;
     }
-    this.#timer = clock.after(connectTimeoutMs, () => {
+    const limitMs = this.#connectLimitMs;
+    this.#timer = clock.after(limitMs, () => {
       // One more turn of the event loop: after a stall of ours, timers run before the answer that waits in the kernel.
-      this.#timer = clock.after(0, () => this.#onConnectDeadline());
+      this.#timer = clock.after(0, () => this.#onConnectDeadline(limitMs));
     });
   }
 
+  get #connectLimitMs(): number {
+    const { connectTimeoutMs, connecting } = this.#settings;
+    return connectTimeoutMs ?? connecting?.connection.limitMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
+  }
+
   #dial(): WebSocket {
-    const { dialler = dialOnDemand } = this.#settings;
-    const { socket, received } = dialler.dial(this.#settings);
+    const { dialler = dialOnDemand, clock } = this.#settings;
+    const { socket, received, waitedMs } = dialler.dial(this.#settings);
     this.#received = [...received];
+    this.#dialledAtMs = clock.nowMs() - waitedMs;
     const wasOpen = socket.readyState === socket.OPEN;
+    this.#wasOpen = wasOpen;
     /** It came open, and was dead before anybody used it. */
     const isReplaced = (): boolean => {
       if (!wasOpen || this.#open || this.#listener === undefined || socket !== this.#socket) return false;
@@ -134,7 +153,10 @@ export class ProviderSocket {
       return true;
     };
     const isOurs = (): boolean => socket === this.#socket;
-    socket.on('open', () => this.#onOpen());
+    socket.on('open', () => {
+      this.#tellWait();
+      this.#onOpen();
+    });
     socket.on('message', (data, isBinary) => {
       if (isOurs()) this.#onMessage({ data, isBinary });
     });
@@ -147,6 +169,12 @@ export class ProviderSocket {
       if (isOurs() && !isReplaced()) this.#onClosed(code, reason.toString('utf8'));
     });
     return socket;
+  }
+
+  /** How long the vendor took to accept us, or has been waited for. */
+  #tellWait(): void {
+    const { clock, connecting } = this.#settings;
+    if (this.#listener !== undefined) connecting?.connection.took(clock.nowMs() - this.#dialledAtMs);
   }
 
   #onOpen(): void {
@@ -208,17 +236,11 @@ export class ProviderSocket {
     );
   }
 
-  #onConnectDeadline(): void {
-    const { provider, connectTimeoutMs } = this.#settings;
-    this.#end(
-      new BvraiError(
-        'provider.timeout-connect',
-        `${provider} did not accept the connection in ${connectTimeoutMs} ms.`,
-        {
-          details: { provider, connectTimeoutMs },
-        },
-      ),
-    );
+  #onConnectDeadline(connectTimeoutMs: number): void {
+    const { provider } = this.#settings;
+    this.#tellWait();
+    const message = `${provider} did not accept the connection in ${Math.round(connectTimeoutMs)} ms.`;
+    this.#end(new BvraiError('provider.timeout-connect', message, { details: { provider, connectTimeoutMs } }));
   }
 
   #overflow(): void {

@@ -23,12 +23,29 @@ export interface ProviderSwitch {
   readonly code: string;
 }
 
+/** A wait for a vendor whose limit follows from how long it has taken lately. */
+export interface LearnedWait {
+  /** How long to wait, as of now. */
+  readonly limitMs: number;
+  /** It took so long; of one that was given up: at least so long. */
+  took(waitMs: number): void;
+}
+
+/** What the process knows of how a provider takes connections. Whoever connects heeds the limits, and tells how long it took. */
+export interface Connecting {
+  readonly clock: Clock;
+  /** Until a connection is there: TCP, TLS and, of a WebSocket, the upgrade. */
+  readonly connection: LearnedWait;
+  /** From there until the vendor has begun the session, where there is one to begin. */
+  readonly session: LearnedWait;
+}
+
 /**
  * Opens ahead of need what a stream for the request would have to open first, so that a call that begins soon need not wait for
  * it. Sends nothing that is billed. `wanted` is asked before each connection, also later ones: false while callers are kept away
  * from the provider. Throws a BvraiError when the request cannot be served as configured.
  */
-export type Prewarm<Request> = (request: Request, wanted: () => boolean) => void;
+export type Prewarm<Request> = (request: Request, wanted: () => boolean, connecting?: Connecting) => void;
 
 /** What every stream is given. */
 export interface StreamContext {
@@ -37,6 +54,8 @@ export interface StreamContext {
   readonly clock: Clock;
   /** Aborts when the call (or the generation) is over. */
   readonly signal: AbortSignal;
+  /** Given by the routes. Absent: adapters wait for as long as they were built to, a second as a rule. */
+  readonly connecting?: Connecting | undefined;
   /** Only routes call it: an adapter never fails over. */
   readonly onSwitch?: ((change: ProviderSwitch) => void) | undefined;
 }

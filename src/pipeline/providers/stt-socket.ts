@@ -43,6 +43,7 @@ export class SttSocket {
   readonly #onAbort = (): void => this.close();
   #socket: ProviderSocket | undefined;
   #timer: Timer | undefined;
+  #sessionSinceMs = 0;
   #over = false;
 
   constructor(settings: SttSocketSettings, listener: SttSocketListener, sink: Sink<SttPart>, context: StreamContext) {
@@ -67,11 +68,6 @@ export class SttSocket {
     return this.#over;
   }
 
-  /** How long the vendor may take to accept us. */
-  get connectTimeoutMs(): number {
-    return this.#settings.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS;
-  }
-
   /** Sends text or a copy of the bytes, or queues it until the socket is open. Nothing once it is over. */
   send(data: string | Uint8Array): void {
     if (!this.#over) this.#socket?.send(data);
@@ -85,10 +81,25 @@ export class SttSocket {
 
   /** Fails with a timeout of the vendor's, unless the timer is stopped or replaced within the time. `what` it was to do. */
   failAfter(delayMs: number, code: ErrorCode, what: string): void {
-    const { provider } = this.#settings;
-    this.after(delayMs, () => {
-      this.fail(new BvraiError(code, `${provider} did not ${what} in ${delayMs} ms.`, { details: { provider } }));
+    this.after(delayMs, () => this.#failLate(code, what, delayMs));
+  }
+
+  /** The connection is there, and nothing works before the session: a vendor that begins none is as good as one that hangs. */
+  awaitSession(): void {
+    const { clock, connecting } = this.#context;
+    this.#sessionSinceMs = clock.nowMs();
+    const learnedMs = connecting?.session.limitMs;
+    const limitMs = Math.round(this.#settings.connectTimeoutMs ?? learnedMs ?? DEFAULT_CONNECT_TIMEOUT_MS);
+    this.after(limitMs, () => {
+      this.#tellSessionWait();
+      this.#failLate('provider.timeout-connect', 'begin the session', limitMs);
     });
+  }
+
+  /** The session has begun. */
+  sessionBegun(): void {
+    this.stopTimer();
+    this.#tellSessionWait();
   }
 
   stopTimer(): void {
@@ -115,17 +126,27 @@ export class SttSocket {
   }
 
   #connect(): ProviderSocket {
-    const { address, dialler, maxQueuedBytes, parseRefusal, codeOfClose } = this.#settings;
-    const { connectTimeoutMs } = this;
-    const { clock } = this.#context;
+    const { address, dialler, connectTimeoutMs, maxQueuedBytes, parseRefusal, codeOfClose } = this.#settings;
+    const { clock, connecting } = this.#context;
     return new ProviderSocket(
-      { ...address(), dialler, clock, connectTimeoutMs, maxQueuedBytes, parseRefusal, codeOfClose },
+      { ...address(), dialler, clock, connectTimeoutMs, connecting, maxQueuedBytes, parseRefusal, codeOfClose },
       {
         onOpen: () => this.#listener.onOpen(),
         onText: (text) => this.#listener.onText(text),
         onEnd: (error) => this.fail(error),
       },
     );
+  }
+
+  #failLate(code: ErrorCode, what: string, delayMs: number): void {
+    const { provider } = this.#settings;
+    this.fail(new BvraiError(code, `${provider} did not ${what} in ${delayMs} ms.`, { details: { provider } }));
+  }
+
+  /** Where the socket was open already the session had time to begin: what is left of that says nothing. */
+  #tellSessionWait(): void {
+    const { clock, connecting } = this.#context;
+    if (this.#socket?.wasOpen === false) connecting?.session.took(clock.nowMs() - this.#sessionSinceMs);
   }
 
   #release(): void {

@@ -6,7 +6,7 @@ import type { BvraiError } from '../../core/errors.ts';
 
 /** Each state carries only its own data. */
 export type BreakerState =
-  /** Callers are served. Entered at the start, after a probe that went well, and when the configuration changed. */
+  /** Callers are served. Entered at the start, and after a probe that went well. */
   | { readonly type: 'closed'; readonly failuresInARow: number; readonly outcomes: readonly Outcome[] }
   /** Nobody is sent there until `untilMs`; then a probe is due. */
   | { readonly type: 'open'; readonly untilMs: number; readonly openMs: number }
@@ -47,6 +47,8 @@ export class Breaker {
   #state: BreakerState = CLOSED;
   /** Busy, not ill: the provider asked to be left alone until then. */
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
+  /** When the request began that is the latest begun of those that got an answer. */
+  #answeredBeganAtMs = Number.NEGATIVE_INFINITY;
 
   /** `random`: uniform in [0, 1). */
   constructor(random: () => number) {
@@ -68,8 +70,13 @@ export class Breaker {
     return this.#count(!slow, slow ? this.#state.failuresInARow : 0, 'slow', nowMs);
   }
 
-  /** A caller's request failed. */
-  onFailure(error: BvraiError, nowMs: number): BreakerTransition | undefined {
+  /** The provider has begun to answer a request that began then. */
+  onAnswer(beganAtMs: number): void {
+    this.#answeredBeganAtMs = Math.max(this.#answeredBeganAtMs, beganAtMs);
+  }
+
+  /** A request that began then has failed. */
+  onFailure(error: BvraiError, nowMs: number, beganAtMs = nowMs): BreakerTransition | undefined {
     switch (error.code) {
       case 'provider.auth':
         return this.#enter({ type: 'locked' }, error.code);
@@ -83,8 +90,13 @@ export class Breaker {
         return undefined;
       default:
         if (this.#state.type !== 'closed') return undefined;
-        return this.#count(false, this.#state.failuresInARow + 1, error.code, nowMs);
+        return this.#count(false, this.#state.failuresInARow + this.#rowStep(error, beganAtMs), error.code, nowMs);
     }
+  }
+
+  /** It has failed, and not yet often enough. */
+  get isSuspect(): boolean {
+    return this.#state.type === 'closed' && this.#state.failuresInARow > 0;
   }
 
   /** When a probe is due; undefined: none is. */
@@ -101,16 +113,37 @@ export class Breaker {
   /** What became of the probe; undefined: it went well. */
   endProbe(error: BvraiError | undefined, nowMs: number): BreakerTransition | undefined {
     if (this.#state.type !== 'probing') return undefined;
-    if (error?.code === 'provider.auth') return this.#enter({ type: 'locked' }, error.code);
-    if (error?.code === 'provider.rate-limited') this.#pause(error, nowMs);
-    else if (error) return this.#open(Math.min(LAST_OPEN_MS, this.#state.openMs * 2), error.code, nowMs);
-    return this.#enter(CLOSED, 'probe');
+    if (!error) return this.#enter(CLOSED, 'probe');
+    const { openMs } = this.#state;
+    switch (error.code) {
+      case 'provider.auth':
+        return this.#enter({ type: 'locked' }, error.code);
+      case 'provider.rate-limited':
+        this.#pause(error, nowMs);
+        return this.#enter(CLOSED, 'probe');
+      case 'provider.bad-request':
+      case 'config.invalid':
+        // It answered, or was never asked: what was wrong with the question is not the next caller's.
+        return this.#enter(CLOSED, 'probe');
+      case 'aborted':
+        return this.#open(openMs, error.code, nowMs);
+      default:
+        return this.#open(Math.min(LAST_OPEN_MS, openMs * 2), error.code, nowMs);
+    }
   }
 
   /** The configuration has changed: what was learned of the old one does not count. */
   reconfigured(): BreakerTransition | undefined {
     this.#pausedUntilMs = Number.NEGATIVE_INFINITY;
     return this.#enter(CLOSED, 'reconfigured');
+  }
+
+  /**
+   * "In a row" is meant in the order in which requests began. They time out together that were sent together, however many
+   * others were answered meanwhile: one that is late while a later one has its answer lies in a tail, and is not one of a row.
+   */
+  #rowStep({ code }: BvraiError, beganAtMs: number): 0 | 1 {
+    return code === 'provider.timeout-first' && beganAtMs < this.#answeredBeganAtMs ? 0 : 1;
   }
 
   #count(ok: boolean, failuresInARow: number, reason: string, nowMs: number): BreakerTransition | undefined {

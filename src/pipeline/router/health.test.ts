@@ -167,6 +167,105 @@ describe('the probes of a provider that is left alone', () => {
   });
 });
 
+describe('a first failure', () => {
+  const late = new BvraiError('provider.timeout-first', 'scripted');
+
+  it('has probes find out, in place of the next callers, whether it was the first of an outage', () => {
+    const { clock, health, probes, events } = setUp();
+    health.begin().fail(overloaded);
+    clock.advance(99);
+    expect(probes).toHaveLength(0);
+    clock.advance(1);
+    expect(probes).toHaveLength(1);
+    probes[0]?.done(overloaded);
+    expect(health.available).toBe(true);
+    clock.advance(100);
+    probes[1]?.done(overloaded);
+    expect(health.available).toBe(false);
+    expect(events.filter(({ type }) => type === 'request-finished')).toHaveLength(1);
+    // From here on as ever.
+    clock.advance(5_000);
+    expect(probes).toHaveLength(3);
+    probes[2]?.done();
+    expect(health.available).toBe(true);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('is an outage when the probes are not answered either', () => {
+    const { clock, health, probes } = setUp();
+    health.begin().fail(late);
+    clock.advance(2 * (100 + FIRST.initialMs) - 1);
+    expect(health.available).toBe(true);
+    clock.advance(1);
+    expect(health.available).toBe(false);
+    expect(probes.map(({ signal }) => signal.aborted)).toEqual([true, true]);
+  });
+
+  it('stays one of three when the probe goes well, and is not followed up again for five seconds', () => {
+    const { clock, health, probes } = setUp();
+    health.begin().fail(overloaded);
+    clock.advance(100);
+    probes[0]?.done();
+    clock.advance(1_000);
+    health.begin().fail(overloaded);
+    clock.advance(3_999);
+    expect(probes).toHaveLength(1);
+    expect(clock.pendingTimers).toBe(0);
+    health.begin().fail(overloaded);
+    expect(health.available).toBe(false);
+  });
+
+  it('is followed up no more when callers have decided it meanwhile', () => {
+    const { clock, health, probes } = setUp();
+    health.begin().fail(overloaded);
+    clock.advance(100);
+    health.begin().fail(overloaded);
+    health.begin().fail(overloaded);
+    expect(probes[0]?.signal.aborted).toBe(true);
+    probes[0]?.done();
+    expect(health.available).toBe(false);
+    expect(clock.pendingTimers).toBe(1);
+  });
+
+  it.each(['provider.bad-request', 'provider.rate-limited', 'provider.auth'] as const)(
+    'of code %s says all there is to know',
+    (code) => {
+      const { clock, health, probes } = setUp();
+      health.begin().fail(new BvraiError(code, 'scripted'));
+      clock.advance(60_000);
+      expect(probes).toHaveLength(0);
+    },
+  );
+
+  it('is not followed up after the process has closed', () => {
+    const { clock, all, health, probes } = setUp();
+    health.begin().fail(overloaded);
+    all.close();
+    clock.advance(60_000);
+    health.begin().fail(overloaded);
+    clock.advance(60_000);
+    expect(probes).toHaveLength(0);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('that lies in a tail is not one of a row, however many were sent with it', () => {
+    const { clock, health } = setUp({ withProbe: false });
+    const tail = Array.from({ length: 3 }, () => health.begin());
+    clock.advance(1);
+    const other = health.begin();
+    clock.advance(300);
+    other.first();
+    clock.advance(FIRST.initialMs);
+    for (const attempt of tail) attempt.fail(late);
+    expect(health.available).toBe(true);
+    // Those of an outage are.
+    const all = Array.from({ length: 3 }, () => health.begin());
+    clock.advance(FIRST.initialMs);
+    for (const attempt of all) attempt.fail(late);
+    expect(health.available).toBe(false);
+  });
+});
+
 describe('an attempt', () => {
   type End = (attempt: Attempt) => void;
   const ends: Readonly<Record<string, End>> = {

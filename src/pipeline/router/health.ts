@@ -8,8 +8,10 @@ import type { Log } from '../../core/log.ts';
 import type { RouteEntry } from '../ports.ts';
 import { Breaker } from './breaker.ts';
 import type { BreakerState, BreakerTransition } from './breaker.ts';
+import type { Connecting } from '../providers/spec.ts';
 import { HedgeBudget } from './hedge-budget.ts';
 import { LatencyWindow } from './latency-window.ts';
+import { learnedConnecting } from './learned-wait.ts';
 import { STAGE_TIMES, deadlineMs, hedgeDelayMs } from './times.ts';
 import type { Stage } from './times.ts';
 
@@ -37,9 +39,9 @@ export type HealthEvent =
 
 /**
  * Asks a provider something cheap and made up. Calls `done` once, with the error if it failed; stops when the signal aborts.
- * Never a caller's request.
+ * Never a caller's request. `connecting`: the provider's, for the stream's context.
  */
-export type Probe = (done: (error?: BvraiError) => void, signal: AbortSignal) => void;
+export type Probe = (done: (error?: BvraiError) => void, signal: AbortSignal, connecting: Connecting) => void;
 
 export interface HealthSnapshot {
   readonly key: ProviderKey;
@@ -47,6 +49,7 @@ export interface HealthSnapshot {
   readonly p50Ms: number | undefined;
   readonly p95Ms: number | undefined;
   readonly p99Ms: number | undefined;
+  readonly connectDeadlineMs: number;
 }
 
 export interface HealthDependencies {
@@ -61,6 +64,10 @@ export interface HealthDependencies {
 
 /** No probe may take longer. */
 const PROBE_LIMIT_MS = 5_000;
+/** A provider that has failed is tried out after this: callers who failed with the first are still being counted. */
+const SUSPECT_AFTER_MS = 100;
+/** A provider that was tried out and is well is not tried out again for so long. */
+const TRUSTED_FOR_MS = 5_000;
 /** Agents come and go; their models are few. Beyond this many, health is not remembered. */
 const MAX_ENTRIES = 1_000;
 
@@ -116,9 +123,14 @@ export interface Attempt {
   loseHedge(): void;
 }
 
-/** One provider: its breaker, its latencies, and its probes. */
+/**
+ * One provider: its breaker, its latencies, and its probes. A first failure is followed up by probes at once, which count as
+ * callers' failures do when they fail and for nothing when they do not: so an outage costs one caller the deadline, not three.
+ */
 export class ProviderHealth {
   readonly key: ProviderKey;
+  /** How long connections to it may take, and have taken. */
+  readonly connecting: Connecting;
   readonly #deps: HealthDependencies;
   readonly #budget: HedgeBudget;
   readonly #probe: Probe | undefined;
@@ -127,6 +139,7 @@ export class ProviderHealth {
   readonly #gaps = new LatencyWindow();
   #probeTimer: Timer | undefined;
   #probing: AbortController | undefined;
+  #trustedUntilMs = 0;
   #closed = false;
 
   constructor(key: ProviderKey, deps: HealthDependencies, budget: HedgeBudget, probe: Probe | undefined) {
@@ -135,6 +148,7 @@ export class ProviderHealth {
     this.#budget = budget;
     this.#probe = probe;
     this.#breaker = new Breaker(deps.random);
+    this.connecting = learnedConnecting(deps.clock);
   }
 
   /** Whether callers may be sent there now. */
@@ -180,12 +194,13 @@ export class ProviderHealth {
     return new RecordedAttempt(this.#deps.clock, {
       first: (afterMs) => {
         this.#first.add(afterMs, this.#nowMs);
+        this.#breaker.onAnswer(this.#nowMs - afterMs);
         this.#emit({ type: 'first-received', key: this.key, afterMs });
       },
       waited: (atLeastMs) => this.#first.add(atLeastMs, this.#nowMs),
-      finished: (outcome, longestGapMs) => {
+      finished: (outcome, beganAtMs, longestGapMs) => {
         if (longestGapMs !== undefined) this.#gaps.add(longestGapMs, this.#nowMs);
-        this.#onOutcome(outcome);
+        this.#onOutcome(outcome, beganAtMs);
       },
       slowMs: STAGE_TIMES[this.key.stage].slowMs,
     });
@@ -193,33 +208,35 @@ export class ProviderHealth {
 
   /** The provider's configuration has changed: a locked breaker closes. */
   reconfigured(): void {
-    this.#probeTimer?.cancel();
-    this.#probing?.abort();
+    this.#stopProbe();
     this.#onTransition(this.#breaker.reconfigured());
   }
 
   snapshot(): HealthSnapshot {
     const at = (q: number): number | undefined => this.#first.quantile(q, this.#nowMs);
-    return { key: this.key, state: this.#breaker.state.type, p50Ms: at(0.5), p95Ms: at(0.95), p99Ms: at(0.99) };
+    const { limitMs: connectDeadlineMs } = this.connecting.connection;
+    const quantiles = { p50Ms: at(0.5), p95Ms: at(0.95), p99Ms: at(0.99) };
+    return { key: this.key, state: this.#breaker.state.type, ...quantiles, connectDeadlineMs };
   }
 
   close(): void {
     this.#closed = true;
-    this.#probeTimer?.cancel();
-    this.#probing?.abort();
+    this.#stopProbe();
   }
 
   get #nowMs(): number {
     return this.#deps.clock.nowMs();
   }
 
-  #onOutcome(outcome: Ended): void {
+  #onOutcome(outcome: Ended, beganAtMs: number): void {
     const nowMs = this.#nowMs;
     const code = outcome.type === 'failed' ? outcome.error.code : outcome.type;
     this.#emit({ type: 'request-finished', key: this.key, outcome: code });
     if (outcome.type === 'abandoned') return;
-    if (outcome.type === 'failed') this.#onTransition(this.#breaker.onFailure(outcome.error, nowMs));
-    else this.#onTransition(this.#breaker.onSuccess(outcome.type !== 'ok', nowMs));
+    if (outcome.type === 'failed') {
+      this.#onTransition(this.#breaker.onFailure(outcome.error, nowMs, beganAtMs));
+      this.#suspect();
+    } else this.#onTransition(this.#breaker.onSuccess(outcome.type !== 'ok', nowMs));
   }
 
   #onTransition(transition: BreakerTransition | undefined): void {
@@ -229,14 +246,20 @@ export class ProviderHealth {
     if (transition.to === 'closed') this.#deps.log.info(facts, 'provider serves again');
     else if (transition.to !== 'probing') this.#deps.log.warn(facts, 'provider is left alone');
     this.#emit({ type: 'breaker-changed', key: this.key, transition });
+    // What was suspected is decided.
+    if (transition.from === 'closed') this.#stopProbe();
     this.#scheduleProbe();
   }
 
   #scheduleProbe(): void {
     this.#probeTimer?.cancel();
+    this.#probeTimer = undefined;
     const dueAtMs = this.#breaker.probeDueAtMs;
     if (dueAtMs === undefined) return;
-    this.#probeTimer = this.#deps.clock.after(dueAtMs - this.#nowMs, () => this.#sendProbe());
+    this.#probeTimer = this.#deps.clock.after(dueAtMs - this.#nowMs, () => {
+      this.#probeTimer = undefined;
+      this.#sendProbe();
+    });
   }
 
   #sendProbe(): void {
@@ -244,6 +267,33 @@ export class ProviderHealth {
     if (this.#breaker.state.type !== 'probing') return this.#scheduleProbe();
     // Without a way to try it out there is only trying again.
     if (!this.#probe) return this.#onTransition(this.#breaker.endProbe(undefined, this.#nowMs));
+    this.#tryOut(this.#probe, PROBE_LIMIT_MS, (error) => {
+      this.#onTransition(this.#breaker.endProbe(error, this.#nowMs));
+    });
+  }
+
+  /** Finds out whether a failure was the first of an outage, in place of the next callers. */
+  #suspect(): void {
+    const probe = this.#probe;
+    const isIdle = this.#probeTimer === undefined && this.#probing === undefined;
+    if (!probe || this.#closed || !isIdle || !this.available || !this.#breaker.isSuspect) return;
+    if (this.#nowMs < this.#trustedUntilMs) return;
+    const { connection, session } = this.connecting;
+    this.#probeTimer = this.#deps.clock.after(SUSPECT_AFTER_MS, () => {
+      this.#probeTimer = undefined;
+      if (!this.available || !this.#breaker.isSuspect) return;
+      const limitMs = Math.max(this.firstDeadlineMs, connection.limitMs + session.limitMs);
+      this.#tryOut(probe, limitMs, (error) => {
+        if (!error?.retryable) this.#trustedUntilMs = this.#nowMs + TRUSTED_FOR_MS;
+        if (!error) return;
+        this.#onTransition(this.#breaker.onFailure(error, this.#nowMs));
+        this.#suspect();
+      });
+    });
+  }
+
+  /** One probe at a time; `ended` runs once, unless it is stopped. */
+  #tryOut(probe: Probe, limitMs: number, ended: (error?: BvraiError) => void): void {
     const probing = new AbortController();
     this.#probing = probing;
     const finish = (error?: BvraiError): void => {
@@ -253,14 +303,21 @@ export class ProviderHealth {
       probing.abort();
       if (this.#closed) return;
       this.#emit({ type: 'probe-finished', key: this.key, outcome: error?.code ?? 'ok' });
-      this.#onTransition(this.#breaker.endProbe(error, this.#nowMs));
+      ended(error);
     };
-    const limit = this.#deps.clock.after(PROBE_LIMIT_MS, () => {
-      const { provider } = this.key;
-      finish(new BvraiError('provider.timeout-first', `${provider} did not answer a probe in ${PROBE_LIMIT_MS} ms.`));
+    const limit = this.#deps.clock.after(limitMs, () => {
+      const message = `${this.key.provider} did not answer a probe in ${Math.round(limitMs)} ms.`;
+      finish(new BvraiError('provider.timeout-first', message));
     });
     probing.signal.addEventListener('abort', () => limit.cancel(), { once: true });
-    this.#probe(finish, probing.signal);
+    probe(finish, probing.signal, this.connecting);
+  }
+
+  #stopProbe(): void {
+    this.#probeTimer?.cancel();
+    this.#probeTimer = undefined;
+    this.#probing?.abort();
+    this.#probing = undefined;
   }
 
   #emit(event: HealthEvent): void {
@@ -276,7 +333,7 @@ interface AttemptSettings {
   readonly first: (afterMs: number) => void;
   /** It was given up before its first byte. */
   readonly waited: (atLeastMs: number) => void;
-  readonly finished: (outcome: Ended, longestGapMs: number | undefined) => void;
+  readonly finished: (outcome: Ended, beganAtMs: number, longestGapMs: number | undefined) => void;
   readonly slowMs: number;
 }
 
@@ -339,6 +396,6 @@ class RecordedAttempt implements Attempt {
   #end(outcome: Ended): void {
     if (this.#over) return;
     this.#over = true;
-    this.#settings.finished(outcome, this.#longestGapMs);
+    this.#settings.finished(outcome, this.#beganAtMs, this.#longestGapMs);
   }
 }

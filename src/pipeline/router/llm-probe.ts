@@ -11,7 +11,7 @@ const QUESTION = 'Answer with the one word: ok';
 
 /** Asks for one token; the first one, or an end without any, is health. */
 export function llmProbe(provider: LlmProvider, entry: RouteEntry, deps: { clock: Clock; log: Log }): Probe {
-  return (done, signal) => {
+  return (done, signal, connecting) => {
     const request = {
       model: entry.model,
       options: entry.options,
@@ -29,6 +29,6 @@ export function llmProbe(provider: LlmProvider, entry: RouteEntry, deps: { clock
       if (part.type === 'generation-failed') finish(part.error);
       else if (part.type === 'text-delta' || part.type === 'generation-finished') finish();
     };
-    provider.generate(request, onPart, { ...deps, signal });
+    provider.generate(request, onPart, { ...deps, signal, connecting });
   };
 }

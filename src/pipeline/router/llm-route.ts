@@ -123,7 +123,8 @@ class RoutedGeneration implements LlmStream {
     lane.watchdog.restart(limitMs, () => this.#expire(lane, 'first', limitMs));
     const messages = goesOn ? continuationMessages(this.#request.messages, this.#said) : this.#request.messages;
     const request = { ...this.#request, messages, model: entry.model, options: entry.options };
-    lane.stream = provider.generate(request, (part) => this.#onPart(lane, part), this.#context);
+    const context = { ...this.#context, connecting: health.connecting };
+    lane.stream = provider.generate(request, (part) => this.#onPart(lane, part), context);
     return lane;
   }
 

@@ -4,15 +4,22 @@ import { VirtualClock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import { memoryLog, silentLog } from '../../core/log.ts';
 import type { RouteEntry } from '../ports.ts';
+import type { Connecting, StreamContext } from '../providers/spec.ts';
 import { ProvidersHealth } from './health.ts';
-import { Watchdog, inOrder, resolveRoute } from './route.ts';
+import type { Probe } from './health.ts';
+import { llmRoute } from './llm-route.ts';
+import { Watchdog, inOrder, prewarmFirst, resolveRoute } from './route.ts';
 import type { Candidate } from './route.ts';
+import { sttRoute } from './stt-route.ts';
+import { callContext, candidatesOf } from './testing.ts';
+import { ttsRoute } from './tts-route.ts';
 
 interface Named {
   readonly name: string;
 }
 
 const embedded = { name: 'embedded' };
+const QUESTION = { messages: [], questionsAndAnswers: [], maxOutputTokens: 5 };
 
 function setUp(names: readonly string[] = ['a', 'b']) {
   const clock = new VirtualClock();
@@ -20,8 +27,8 @@ function setUp(names: readonly string[] = ['a', 'b']) {
   const configured = new Map<string, Named>(names.map((name) => [name, { name }]));
   configured.set(embedded.name, embedded);
   const log = memoryLog();
-  const resolve = (entries: readonly RouteEntry[]) =>
-    resolveRoute({ stage: 'llm', entries, configured, last: embedded }, health, log);
+  const resolve = (entries: readonly RouteEntry[], probe?: (provider: Named, entry: RouteEntry) => Probe) =>
+    resolveRoute({ stage: 'llm', entries, configured, last: embedded, probe }, health, log);
   return { lines: log.lines, resolve };
 }
 
@@ -62,6 +69,23 @@ describe('a resolved route', () => {
     expect(healthOf({ provider: 'a', model: 'n' })).not.toBe(usual);
     expect(healthOf({ provider: 'b', model: 'm' })).not.toBe(usual);
     expect(healthOf({ provider: 'a', model: 'm', options: { region: 'eu' } })).not.toBe(usual);
+  });
+});
+
+describe('a probe', () => {
+  it('asks for nothing that only one agent wants: a voice that is gone keeps nobody else away', () => {
+    const probed: RouteEntry[] = [];
+    const { resolve } = setUp();
+    const options = { region: 'eu', temperature: 2 };
+    resolve([{ provider: 'a', model: 'm', voice: 'deleted', weight: 1, options }, { provider: 'b' }], (_, entry) => {
+      probed.push(entry);
+      return () => {};
+    });
+    expect(probed).toEqual([
+      { provider: 'a', model: 'm', options: { region: 'eu' } },
+      { provider: 'b', model: undefined },
+      { provider: 'embedded', model: undefined },
+    ]);
   });
 });
 
@@ -126,6 +150,49 @@ describe('the order in which candidates are tried', () => {
         },
       ),
     );
+  });
+});
+
+describe('what is known of connecting to a provider', () => {
+  /** Records whose it was given, and for what. */
+  function setUpAsked() {
+    const asked: { name: string; connecting: Connecting | undefined }[] = [];
+    const note = (name: string) => (_request: unknown, _sink: unknown, context: StreamContext) => {
+      asked.push({ name, connecting: context.connecting });
+      return { abort() {}, write() {}, hint() {}, speak() {}, finish() {}, cancel() {}, close() {} };
+    };
+    const prewarm = (name: string) => (_request: unknown, _wanted: unknown, connecting?: Connecting) => {
+      asked.push({ name, connecting });
+    };
+    const provider = (name: string) => {
+      return { name, prewarm: prewarm(name), open: note(name), generate: note(name) };
+    };
+    return { asked, provider };
+  }
+
+  it.each(['stt', 'llm', 'tts'] as const)('is given to whom a route of stage %s asks or prepares', (stage) => {
+    const { context } = callContext();
+    const { asked, provider } = setUpAsked();
+    const candidates = candidatesOf(stage, context.clock, [provider('a'), provider('b')]);
+    const own = candidates.map(({ health }) => health.connecting);
+    const routes = {
+      stt: () => sttRoute(candidates, () => 0).open({ language: 'en', phrases: [] }, () => {}, context),
+      llm: () => llmRoute(candidates, () => 0).generate(QUESTION, () => {}, context),
+      tts: () => ttsRoute(candidates, () => 0).open({ language: 'en' }, () => {}, context),
+    };
+    prewarmFirst(
+      candidates,
+      () => ({}),
+      () => true,
+    );
+    routes[stage]();
+    const [first, second] = candidates;
+    for (let failure = 0; failure < 3; failure++)
+      first?.health.begin().fail(new BvraiError('provider.overloaded', 'scripted'));
+    routes[stage]();
+    expect(asked.map(({ name }) => name)).toEqual(['a', 'a', 'b']);
+    expect(asked.map(({ connecting }) => connecting)).toEqual([own[0], own[0], second?.health.connecting]);
+    expect(own[0]).not.toBe(own[1]);
   });
 });
 

@@ -18,12 +18,13 @@ const LANGUAGE = 'en';
 
 /** Opens a stream and gives it a little silence: a recogniser that takes the connection is well. */
 export function sttProbe(provider: SttProvider, entry: RouteEntry, deps: ProbeDependencies): Probe {
-  return (done, signal) => {
+  return (done, signal, connecting) => {
     const finish = onceOnly(done, () => stream.close());
     const request = { model: entry.model, options: entry.options, language: LANGUAGE, phrases: [] };
     const stream = provider.open(request, (part) => finish(part.type === 'stream-failed' ? part.error : undefined), {
       ...deps,
       signal,
+      connecting,
     });
     stream.write(new Uint8Array(SILENCE_MS * BYTES_PER_MS).fill(MULAW_SILENCE));
   };
@@ -31,12 +32,13 @@ export function sttProbe(provider: SttProvider, entry: RouteEntry, deps: ProbeDe
 
 /** Has one word spoken: the first of its audio is health. */
 export function ttsProbe(provider: TtsProvider, entry: RouteEntry, deps: ProbeDependencies): Probe {
-  return (done, signal) => {
+  return (done, signal, connecting) => {
     const finish = onceOnly(done, () => stream.close());
     const request = { model: entry.model, voice: entry.voice, options: entry.options, language: LANGUAGE };
     const stream = provider.open(request, (part) => finish('error' in part ? part.error : undefined), {
       ...deps,
       signal,
+      connecting,
     });
     stream.speak('probe', 'Yes.');
     stream.finish('probe');

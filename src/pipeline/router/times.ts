@@ -1,4 +1,5 @@
 /** What each stage may take: bounds from which the live deadlines are drawn. All in milliseconds. */
+import { DEFAULT_CONNECT_TIMEOUT_MS } from '../providers/socket.ts';
 import type { LatencyWindow } from './latency-window.ts';
 
 /** A deadline that follows the provider's own latency, within bounds. */
@@ -39,6 +40,13 @@ export const STAGE_TIMES: Readonly<Record<Stage, StageTimes>> = {
     slowMs: 1_000,
   },
 };
+
+/**
+ * Until a vendor has taken a connection, or begun a session; the same for all stages. At least a handshake with one lost packet
+ * in it (Linux repeats one after 200 ms and a round trip); at most what is kept of the caller's audio for whoever serves next.
+ * Decision 0056.
+ */
+export const CONNECT: AdaptiveDeadline = { minMs: 400, initialMs: DEFAULT_CONNECT_TIMEOUT_MS, maxMs: 3_000 };
 
 /** Percentiles of fewer samples are noise. */
 const ENOUGH_SAMPLES = 20;

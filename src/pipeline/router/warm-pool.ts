@@ -6,6 +6,8 @@ import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { connect } from '../providers/dial.ts';
 import type { DialledSocket, Dialler, KeepWarm, SocketAddress, SocketMessage } from '../providers/dial.ts';
+import type { LearnedWait } from '../providers/spec.ts';
+import { CONNECT } from './times.ts';
 
 /** One socket for each: a bound on addresses is one on sockets. The one unused for longest makes room. */
 const MAX_ADDRESSES = 16;
@@ -13,7 +15,6 @@ const MAX_ADDRESSES = 16;
 const UNUSED_MS = 120_000;
 /** No socket gets older than this, however patient the vendor: what lies between forgets connections too. */
 const MAX_AGE_MS = 30_000;
-const CONNECT_TIMEOUT_MS = 2_000;
 /** A socket that was taken is replaced after this: the call that is just beginning goes first. */
 const REFILL_AFTER_MS = 1_000;
 /** After a socket that failed, or while the vendor is not wanted. */
@@ -71,7 +72,7 @@ export class WarmSockets implements Dialler {
     const kept = this.#kept.get(key);
     const taken = kept && this.#take(key, kept);
     this.#tell(address, taken ? 'used' : 'missed');
-    return taken ?? { socket: connect(address), received: [] };
+    return taken ?? { socket: connect(address), received: [], waitedMs: 0 };
   }
 
   keepWarm(address: SocketAddress, how: KeepWarm): void {
@@ -141,7 +142,7 @@ export class WarmSockets implements Dialler {
     kept.dialAtMs = clock.nowMs() + RETRY_AFTER_MS;
     if (!kept.how.wanted()) return;
     try {
-      const warm = new WarmSocket(kept.address, kept.how.idleMs, clock, {
+      const warm = new WarmSocket(kept.address, kept.how, clock, {
         onOpen: () => {
           this.#tell(kept.address, 'opened');
           this.#sweepLater();
@@ -198,15 +199,23 @@ class WarmSocket {
   readonly #received: SocketMessage[] = [];
   #receivedBytes = 0;
   readonly #detach: () => void;
+  readonly #clock: Clock;
+  readonly #beganAtMs: number;
+  readonly #connection: LearnedWait | undefined;
   /** When it is no good any more: not open by then, or open for too long. */
   overAtMs: number;
 
-  constructor(address: SocketAddress, idleMs: number, clock: Clock, listener: WarmSocketListener) {
-    this.overAtMs = clock.nowMs() + CONNECT_TIMEOUT_MS;
+  constructor(address: SocketAddress, how: KeepWarm, clock: Clock, listener: WarmSocketListener) {
+    this.#clock = clock;
+    this.#connection = how.connecting?.connection;
+    this.#beganAtMs = clock.nowMs();
+    // Longer than a caller would wait: so a vendor that has become slow is known before a call meets it.
+    this.overAtMs = this.#beganAtMs + CONNECT.maxMs;
     const socket = connect(address);
     this.#socket = socket;
     const onOpen = (): void => {
-      this.overAtMs = clock.nowMs() + Math.min(idleMs, MAX_AGE_MS);
+      this.#connection?.took(this.#ageMs);
+      this.overAtMs = clock.nowMs() + Math.min(how.idleMs, MAX_AGE_MS);
       listener.onOpen();
     };
     const onMessage = (data: RawData, isBinary: boolean): void => {
@@ -226,18 +235,27 @@ class WarmSocket {
     return this.#socket.readyState === this.#socket.OPEN;
   }
 
+  get #isConnecting(): boolean {
+    return this.#socket.readyState === this.#socket.CONNECTING;
+  }
+
+  get #ageMs(): number {
+    return this.#clock.nowMs() - this.#beganAtMs;
+  }
+
   isOver(nowMs: number): boolean {
-    const isAlive = this.isOpen || this.#socket.readyState === this.#socket.CONNECTING;
-    return !isAlive || nowMs >= this.overAtMs;
+    return !(this.isOpen || this.#isConnecting) || nowMs >= this.overAtMs;
   }
 
   handOver(): DialledSocket {
     this.#detach();
-    return { socket: this.#socket, received: this.#received };
+    return { socket: this.#socket, received: this.#received, waitedMs: this.isOpen ? 0 : this.#ageMs };
   }
 
   /** Without a farewell: nothing was begun on it, and nobody waits for an answer. */
   close(): void {
+    // One that has not connected by now has taken at least so long.
+    if (this.#isConnecting && this.#clock.nowMs() >= this.overAtMs) this.#connection?.took(this.#ageMs);
     this.#detach();
     // What still fails of a socket that is being torn down concerns nobody; without a listener it would be an uncaught exception.
     this.#socket.on('error', () => {});

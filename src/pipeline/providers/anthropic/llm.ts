@@ -57,12 +57,13 @@ export function createAnthropicLlm(settings: AnthropicSettings): LlmProvider & {
   return {
     name: PROVIDER,
     capabilities: { tools: true, openEnded: true },
-    prewarm(_request, wanted) {
-      if (wanted() && !closed) connections.prewarm(url);
+    prewarm(_request, wanted, connecting) {
+      if (wanted() && !closed) connections.prewarm(url, connecting);
     },
     generate(request, sink, context) {
       const maxGenerationMs = settings.maxGenerationMs ?? DEFAULT_MAX_GENERATION_MS;
       const generation = new Generation(PROVIDER, sink, context, maxGenerationMs);
+      connections.heed(url, context.connecting);
       running.set(
         generation,
         run(generation, request).finally(() => running.delete(generation)),

@@ -24,10 +24,10 @@ export function createDeepgramStt(settings: SttSettings): SttProvider {
       const Stream = isFlux(request.model) ? FluxStream : DeepgramStream;
       return new Stream(settings, request, sink, context);
     },
-    prewarm(request, wanted) {
+    prewarm(request, wanted, connecting) {
       const urlOf = isFlux(request.model) ? fluxUrl : listenUrl;
       const address = liveAddress(settings, (baseUrl) => urlOf(baseUrl, request));
-      settings.dialler?.keepWarm(address, { idleMs: IDLE_MS, wanted });
+      settings.dialler?.keepWarm(address, { idleMs: IDLE_MS, wanted, connecting });
     },
   };
 }

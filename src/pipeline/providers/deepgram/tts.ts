@@ -3,7 +3,7 @@ import type { Timer } from '../../../core/clock.ts';
 import { BvraiError, unreachable } from '../../../core/errors.ts';
 import type { Dialler, SocketAddress } from '../dial.ts';
 import { checkedSpeech } from '../checked-speech.ts';
-import { DEFAULT_CONNECT_TIMEOUT_MS, ProviderSocket } from '../socket.ts';
+import { ProviderSocket } from '../socket.ts';
 import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
 import { UtteranceBook } from '../utterances.ts';
 import type { BookedUtterance } from '../utterances.ts';
@@ -44,7 +44,9 @@ export function createDeepgramTts(settings: DeepgramTtsSettings): TtsProvider {
     name: PROVIDER,
     capabilities: { mulawOut: true },
     open: (request, sink, context) => new AuraStream(settings, request, sink, context),
-    prewarm: (request, wanted) => settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted }),
+    prewarm(request, wanted, connecting) {
+      settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted, connecting });
+    },
   });
 }
 
@@ -140,7 +142,7 @@ class AuraStream implements TtsStream {
   }
 
   #connect(): void {
-    const { clock } = this.#context;
+    const { clock, connecting } = this.#context;
     try {
       this.#budget = new FlushBudget();
       this.#socket = new ProviderSocket(
@@ -148,7 +150,8 @@ class AuraStream implements TtsStream {
           ...addressOf(this.#settings, this.#request),
           dialler: this.#settings.dialler,
           clock,
-          connectTimeoutMs: this.#settings.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+          connectTimeoutMs: this.#settings.connectTimeoutMs,
+          connecting,
           maxQueuedBytes: MAX_QUEUED_BYTES,
           parseRefusal,
         },

@@ -34,7 +34,9 @@ export function createElevenLabsStt(settings: SttSettings): SttProvider {
     // Word times come after the words, and only when the route asks for them (`include_timestamps`).
     capabilities: { mulawIn: true },
     open: (request, sink, context) => new ScribeStream(settings, request, sink, context),
-    prewarm: (request, wanted) => settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted }),
+    prewarm(request, wanted, connecting) {
+      settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted, connecting });
+    },
   };
 }
 
@@ -73,7 +75,7 @@ class ScribeStream implements SttStream {
         parseRefusal,
         codeOfClose,
       },
-      { onOpen: () => this.#awaitSession(), onText: (text) => this.#onMessage(parseScribeMessage(text)) },
+      { onOpen: () => this.#socket.awaitSession(), onText: (text) => this.#onMessage(parseScribeMessage(text)) },
       sink,
       context,
     );
@@ -116,11 +118,6 @@ class ScribeStream implements SttStream {
     if (++this.#awaited === 1) this.#watch();
   }
 
-  /** A vendor that takes the connection but begins no session is as good as one that does not answer. */
-  #awaitSession(): void {
-    this.#socket.failAfter(this.#socket.connectTimeoutMs, 'provider.timeout-connect', 'begin the session');
-  }
-
   #watch(): void {
     if (this.#awaited === 0) return this.#socket.stopTimer();
     this.#socket.failAfter(TRANSCRIPT_TIMEOUT_MS, 'provider.timeout-gap', 'transcribe what was said');
@@ -152,7 +149,7 @@ class ScribeStream implements SttStream {
     const held = this.#held;
     if (held === undefined) return;
     this.#held = undefined;
-    this.#socket.stopTimer();
+    this.#socket.sessionBegun();
     this.#socket.tell({ type: 'stream-opened' });
     const audio = held.newest(held.writtenBytes);
     const size = HELD_CHUNK_MS * BYTES_PER_MS;

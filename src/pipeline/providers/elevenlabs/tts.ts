@@ -2,7 +2,7 @@
 import type { Timer } from '../../../core/clock.ts';
 import { BvraiError } from '../../../core/errors.ts';
 import type { Dialler, SocketAddress } from '../dial.ts';
-import { DEFAULT_CONNECT_TIMEOUT_MS, ProviderSocket } from '../socket.ts';
+import { ProviderSocket } from '../socket.ts';
 import { checkedSpeech } from '../checked-speech.ts';
 import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
 import {
@@ -64,10 +64,10 @@ export function createElevenLabsTts(settings: ElevenLabsSettings): TtsProvider {
     name: PROVIDER,
     capabilities: { mulawOut: true, wordTimes: true, contexts: true },
     open: (request, sink, context) => new ElevenLabsStream(settings, request, sink, context),
-    prewarm(request, wanted) {
+    prewarm(request, wanted, connecting) {
       const address = addressOf(settings, request);
       // Whoever takes the socket says something after as long again.
-      settings.dialler?.keepWarm(address, { idleMs: keepAliveMsOf(address.url), wanted });
+      settings.dialler?.keepWarm(address, { idleMs: keepAliveMsOf(address.url), wanted, connecting });
     },
   };
   const { apiKey, baseUrl = DEFAULT_BASE_URL, connections } = settings;
@@ -151,7 +151,7 @@ class ElevenLabsStream implements TtsStream {
   }
 
   #connect(): void {
-    const { clock } = this.#context;
+    const { clock, connecting } = this.#context;
     try {
       const address = addressOf(this.#settings, this.#request);
       this.#keepAliveMs = keepAliveMsOf(address.url);
@@ -160,7 +160,8 @@ class ElevenLabsStream implements TtsStream {
           ...address,
           dialler: this.#settings.dialler,
           clock,
-          connectTimeoutMs: this.#settings.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+          connectTimeoutMs: this.#settings.connectTimeoutMs,
+          connecting,
           maxQueuedBytes: MAX_QUEUED_BYTES,
           parseRefusal,
           codeOfClose,

@@ -6,7 +6,7 @@ import type { BookedUtterance } from '../utterances.ts';
 import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
 
 /** What HTTP may add to the time that the WebSocket has lost already: its usual first audio takes a third of it. */
-const FIRST_AUDIO_MS = 700;
+export const FIRST_AUDIO_MS = 700;
 /** After this long the WebSocket is tried again, between utterances; each time twice as long. */
 const REDIAL_AFTER_MS = 15_000;
 /** Failures that are the account's or the route's and not the socket's: HTTP would meet them too. */

@@ -44,11 +44,12 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
   return {
     name: PROVIDER,
     capabilities: { tools: true, openEnded: true },
-    prewarm(_request, wanted) {
-      if (wanted() && !closed) connections.prewarm(url);
+    prewarm(_request, wanted, connecting) {
+      if (wanted() && !closed) connections.prewarm(url, connecting);
     },
     generate(request, sink, context) {
       const generation = new Generation(sink, context, maxGenerationMs);
+      connections.heed(url, context.connecting);
       const start = closed ? Promise.reject(closedError()) : loading;
       const run = generation.run(start, () => chatBody(request, baseUrl)).finally(() => running.delete(generation));
       running.set(generation, run);

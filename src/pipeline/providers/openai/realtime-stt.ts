@@ -44,7 +44,9 @@ export function createOpenAiStt(settings: SttSettings): SttProvider {
     name: PROVIDER,
     capabilities: { mulawIn: true },
     open: (request, sink, context) => new RealtimeStream(settings, request, sink, context),
-    prewarm: (_request, wanted) => settings.dialler?.keepWarm(addressOf(settings), { idleMs: IDLE_MS, wanted }),
+    prewarm(_request, wanted, connecting) {
+      settings.dialler?.keepWarm(addressOf(settings), { idleMs: IDLE_MS, wanted, connecting });
+    },
   };
 }
 
@@ -77,7 +79,7 @@ class RealtimeStream implements SttStream {
         maxQueuedBytes: MAX_QUEUED_BYTES,
         parseRefusal: parseRealtimeRefusal,
       },
-      { onOpen: () => this.#awaitSession(), onText: (text) => this.#onEvent(parseRealtimeEvent(text)) },
+      { onOpen: () => this.#socket.awaitSession(), onText: (text) => this.#onEvent(parseRealtimeEvent(text)) },
       sink,
       context,
     );
@@ -135,11 +137,6 @@ class RealtimeStream implements SttStream {
     this.#socket.failAfter(TRANSCRIPT_TIMEOUT_MS, 'provider.timeout-gap', 'transcribe what was said');
   }
 
-  /** A vendor that takes the connection but not the session is as good as one that does not answer. */
-  #awaitSession(): void {
-    this.#socket.failAfter(this.#socket.connectTimeoutMs, 'provider.timeout-connect', 'begin the session');
-  }
-
   #onEvent(event: RealtimeEvent): void {
     switch (event.type) {
       case 'ready':
@@ -171,6 +168,7 @@ class RealtimeStream implements SttStream {
   #onReady(): void {
     if (this.#ready) return;
     this.#ready = true;
+    this.#socket.sessionBegun();
     this.#watch();
     this.#socket.tell({ type: 'stream-opened' });
   }

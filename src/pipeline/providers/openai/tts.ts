@@ -24,8 +24,8 @@ export function createOpenAiTts(settings: OpenAiSpeechSettings): TtsProvider {
   return checkedSpeech({
     name: PROVIDER,
     capabilities: { contexts: true },
-    prewarm: (_request, wanted) => {
-      if (wanted()) settings.connections.prewarm(httpUrl(PROVIDER, access.baseUrl, ''));
+    prewarm: (_request, wanted, connecting) => {
+      if (wanted()) settings.connections.prewarm(httpUrl(PROVIDER, access.baseUrl, ''), connecting);
     },
     open(request, sink, context) {
       const protocol = {
