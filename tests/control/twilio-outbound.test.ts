@@ -74,9 +74,9 @@ describe('a call that is rung', () => {
 
     const phone = await board.ring({ answers: address('Url'), callSid, from: NUMBER, to: CALLED });
     await report('in-progress', 2);
-    await phone.waitForAgent({ silenceMs: 300 });
+    await board.listen(phone);
     await board.say(phone, 'When do you open?');
-    await phone.waitForAgent({ silenceMs: 300 });
+    await board.listen(phone);
     expect(heardBy(phone)).toBe(`Hello Grace, Harbour View here. ${HOURS}`);
     expect(board.cloud.openai.received.at(-1)?.text).toContain('You call Grace of Harbour View.');
     await phone.hangUp();
@@ -102,7 +102,7 @@ describe('a call that is rung', () => {
     expect((await board.hook(address('Url'), late)).body).toContain('This call has ended');
     const warned = board.server.log.filter(({ msg }) => msg.startsWith('the agent uses variables'));
     expect(warned.at(-1)?.['variables']).toEqual(['nobody_knows']);
-  }, 30_000);
+  }, 60_000);
 
   it('ends as its conversation did, even when Twilio reports the end before anything of it is written', async () => {
     const { id } = (await call()).body;
@@ -113,7 +113,7 @@ describe('a call that is rung', () => {
     await phone.waitUntilAgentSpeaks();
     await phone.hangUp();
     expect(await board.ended(id)).toMatchObject({ status: 'completed', end_reason: 'caller-hung-up' });
-  }, 30_000);
+  }, 60_000);
 
   it.each([
     ['busy', 'busy'],
