@@ -8,12 +8,7 @@ import { CallRefused, Phone } from '../../../bench/phone/phone.ts';
 import { startEmulatedCloud } from '../../support/cloud.ts';
 import { testDatabaseUrl } from '../../support/database.ts';
 import { EventFollower } from '../../support/event-follower.ts';
-import {
-  NUMBERED_CLOUD,
-  NumberedCaller,
-  makeNumberedAgents,
-  ringNumberedCallers,
-} from '../../support/numbered-callers.ts';
+import { NUMBERED_CLOUD, makeNumberedAgents, ringNumberedCallers } from '../../support/numbered-callers.ts';
 import { expectWholeRecord, readRecord } from '../../support/numbered-records.ts';
 import { findPostgresBinaries, startPostgresServer } from '../../support/postgres-server.ts';
 import { startServerOfItsOwn } from '../../support/server-of-its-own.ts';
@@ -63,7 +58,7 @@ describe.runIf(binaries !== undefined)('Postgres away in the middle of ten calls
     await expect(stranger).rejects.toThrow('We are sorry');
     await Promise.all(newcomers.map((caller) => caller.untilAnswered(1)));
     // Three hang up while nobody can write it down.
-    const leaving = [...callers.slice(8), newcomers[1]];
+    const leaving = [...callers.slice(8), ...newcomers.slice(1)];
     await Promise.all(leaving.map((caller) => caller.hangUp()));
     await sleep(Math.max(0, backAtMs - performance.now()));
     const goingOn = callers.filter((caller) => caller.answered > (answeredBefore[caller.caller] ?? 0));
