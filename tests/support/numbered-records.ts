@@ -27,7 +27,7 @@ export const ownEvents = ({ events }: NumberedRecord): NumberedRecord['events'] 
   events.filter(({ seq }) => seq !== ORPHAN_SEQ);
 
 /** One terminal state, one end that agrees with it, and the call's own events without a gap or a repetition. */
-export function expectEndedOnce(record: NumberedRecord): void {
+function expectEndedOnce(record: NumberedRecord): void {
   const ends = record.events.filter(({ type }) => type === 'call-ended');
   expect(ends).toHaveLength(1);
   expect(record.end_reason).toBe(ends[0]?.['reason']);

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { CallRefused, Phone } from '../../../bench/phone/phone.ts';
 import { startEmulatedCloud } from '../../support/cloud.ts';
 import type { EmulatedCloud } from '../../support/cloud.ts';
-import { GREETING, NUMBERED_CLOUD, NumberedCaller, answer, numberedAgent } from '../../support/numbered-callers.ts';
+import { NUMBERED_CLOUD, NumberedCaller, numberedAgent } from '../../support/numbered-callers.ts';
 import { startTestServer } from '../../support/server.ts';
 import type { TestServer } from '../../support/server.ts';
 
@@ -59,14 +59,14 @@ describe('a server that has as many calls as it may', () => {
     expect(await refused.json()).toMatchObject({ code: 'capacity' });
     expect(server.server.activeCalls).toBe(MAX_CALLS);
     await Promise.all([first, second].map((caller) => caller.untilAnswered(1)));
-    for (const { heard } of [first, second]) expect(heard.startsWith(`${GREETING} ${answer(0, 'Alfa?')}`)).toBe(true);
+    for (const { answered } of [first, second]) expect(answered).toBeGreaterThanOrEqual(1);
     expect(await callsOnRecord()).toBe(MAX_CALLS);
 
     await first.hangUp();
     await expect.poll(() => server.server.activeCalls, { timeout: 5_000 }).toBe(MAX_CALLS - 1);
     const next = await ring();
     await next.untilAnswered(1);
-    expect(next.heard.startsWith(`${GREETING} ${answer(0, 'Alfa?')}`)).toBe(true);
+    expect(next.answered).toBeGreaterThanOrEqual(1);
   }, 60_000);
 
   it('takes no more of a burst than it may have, though none has opened its stream yet', async () => {
