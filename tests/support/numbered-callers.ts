@@ -15,7 +15,7 @@ const WORDS = (
   'alfa bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa quebec ' +
   'romeo sierra tango uniform victor whiskey xray yankee zulu'
 ).split(' ');
-const GREETING = 'Hello.';
+export const GREETING = 'Hello.';
 const RECORDING = 'cards-001.wav';
 const speech = fixtureAudio(RECORDING).mulaw();
 const { speechStartMs = 0, speechEndMs = 0 } = speechFixtures.find(({ file }) => file === RECORDING) ?? {};
@@ -31,9 +31,10 @@ const callerName = (caller: number): string => capital(WORDS[caller] ?? '');
 const topic = (turn: number): string =>
   [WORDS[turn % WORDS.length], ...(turn < WORDS.length ? [] : [WORDS[Math.floor(turn / WORDS.length)]])].join('-');
 
-/** What a caller says in its n-th turn, and what it is answered. One word: no pause in the recording can tear it. */
-export const question = (turn: number): string => `${capital(topic(turn))}?`;
-export const answer = (caller: number, turn: number): string => `${callerName(caller)} ${topic(turn)}.`;
+/** What a caller says in its n-th turn. One word: no pause in the recording can tear it. */
+const question = (turn: number): string => `${capital(topic(turn))}?`;
+/** What a caller is answered who has asked this. */
+export const answer = (caller: number, asked: string): string => toAnswer(callerName(caller), asked);
 
 /** The vendors that hear and answer such callers. */
 export const NUMBERED_CLOUD: CloudSettings = {
@@ -47,8 +48,10 @@ export const NUMBERED_CLOUD: CloudSettings = {
 function answerTo(messages: readonly ChatMessage[]): string {
   const asked = messages.findLast(({ role }) => role === 'user')?.content ?? '';
   const name = messages.find(({ role }) => role === 'system')?.content?.match(/for (\w+)\./u)?.[1] ?? '';
-  return `${name} ${asked.replace(/\?$/u, '').toLowerCase()}.`;
+  return toAnswer(name, asked);
 }
+
+const toAnswer = (name: string, asked: string): string => `${name} ${asked.replace(/\?$/u, '').toLowerCase()}.`;
 
 /** Makes the agents of so many callers; their ids. */
 export function makeNumberedAgents(server: ServerOfItsOwn, callers: number): Promise<string[]> {
@@ -132,30 +135,6 @@ export class NumberedCaller {
   /** How many times something was said, and answered to the end. */
   get answered(): number {
     return this.#answered;
-  }
-
-  /** How many of its own answers, from the first on, were heard to their end; what else was heard than these, in order, throws. */
-  get answersUnderstood(): number {
-    const { heard } = this;
-    for (let turns = 0, expected = GREETING; ; turns++) {
-      const next = `${expected} ${answer(this.caller, turns)}`;
-      if (heard.length < next.length) {
-        if (!next.startsWith(heard)) throw new Error(`caller ${this.caller} has heard: ${heard}`);
-        return turns;
-      }
-      expected = next;
-    }
-  }
-
-  /** All that is said when `turns` questions were asked and answered: role and the words that were heard. */
-  expectedMessages(turns: number): readonly (readonly [string, string])[] {
-    return [
-      ['agent', GREETING],
-      ...Array.from({ length: turns }, (_, turn) => [
-        ['caller', question(turn)] as const,
-        ['agent', answer(this.caller, turn)] as const,
-      ]).flat(),
-    ];
   }
 
   /** Lets the answer under way come to its end, then hangs up. */
