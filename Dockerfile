@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # The server alone, without compiler, benches or tests. Debian 13, since uWebSockets.js needs glibc 2.38 on Node 24.
-#   docker build -t bvrai . && docker run --rm -p 8080:8080 --env-file .env bvrai
+#   docker build -t bvrai . && docker run --rm -p 8080:8080 -v bvrai-data:/data --env-file .env bvrai
 FROM node:24-trixie-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -23,7 +23,9 @@ RUN npm ci --omit=dev \
 FROM node:24-trixie-slim
 WORKDIR /app
 # Inside the container every interface: the port is published, or not, from outside. Secrets come with `docker run`.
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data
+# A new named volume takes its owner from here.
+RUN install -d -o node -g node -m 700 /data
 COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json LICENSE ./

@@ -1,5 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { readConfig } from './config.ts';
+import { VARIABLES, readConfig } from './config.ts';
 import { BvraiError } from './core/errors.ts';
 
 function faultOf(environment: Record<string, string>): string {
@@ -24,6 +25,7 @@ describe('the configuration', () => {
       dataDirectory: '/project/data',
       databaseUrl: undefined,
       hedgeShare: 0.05,
+      apiQuotas: { readsPerMinute: 1_200, writesPerMinute: 300 },
     });
   });
 
@@ -37,6 +39,11 @@ describe('the configuration', () => {
       host: '0.0.0.0',
       publicUrl: 'https://voice.example.com',
     });
+  });
+
+  it('gives the API the quotas that it is told', () => {
+    const { apiQuotas } = readConfig({ API_READS_PER_MINUTE: '60000' }, '/project');
+    expect(apiQuotas).toEqual({ readsPerMinute: 60_000, writesPerMinute: 300 });
   });
 
   it('takes a model server without a key', () => {
@@ -60,6 +67,9 @@ describe('the configuration', () => {
     ['CORS_ORIGINS', '*', 'must be origins', 'https://app.example.com'],
     ['CORS_ORIGINS', 'https://app.example.com/path', 'must be origins', 'https://app.example.com'],
     ['TRUSTED_PROXIES', 'all', 'from 0 to 9', '1'],
+    ['REGISTRATION', 'no', 'must be one of open, closed', 'closed'],
+    ['API_READS_PER_MINUTE', '0', 'a number from 1 to 9999999', '1200'],
+    ['API_WRITES_PER_MINUTE', 'many', 'a number from 1 to 9999999', '300'],
     ['OPENAI_BASE_URL', 'nowhere', 'must be an http(s) URL', 'https://api.openai.com/v1'],
   ])('refuses %s=%s: names it, its fault and an example', (name, value, fault, example) => {
     const message = faultOf({ [name]: value });
@@ -77,5 +87,15 @@ describe('the configuration', () => {
 
   it('refuses a token without the URL that Twilio signs for', () => {
     expect(faultOf({ TWILIO_AUTH_TOKEN: 'secret' })).toContain('PUBLIC_URL is missing');
+  });
+
+  it('is documented: .env.example and docs/production.md name every variable, and no other', () => {
+    const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
+    const offered = [...read('.env.example').matchAll(/^([A-Z_]+)=/gmu)].map(([, name = '']) => name);
+    expect(offered.sort()).toEqual([...VARIABLES].sort());
+    const [, table = ''] = read('docs/production.md').split('\n## Settings\n');
+    const cells = table.split('\n').map((row) => row.split('|')[1] ?? '');
+    const described = cells.flatMap((cell) => Array.from(cell.matchAll(/`([A-Z_]+)`/gu), ([, name = '']) => name));
+    expect(described.sort()).toEqual([...VARIABLES].sort());
   });
 });

@@ -31,10 +31,14 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   /** Signs access tokens and more. Absent: made once, and kept in `dataDirectory`. */
   readonly authSecret: string | undefined;
+  /** Whether anybody may make an account and an organization, or only whom a member invites may join. */
+  readonly registration: 'open' | 'closed';
   /** Other origins whose pages may call the API. */
   readonly corsOrigins: readonly string[];
   /** Reverse proxies in front of this server, whose X-Forwarded-For is believed. */
   readonly trustedProxies: number;
+  /** What one user or API key may ask of the API in a minute. */
+  readonly apiQuotas: { readonly readsPerMinute: number; readonly writesPerMinute: number };
   /** Absent: local mode. No signature can be checked, so only callers on this machine are served. */
   readonly twilio:
     | { readonly authToken: string; readonly accountSid: string | undefined; readonly apiBaseUrl: string }
@@ -65,7 +69,14 @@ const httpUrl = (example: string) =>
 
 const secret = z.string().regex(/^\S+$/u, 'must not contain white space; example: the value as the vendor shows it');
 
+const perMinute = (example: string) =>
+  z
+    .string()
+    .regex(/^[1-9]\d{0,6}$/u, `must be a number from 1 to 9999999; example: ${example}`)
+    .transform(Number);
+
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+const REGISTRATION = ['open', 'closed'] as const;
 
 const schema = z.object({
   HOST: z
@@ -104,6 +115,7 @@ const schema = z.object({
     .string()
     .min(32, 'must have at least 32 characters; example: the output of openssl rand -base64 32')
     .optional(),
+  REGISTRATION: z.enum(REGISTRATION, `must be one of ${REGISTRATION.join(', ')}; example: closed`).default('open'),
   CORS_ORIGINS: z
     .string()
     .transform((value) => value.split(',').map((origin) => origin.trim()))
@@ -113,6 +125,8 @@ const schema = z.object({
     )
     .default([]),
   TRUSTED_PROXIES: z.string().regex(/^\d$/u, 'must be a number from 0 to 9; example: 1').transform(Number).default(0),
+  API_READS_PER_MINUTE: perMinute('1200').default(1_200),
+  API_WRITES_PER_MINUTE: perMinute('300').default(300),
   TWILIO_ACCOUNT_SID: z
     .string()
     .regex(/^AC[0-9a-f]{32}$/u, `must be AC and 32 hex digits; example: AC${'0'.repeat(32)}`)
@@ -128,6 +142,9 @@ const schema = z.object({
   ANTHROPIC_API_KEY: secret.optional(),
   ANTHROPIC_BASE_URL: httpUrl('https://api.anthropic.com').default('https://api.anthropic.com'),
 });
+
+/** The names of all variables. */
+export const VARIABLES: readonly string[] = Object.keys(schema.shape);
 
 /** Values that must not be shown in an error, even when they are at fault. */
 const SECRET = /_KEY$|_TOKEN$|_SECRET$|^DATABASE_URL$/u;
@@ -167,8 +184,10 @@ export function readConfig(
     dataDirectory: env.DATA_DIR ?? `${projectDirectory}/data`,
     databaseUrl: env.DATABASE_URL,
     authSecret: env.AUTH_SECRET,
+    registration: env.REGISTRATION,
     corsOrigins: env.CORS_ORIGINS,
     trustedProxies: env.TRUSTED_PROXIES,
+    apiQuotas: { readsPerMinute: env.API_READS_PER_MINUTE, writesPerMinute: env.API_WRITES_PER_MINUTE },
     twilio:
       env.TWILIO_AUTH_TOKEN === undefined
         ? undefined

@@ -29,6 +29,7 @@ export const serverEvent = z.looseObject({
   code: z.string().optional(),
   lead_ms: z.number().optional(),
   wasted_tokens: z.number().optional(),
+  waited_ms: z.number().optional(),
   cause: z.string().optional(),
   repeated_ms: z.number().optional(),
   stages: stages.optional(),

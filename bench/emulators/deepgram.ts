@@ -12,7 +12,7 @@ import { FluxLiveStream, refusedFlux } from './flux.ts';
 import { serveRecording } from './prerecorded.ts';
 import { ScriptReader } from './script.ts';
 import type { Script, Stretch, Word } from './script.ts';
-import { SpeechDetector } from './speech-detector.ts';
+import { FRAME_MS, SpeechDetector } from './speech-detector.ts';
 import type { DetectorFrame } from './speech-detector.ts';
 import { COMMON_DEFAULTS, VendorServer } from './server.ts';
 import type { Emulator, EmulatorSettings, Refusal, VendorSocket } from './server.ts';
@@ -164,7 +164,7 @@ class LiveStream {
   /** End of what the last final covered. */
   #finalisedMs = 0;
   #lastWordEndMs: number | undefined;
-  #lastVoicedAtMs = 0;
+  #lastFrameAtMs = 0;
 
   constructor(settings: DeepgramEmulatorSettings, socket: VendorSocket, url: URL) {
     this.#settings = settings;
@@ -214,12 +214,13 @@ class LiveStream {
 
   #onFrame(frame: DetectorFrame): void {
     this.#audioMs = frame.audioMs;
-    if (frame.voiced) this.#lastVoicedAtMs = performance.now();
+    this.#lastFrameAtMs = performance.now();
     if (frame.onsetMs !== undefined) this.#beginSegment(frame.onsetMs);
     const segment = this.#segment;
     if (segment === undefined) return this.#onSilence();
     const { stretch } = segment;
-    if (frame.voiced) {
+    const voiced = frame.voiced && frame.audioMs - FRAME_MS < (stretch.lastSoundMs ?? Infinity);
+    if (voiced) {
       stretch.lastVoicedMs = frame.audioMs;
       segment.pauseTold = false;
     }
@@ -227,7 +228,7 @@ class LiveStream {
     if (quietMs >= this.#endpointingMs) return this.#endSegment(segment, false);
     if (quietMs >= PAUSE_MS && !segment.pauseTold) return this.#tellPause(segment);
     // In the first moments of a silence nobody knows yet whether it is a pause.
-    if (frame.audioMs < segment.nextInterimMs || (!frame.voiced && !segment.pauseTold)) return;
+    if (frame.audioMs < segment.nextInterimMs || (!voiced && !segment.pauseTold)) return;
     this.#sayInterim(segment, this.#drawMs(this.#settings.interimDelayMs));
   }
 
@@ -246,8 +247,13 @@ class LiveStream {
 
   #tellPause(segment: Segment): void {
     segment.pauseTold = true;
-    const sinceVoicedMs = performance.now() - this.#lastVoicedAtMs;
-    this.#sayInterim(segment, Math.max(0, this.#drawMs(this.#settings.interimDelayMs) - sinceVoicedMs));
+    const delayMs = this.#drawMs(this.#settings.interimDelayMs) - this.#sinceSoundMs(segment.stretch);
+    this.#sayInterim(segment, Math.max(0, delayMs));
+  }
+
+  /** How long ago the sound ended in which the stretch's words were said; negative: it has not yet. */
+  #sinceSoundMs({ soundEndMs }: Stretch): number {
+    return this.#audioMs - soundEndMs + performance.now() - this.#lastFrameAtMs;
   }
 
   #onSilence(): void {
@@ -272,12 +278,8 @@ class LiveStream {
     this.#script.end(segment.stretch);
     const words = segment.stretch.finalWords();
     if (words.length > 0) this.#lastWordEndMs = segment.stretch.lastVoicedMs;
-    const sinceVoicedMs = performance.now() - this.#lastVoicedAtMs;
-    this.#sayFinal(
-      words,
-      { speechFinal: true, fromFinalize },
-      this.#drawMs(this.#settings.finalDelayMs) - sinceVoicedMs,
-    );
+    const delayMs = this.#drawMs(this.#settings.finalDelayMs) - this.#sinceSoundMs(segment.stretch);
+    this.#sayFinal(words, { speechFinal: true, fromFinalize }, delayMs);
   }
 
   #sayFinal(words: readonly Word[], flags: Flags, delayMs = 0): void {

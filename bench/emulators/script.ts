@@ -84,6 +84,23 @@ export class Stretch {
     this.lastVoicedMs = startMs;
   }
 
+  /** The last sound of the utterance, as the script has it; undefined: nobody knows better than a detector. */
+  get lastSoundMs(): number | undefined {
+    const { originMs, speechMs } = this.utterance;
+    return speechMs === undefined ? undefined : originMs + speechMs;
+  }
+
+  /**
+   * Where the sound ends that the words so far were said in: delays count from there. A breath after the last word, or a word
+   * that dies away, leaves a detector to its opinion; a script that knows its last sound does not.
+   */
+  get soundEndMs(): number {
+    const lastSoundMs = this.lastSoundMs;
+    if (lastSoundMs === undefined || this.from + this.finalWords().length < this.utterance.words.length)
+      return this.lastVoicedMs;
+    return lastSoundMs;
+  }
+
   /** What an interim may show at `audioMs`; `paused`: the recogniser holds that all sound so far has been heard. */
   interimWords(audioMs: number, paused: boolean): Word[] {
     if (paused || this.utterance.speechMs !== undefined) return this.finalWords();

@@ -2,7 +2,7 @@
 import { decodeMulaw } from './mulaw.ts';
 
 const FRAME_BYTES = 160;
-const FRAME_MS = 20;
+export const FRAME_MS = 20;
 /** Voiced time, less unvoiced, that makes an onset: a click is shorter. */
 const ONSET_MS = 60;
 

@@ -28,6 +28,8 @@ export interface RingOptions extends CallOptions {
   readonly serverUrl: string;
   /** Chooses the agent by name (local mode); without it the called number does. */
   readonly agent?: string;
+  /** The webhook of a call that the server had Twilio ring, as it was told; from and to are then the server's. */
+  readonly answers?: string;
   readonly from?: string;
   readonly to?: string;
   /** The origin that the server believes it has: signatures are made for it, and stream URLs on it go to `serverUrl`. */
@@ -60,7 +62,7 @@ export async function ringWebhook(options: RingOptions): Promise<DialOptions> {
   const accountSid = options.accountSid ?? newSid('AC');
   const from = options.from ?? DEFAULT_FROM;
   const to = options.to ?? DEFAULT_TO;
-  const path = options.agent ? `/twilio/voice?agent=${encodeURIComponent(options.agent)}` : '/twilio/voice';
+  const path = webhookPath(options);
   const { url: streamUrl, customParameters } = await askVoiceWebhook({
     url: resolveUrl(path, options.serverUrl),
     signedUrl: resolveUrl(path, options.publicUrl ?? options.serverUrl).href,
@@ -73,13 +75,21 @@ export async function ringWebhook(options: RingOptions): Promise<DialOptions> {
       CallStatus: 'ringing',
       Called: to,
       Caller: from,
-      Direction: 'inbound',
+      Direction: options.answers === undefined ? 'inbound' : 'outbound-api',
       From: from,
       To: to,
     },
   });
   const reachableUrl = options.streamUrlOverride ?? reachableStreamUrl(streamUrl, options.publicUrl, options.serverUrl);
   return { ...options, callSid, accountSid, customParameters, streamUrl: reachableUrl, signedUrl: streamUrl };
+}
+
+function webhookPath({ answers, agent }: RingOptions): string {
+  if (answers !== undefined) {
+    const { pathname, search } = new URL(answers);
+    return pathname + search;
+  }
+  return agent ? `/twilio/voice?agent=${encodeURIComponent(agent)}` : '/twilio/voice';
 }
 
 /** Opens the media socket. Throws {@link CallFailed}. */

@@ -77,6 +77,25 @@ describe('TurnMeter', () => {
     expect(utterance.bargeInStopMs).toBe(199);
   });
 
+  it('takes an agent that is cleared between two words for one that stopped at once', () => {
+    for (const clearMs of [1030, 940]) {
+      const meter = newMeter();
+      speak(meter, 0, 900);
+      const utterance = meter.addUtterance('stop', 1000, 2000);
+      meter.onClear(clearMs);
+      speak(meter, 2300, 2600);
+      expect(utterance).toMatchObject({ bargeInStopMs: 0, voiceToVoiceMs: 300 });
+    }
+  });
+
+  it('takes a clear long after the agent fell silent for no interruption', () => {
+    const meter = newMeter();
+    speak(meter, 0, 700);
+    const utterance = meter.addUtterance('late', 1000, 2000);
+    meter.onClear(1100);
+    expect(utterance.bargeInStopMs).toBeUndefined();
+  });
+
   it('gives a negative value when the agent answers before the caller is done', () => {
     const meter = newMeter();
     const utterance = meter.addUtterance('slow', 1000, 3000);

@@ -55,9 +55,16 @@ export class TurnMeter {
     return utterance;
   }
 
-  /** The playback buffer was emptied: what is heard later was sent later. */
+  /**
+   * The playback buffer was emptied: what is heard later was sent later. An agent that happened to be between two words when
+   * the caller began, or heard the breath before, and is not heard after that, was interrupted all the same: it stopped at once.
+   */
   onClear(atMs: number): void {
     this.#lastClearMs = atMs;
+    const utterance = this.utterances.findLast((candidate) => candidate.startMs <= atMs + STILL_TALKING_MS);
+    const lastAudibleMs = this.#lastAudibleMs;
+    if (!utterance || lastAudibleMs === undefined || lastAudibleMs >= utterance.startMs) return;
+    if (lastAudibleMs >= utterance.startMs - STILL_TALKING_MS) utterance.bargeInStopMs = 0;
   }
 
   /** A short block (≤ 20 ms) of agent audio whose first and last audible samples were heard at these moments. */

@@ -36,7 +36,11 @@ export function checkClears({ startedAtMs, phone, server, moments }: ClearedCall
     }
     const newAudioAtMs = newAudioAfter(moments, startedAtMs + atMs);
     if (newAudioAtMs !== undefined && startedAtMs + media.atMs >= newAudioAtMs) continue;
-    faults.push(`audio ${silentMs.toFixed(0)} ms after a clear, before any of a new turn was made`);
+    const between = server.filter(({ at_ms }) => at_ms >= atMs - SAME_MOMENT_MS && at_ms <= media.atMs);
+    faults.push(
+      `audio ${silentMs.toFixed(0)} ms after a clear, before any of a new turn was made; in between the server told of ` +
+        (between.map(({ type, kind }) => (kind ? `${type} (${kind})` : type)).join(', ') || 'nothing'),
+    );
   }
   return { clears: clears.length, faults };
 }

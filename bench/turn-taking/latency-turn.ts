@@ -17,8 +17,12 @@
 import type { ServerEvent } from '../demo/server-events.ts';
 import type { CloudMoment } from './rig.ts';
 
+/** Further apart than this, what was sent and what the server had are not the same transcript. */
+const SAME_TRANSCRIPT_MS = 45;
+
 export interface TurnEvidence {
-  /** On `performance.now()`. */
+  /** The call's start; all on `performance.now()`. */
+  readonly startedAtMs: number;
   readonly speechEndAtMs: number;
   readonly firstMediaAtMs: number;
   readonly firstAudibleAtMs: number;
@@ -64,14 +68,13 @@ export function explainTurn(turn: TurnEvidence): TurnPath | undefined {
   const request = of('llm-asked').findLast(({ atMs }) => atMs <= clause.atMs);
   const tokens = of('token-sent').filter((token) => token.request === request?.request && token.atMs <= clause.atMs);
   const [first, last] = [tokens[0], tokens.at(-1)];
-  const confirmedAt = events.findLastIndex(({ type }) => type === 'turn-confirmed');
-  const before = events.slice(0, Math.max(0, confirmedAt));
-  const confirming = sentFor(before, of('transcript-sent'));
+  const confirmed = events.findLast(({ type }) => type === 'turn-confirmed');
+  const confirming = confirmed && transcriptOf(confirmed, turn, of('transcript-sent'));
   if (!request || !first || !last || !confirming) return undefined;
 
-  const policyWaitMs = (events[confirmedAt]?.at_ms ?? 0) - (before.findLast(isTranscript)?.at_ms ?? 0);
+  const policyWaitMs = confirmed.waited_ms ?? 0;
   const isHit = events.some(({ type }) => type === 'speculation-hit');
-  const guess = isHit ? guessHop(events, of('transcript-sent'), request.atMs) : undefined;
+  const guess = isHit ? guessHop(turn, of('transcript-sent'), request.atMs) : undefined;
   const hopsMs = {
     ask: guess ?? request.atMs - confirming.atMs - policyWaitMs,
     speak: clause.atMs - last.atMs,
@@ -98,34 +101,29 @@ export function explainTurn(turn: TurnEvidence): TurnPath | undefined {
 
 /** From the transcript on which the guess was begun to the model's being asked, less the server's wait between them. */
 function guessHop(
-  events: readonly ServerEvent[],
+  turn: TurnEvidence,
   sent: readonly Moment<'transcript-sent'>[],
   askedAtMs: number,
 ): number | undefined {
-  const hitAt = events.findIndex(({ type }) => type === 'speculation-hit');
-  const startedAt = events.slice(0, hitAt).findLastIndex(({ type }) => type === 'speculation-started');
-  const started = events[startedAt];
-  const before = events.slice(0, startedAt);
-  const arrived = before.findLast(isTranscript);
-  const transcript = sentFor(
-    before,
-    sent.filter(({ atMs }) => atMs <= askedAtMs),
-  );
-  if (!started || !arrived || !transcript) return undefined;
-  return askedAtMs - transcript.atMs - (started.at_ms - arrived.at_ms);
+  const hitAt = turn.events.findIndex(({ type }) => type === 'speculation-hit');
+  const started = turn.events.slice(0, hitAt).findLast(({ type }) => type === 'speculation-started');
+  const transcript = started && transcriptOf(started, turn, sent);
+  return transcript && askedAtMs - transcript.atMs - (started?.waited_ms ?? 0);
 }
 
-/** When the last transcript among the server's events left the recogniser; the same text may have come several times. */
-function sentFor(
-  events: readonly ServerEvent[],
+/**
+ * The transcript that a decision of the server rests on: the one that left the recogniser nearest to the moment at which the
+ * server says it had it. Transcripts lie 100 ms and more apart; the two clocks began together to a few milliseconds.
+ */
+function transcriptOf(
+  decision: ServerEvent,
+  { startedAtMs }: TurnEvidence,
   sent: readonly Moment<'transcript-sent'>[],
 ): Moment<'transcript-sent'> | undefined {
-  const arrivals = events.filter(isTranscript);
-  const last = arrivals.at(-1);
-  const times = arrivals.filter(({ text, final }) => text === last?.text && final === last?.final).length;
-  return sent.filter(({ text, final }) => text === last?.text && final === last?.final)[times - 1];
-}
-
-function isTranscript({ type, text }: ServerEvent): boolean {
-  return type === 'transcript' && text !== undefined && text !== '';
+  const { at_ms: atMs, waited_ms: waitedMs } = decision;
+  if (waitedMs === undefined) return undefined;
+  const distance = (moment: Moment<'transcript-sent'>): number =>
+    Math.abs(moment.atMs - startedAtMs - (atMs - waitedMs));
+  const nearest = sent.toSorted((a, b) => distance(a) - distance(b))[0];
+  return nearest && distance(nearest) < SAME_TRANSCRIPT_MS ? nearest : undefined;
 }

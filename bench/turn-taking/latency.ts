@@ -99,6 +99,7 @@ function explain(
   const media = phone.events.find(({ type, atMs }) => type === 'media' && atMs >= endMs);
   if (replyMs === undefined || !media) return undefined;
   return explainTurn({
+    startedAtMs: phone.startedAtMs,
     speechEndAtMs: phone.startedAtMs + endMs,
     firstMediaAtMs: phone.startedAtMs + media.atMs,
     firstAudibleAtMs: phone.startedAtMs + replyMs,

@@ -4,13 +4,17 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { SpeechDetector } from '../emulators/speech-detector.ts';
 import { FRAME_MS, mulawDecode, mulawEncode, SAMPLES_PER_MS, speechEdges } from '../phone/audio.ts';
 import { readWavFile } from '../phone/wav.ts';
+
+/** RMS of 16-bit samples; at this level the emulated recogniser and the phone nearly agree about where speech begins. */
+export const SPEECH_THRESHOLD = 350;
 
 export interface Recording {
   readonly name: string;
   readonly mulaw: Uint8Array;
-  /** From the first to the last sound of the speech. */
+  /** From the first sound that an emulated recogniser finds to the last that the phone's ear does. */
   readonly speechMs: number;
   /** Where in it the phone's ear finds the first sound, by energy alone. */
   readonly earOnsetMs: number;
@@ -41,8 +45,15 @@ export function asRecording(name: string, pcm: Int16Array): Recording {
   const mulaw = mulawEncode(pcm);
   const edges = speechEdges(mulawDecode(mulaw));
   const earOnsetMs = (edges?.start ?? 0) / SAMPLES_PER_MS;
-  const speechMs = edges ? (edges.end - edges.start) / SAMPLES_PER_MS : 0;
+  const speechMs = edges ? Math.max(0, edges.end / SAMPLES_PER_MS - (recogniserOnsetMs(mulaw) ?? earOnsetMs)) : 0;
   return { name, mulaw, speechMs, earOnsetMs, onsetMs: earOnsetMs };
+}
+
+function recogniserOnsetMs(mulaw: Uint8Array): number | undefined {
+  for (const { onsetMs } of new SpeechDetector(SPEECH_THRESHOLD).push(mulaw, () => false)) {
+    if (onsetMs !== undefined) return onsetMs;
+  }
+  return undefined;
 }
 
 /** Several sounds at once, each over and over, for `durationMs`; `gain` is linear. */

@@ -10,7 +10,7 @@ import { startElevenLabsEmulator } from '../emulators/elevenlabs.ts';
 import { type OpenAiEmulator, startOpenAiEmulator } from '../emulators/openai.ts';
 import type { Said } from '../emulators/script.ts';
 import type { Traffic } from '../emulators/server.ts';
-import { findProjectRoot, type Recording } from './recordings.ts';
+import { findProjectRoot, type Recording, SPEECH_THRESHOLD } from './recordings.ts';
 
 /** The emulated delays of "Must show" of the turn-taking issue. */
 export const STT_FINAL_MS = 250;
@@ -19,8 +19,6 @@ export const LLM_FIRST_TOKEN_MS = 350;
 export const LLM_TOKEN_MS = 20;
 export const TTS_FIRST_AUDIO_MS = 150;
 
-/** RMS of 16-bit samples; at this level the emulated recogniser and the phone agree about where speech ends. */
-const SPEECH_THRESHOLD = 350;
 const READY_TIMEOUT_MS = 30_000;
 
 /** A moment in an emulated vendor, on `performance.now()`. */
@@ -198,15 +196,17 @@ class RigLine implements Line {
     }
   }
 
-  onElevenLabs({ direction, atMs, message }: Traffic): void {
+  /** A context's name is the socket's own: the socket that takes the place of another begins with the same names. */
+  onElevenLabs({ direction, connection, atMs, message }: Traffic): void {
     if (direction === 'sent') {
       if (!isRecord(message) || typeof message['audio'] !== 'string') return;
-      this.moments.push({ type: 'audio-sent', atMs, context: String(message['contextId']) });
+      this.moments.push({ type: 'audio-sent', atMs, context: `${connection} ${String(message['contextId'])}` });
       return;
     }
     const asked: unknown = typeof message === 'string' ? JSON.parse(message) : undefined;
     if (!isRecord(asked) || typeof asked['text'] !== 'string' || asked['text'].trim() === '') return;
-    this.moments.push({ type: 'tts-asked', atMs, context: String(asked['context_id']), text: asked['text'] });
+    const context = `${connection} ${String(asked['context_id'])}`;
+    this.moments.push({ type: 'tts-asked', atMs, context, text: asked['text'] });
   }
 }
 

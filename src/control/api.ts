@@ -14,12 +14,17 @@ import { clientOf, installGuard } from './auth/guard.ts';
 import { LoginThrottle } from './auth/login-throttle.ts';
 import type { LoginQuotas } from './auth/login-throttle.ts';
 import { trustOrigins } from './auth/origin.ts';
+import { passwordRoute } from './auth/password-route.ts';
 import { Passwords } from './auth/passwords.ts';
+import type { Registration } from './auth/registration.ts';
 import { authRoutes } from './auth/routes.ts';
 import { Sessions } from './auth/sessions.ts';
 import { callActionRoutes } from './calls/action-routes.ts';
 import type { CallActionDependencies } from './calls/action-routes.ts';
+import { newCallRoute } from './calls/new-call-route.ts';
+import type { NewCallDependencies } from './calls/new-call-route.ts';
 import { callEventRoutes } from './calls/event-routes.ts';
+import type { EventStreamTimes } from './calls/event-stream.ts';
 import type { EventFeed } from './calls/feed.ts';
 import { callRoutes } from './calls/routes.ts';
 import { conversationRoutes } from './conversations/routes.ts';
@@ -44,8 +49,11 @@ export interface ApiDependencies {
   /** At least 32 characters; the same on all servers that share the database (auth/secrets.ts). */
   readonly authSecret: string;
   readonly clock: Clock;
-  readonly calls: CallActionDependencies & { readonly feed: EventFeed };
+  readonly calls: NewCallDependencies & CallActionDependencies & { readonly feed: EventFeed };
+  readonly eventStreams?: EventStreamTimes;
   readonly publicUrl?: string | undefined;
+  /** Default `open`. */
+  readonly registration?: Registration;
   readonly corsOrigins?: readonly string[];
   readonly quotas?: Quotas;
   readonly loginQuotas?: LoginQuotas;
@@ -76,16 +84,19 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
 
     const api = scope.withTypeProvider<ZodTypeProvider>();
     const throttle = new LoginThrottle(clock, deps.loginQuotas);
-    authRoutes(api, { door, sessions, invitations, accessTokens, throttle, isTrustedOrigin });
+    const { registration = 'open' } = deps;
+    authRoutes(api, { door, sessions, invitations, accessTokens, throttle, isTrustedOrigin, registration });
     const resources: ResourceDependencies = { door, mutate: createMutate({ door, authSecret, applyAuthChange }) };
+    passwordRoute(api, { ...resources, sessions, passwords, throttle });
+    organizationRoutes(api, { ...resources, registration });
     for (const declare of RESOURCES) declare(api, resources);
+    newCallRoute(api, { ...resources, ...deps.calls, clock, log });
     callActionRoutes(api, { ...resources, ...deps.calls });
-    callEventRoutes(api, { ...resources, feed: deps.calls.feed });
+    callEventRoutes(api, { ...resources, feed: deps.calls.feed, eventStreams: deps.eventStreams });
   });
 }
 
 const RESOURCES = [
-  organizationRoutes,
   memberRoutes,
   invitationRoutes,
   apiKeyRoutes,

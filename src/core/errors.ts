@@ -43,6 +43,8 @@ export type ErrorCode =
   | 'reference-missing'
   | 'invalid-value'
   | 'capacity'
+  | 'carrier-refused'
+  | 'carrier-unavailable'
   | 'aborted'
   | 'internal';
 

@@ -21,6 +21,7 @@ import { ttsRoute } from './router/tts-route.ts';
 import { emergencyTexts, fixedClauses } from './session/phrases.ts';
 import { CallSession } from './session/session.ts';
 import { sttRequestOf, ttsRequestOf } from './session/stream-requests.ts';
+import { fillAgent } from './session/variables.ts';
 
 /** The providers of this process, by the names that agents' routes use, and the embedded ones that stand last in every route. */
 export interface Providers {
@@ -62,6 +63,11 @@ export class LiveCalls implements LiveCallControl {
   readonly #deps: LiveCallsDependencies;
   /** With the CallSid of each: one call may open a second stream while the first is ending. */
   readonly #sessions = new Map<CallSession, string>();
+  /**
+   * Calls that their operator is connecting to another number. Their streams may end before it has answered: whether that was the
+   * transfer or the caller hung up, only the answer tells.
+   */
+  readonly #leaving = new Map<string, ((isTransferred: boolean) => void)[]>();
   readonly #routes = new WeakMap<AgentConfig, Routes>();
   /** Fixed phrases, once spoken. */
   readonly #speech = new SpeechCache();
@@ -84,20 +90,28 @@ export class LiveCalls implements LiveCallControl {
     return this.#sessions.size;
   }
 
-  /** Takes a call whose wire has started. */
-  start(port: CallPort, agent: AgentConfig, log: Log): CallListener {
+  /** Takes a call whose wire has started. `variables`: what `{{name}}` in the agent's texts stands for in it. */
+  start(port: CallPort, agent: AgentConfig, log: Log, variables: Readonly<Record<string, string>>): CallListener {
     const { clock, vad, metrics, onEvent } = this.#deps;
     const { callSid } = port.info;
     const { control } = this.#deps;
-    const session = new CallSession(port, agent, {
+    const { agent: speaking, unknown } = fillAgent(agent, variables);
+    if (unknown.length > 0)
+      log.warn({ variables: unknown }, 'the agent uses variables that have no value in this call');
+    const tell = (event: CallEvent): void => {
+      metrics.callEvent(event);
+      logEvent(log, event);
+      onEvent(callSid, event);
+    };
+    const session = new CallSession(port, speaking, {
       clock,
       log,
       vad,
       ...this.#routesOf(agent, log),
       onEvent: (event) => {
-        metrics.callEvent(event);
-        logEvent(log, event);
-        onEvent(callSid, event);
+        const ends = event.type === 'call-ended' ? this.#leaving.get(callSid) : undefined;
+        if (ends) ends.push((isTransferred) => tell(isTransferred ? asTransferred(event) : event));
+        else tell(event);
       },
       transfer: control && ((to) => control.transfer(callSid, to)),
       onReleased: () => this.#released(session),
@@ -115,6 +129,24 @@ export class LiveCalls implements LiveCallControl {
 
   say(callSid: string, text: string): boolean {
     return this.#forEachOf(callSid, (session) => session.say(text));
+  }
+
+  async transfer(callSid: string, to: string): Promise<boolean> {
+    const { control } = this.#deps;
+    if (!control || ![...this.#sessions.values()].includes(callSid)) return false;
+    if (this.#leaving.has(callSid)) throw new BvraiError('conflict', 'The call is being transferred already.');
+    const ends: ((isTransferred: boolean) => void)[] = [];
+    let isTransferred = false;
+    this.#leaving.set(callSid, ends);
+    try {
+      await control.transfer(callSid, to);
+      isTransferred = true;
+    } finally {
+      this.#leaving.delete(callSid);
+      for (const tell of ends) tell(isTransferred);
+    }
+    this.#forEachOf(callSid, (session) => session.end('transferred'));
+    return true;
   }
 
   #forEachOf(callSid: string, act: (session: CallSession) => void): boolean {
@@ -240,15 +272,19 @@ export class LiveCalls implements LiveCallControl {
       ...candidate,
       provider: cachedSpeech(candidate.provider, this.#speech),
     }));
-    voices.push(this.#keptVoice(voices));
     const routes = {
       stt: sttRoute(resolveRoute(stt, health, log), random),
       llm: llmRoute(resolveRoute(llm, health, log), random),
-      tts: ttsRoute(voices, random),
+      tts: ttsRoute(voices, random, this.#keptVoice(voices)),
     };
     this.#routes.set(agent, routes);
     return routes;
   }
+}
+
+/** A call whose caller is being connected to somebody else ends by that, whatever its wire looks like. */
+function asTransferred(event: CallEvent): CallEvent {
+  return event.type === 'call-ended' ? { ...event, reason: 'transferred' } : event;
 }
 
 /** Has the agent's emergency texts said, one after the other, by a route that keeps what is fixed. */

@@ -41,14 +41,15 @@ export type CallEventBody =
   | { readonly type: 'caller-speech-started' }
   | { readonly type: 'caller-speech-ended' }
   | { readonly type: 'transcript'; readonly text: string; readonly final: boolean; readonly confidence: number }
-  | { readonly type: 'turn-confirmed'; readonly turn: number; readonly text: string }
+  /** `waited_ms`: how long after the newest transcript the turn was taken for finished; absent when there was none (keys). */
+  | { readonly type: 'turn-confirmed'; readonly turn: number; readonly text: string; readonly waited_ms?: number }
   /** The caller's words as they went into the history; unlike a confirmed turn they are final. */
   | { readonly type: 'caller-said'; readonly turn: number; readonly text: string }
   | { readonly type: 'first-token'; readonly turn: number }
   | { readonly type: 'first-audio'; readonly turn: number }
   | { readonly type: 'agent-clause'; readonly kind: SpeechKind; readonly text: string }
-  /** A reply was begun on what the caller had said so far. */
-  | { readonly type: 'speculation-started'; readonly text: string }
+  /** A reply was begun on what the caller had said so far, `waited_ms` after the newest transcript. */
+  | { readonly type: 'speculation-started'; readonly text: string; readonly waited_ms?: number }
   /** The caller had indeed said just that: the reply was released. `lead_ms`: how long before it was begun. */
   | { readonly type: 'speculation-hit'; readonly lead_ms: number }
   | { readonly type: 'speculation-missed'; readonly wasted_tokens: number }

@@ -82,6 +82,8 @@ export interface LiveCallControl {
   hangUp(callSid: string): boolean;
   /** The agent says this now, instead of what it may be saying. */
   say(callSid: string, text: string): boolean;
+  /** Connects the caller to another number; the call ends by that. Rejects when the operator refuses, and the call goes on. */
+  transfer(callSid: string, to: string): Promise<boolean>;
 }
 
 /** An agent as the pipeline runs it. Immutable during a call. */
@@ -89,9 +91,12 @@ export interface AgentConfig {
   readonly id: string;
   readonly version: number;
   readonly name: string;
+  /** `{{name}}` stands for a variable, here and in the first message, until a call fills it. */
   readonly systemPrompt: string;
   /** Spoken when the call begins; empty: the agent waits for the caller. */
   readonly firstMessage: string;
+  /** What `{{name}}` stands for unless a call says otherwise. */
+  readonly variables: Readonly<Record<string, string>>;
   readonly language: string;
   readonly stt: readonly RouteEntry[];
   readonly llm: readonly RouteEntry[];

@@ -185,6 +185,7 @@ export function undeclaredPackages(files: readonly SourceFile[], declared: Reado
     );
 }
 
-function packageOf(specifier: string): string {
+/** `@scope/name` or `name` of an import. */
+export function packageOf(specifier: string): string {
   return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
 }

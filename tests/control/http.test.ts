@@ -1,5 +1,6 @@
 /** The HTTP side over real sockets: webhooks, records, health, and what is refused. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { twilioSignature } from '../../bench/phone/voice-webhook.ts';
 import { startTestServer } from '../support/server.ts';
 import type { TestServer } from '../support/server.ts';
@@ -94,10 +95,34 @@ describe('with a Twilio token', () => {
   });
   afterAll(() => server.close());
 
-  it('takes what Twilio has signed; it begins with no agents of its own', async () => {
-    const signature = twilioSignature('auth-token', `${publicUrl}/twilio/voice`, CALL);
-    const response = await post(`${server.url}/twilio/voice`, CALL, { 'x-twilio-signature': signature });
-    expect(await response.text()).toContain('not in service');
+  const signed = (form: Record<string, string>): Promise<Response> => {
+    const signature = twilioSignature('auth-token', `${publicUrl}/twilio/voice`, form);
+    return post(`${server.url}/twilio/voice`, form, { 'x-twilio-signature': signature });
+  };
+  const make = async (path: string, body: object, token?: string): Promise<Record<string, unknown>> => {
+    const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) };
+    const response = await fetch(`${server.url}/api/v1${path}`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+    });
+    expect(response.status).toBe(201);
+    return z.record(z.string(), z.unknown()).parse(await response.json());
+  };
+
+  it('begins with no agents of its own', async () => {
+    expect(await (await signed(CALL)).text()).toContain('not in service');
+  });
+
+  it('takes what Twilio has signed, and sends its stream to the public address', async () => {
+    const account = { email: 'ada@example.com', password: 'correct horse battery staple', name: 'Ada' };
+    const session = await make('/auth/register', { ...account, organization_name: 'Harbour View' });
+    const token = String(session['access_token']);
+    const { id } = await make('/agents', { name: 'Ada' }, token);
+    await make('/phone-numbers', { number: CALL.To, agent_id: id }, token);
+    expect(await (await signed(CALL)).text()).toMatch(
+      /<Connect><Stream url="wss:\/\/voice\.example\.com\/media"><Parameter name="token" value="[\w-]{43}"\/><\/Stream><\/Connect>/u,
+    );
   });
 
   it.each([

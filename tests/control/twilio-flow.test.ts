@@ -1,184 +1,192 @@
 /** From an account to the record of a call, with Twilio's signatures: over HTTP, the webhooks and the media socket. */
-import { z } from 'zod';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startTwilioEmulator } from '../../bench/emulators/twilio.ts';
-import type { TwilioEmulator } from '../../bench/emulators/twilio.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { decodeToneSpeech } from '../../bench/emulators/tone-speech.ts';
+import { newSid } from '../../bench/phone/connect.ts';
 import { Phone } from '../../bench/phone/phone.ts';
-import { twilioSignature } from '../../bench/phone/voice-webhook.ts';
-import { startEmulatedCloud } from '../support/cloud.ts';
-import type { EmulatedCloud } from '../support/cloud.ts';
-import { startTestServer } from '../support/server.ts';
-import type { TestServer } from '../support/server.ts';
+import { askVoiceWebhook } from '../../bench/phone/voice-webhook.ts';
+import { AUTH_TOKEN, CALLER, NUMBER, PUBLIC_URL, Switchboard } from '../support/switchboard.ts';
 
-const AUTH_TOKEN = 'twilio-auth-token';
-const NUMBER = '+15550100';
-const publicUrl = 'http://voice.example.com';
+const GREETING = 'Hello from the harbour.';
+const HOURS = 'We open at nine and close at five.';
+const STORY = 'It was a dark and stormy night, and the rain fell in torrents, except at occasional intervals of wind.';
 
-let cloud: EmulatedCloud;
-let twilio: TwilioEmulator;
-let server: TestServer;
-let token: string;
-let agentId: string;
-
-const call = z.looseObject({
-  id: z.string(),
-  status: z.string(),
-  end_reason: z.string().nullable(),
-  twilio_call_sid: z.string().nullable(),
-  messages: z.array(z.looseObject({ text: z.string() })).default([]),
-  events: z.array(z.unknown()).default([]),
-});
-const created = z.looseObject({ id: z.string() });
-const session = z.looseObject({ access_token: z.string() });
-
-async function api(
-  method: string,
-  path: string,
-  body?: object,
-  bearer: string | null = token,
-): Promise<{ status: number; body: unknown }> {
-  const response = await fetch(`${server.url}/api/v1${path}`, {
-    method,
-    headers: {
-      ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return { status: response.status, body: text === '' ? undefined : JSON.parse(text) };
-}
-
-async function hook(path: string, form: Record<string, string>): Promise<{ status: number; text: string }> {
-  const signature = twilioSignature(AUTH_TOKEN, `${publicUrl}${path}`, form);
-  const response = await fetch(`${server.url}${path}`, {
-    method: 'POST',
-    body: new URLSearchParams(form),
-    headers: { 'x-twilio-signature': signature },
-  });
-  return { status: response.status, text: await response.text() };
-}
-
-/** Twilio connects to the public address; here that is this machine. */
-const ring = (): Promise<Phone> =>
-  Phone.ring({
-    serverUrl: server.url,
-    publicUrl,
-    authToken: AUTH_TOKEN,
-    to: NUMBER,
-  });
-
-const organization = (email: string) => ({
-  email,
-  password: 'correct horse battery staple',
-  name: 'Ada',
-  organization_name: 'Harbour View',
-});
-
-async function register(email: string): Promise<string> {
-  return session.parse((await api('POST', '/auth/register', organization(email), null)).body).access_token;
-}
+let board: Switchboard;
 
 beforeAll(async () => {
-  cloud = await startEmulatedCloud({ elevenlabs: { firstAudioMs: 20 } });
-  twilio = await startTwilioEmulator();
-  server = await startTestServer({
-    agents: {},
-    environment: {
-      ...cloud.environment,
-      HOST: '127.0.0.1',
-      PUBLIC_URL: publicUrl,
-      TWILIO_AUTH_TOKEN: AUTH_TOKEN,
-      TWILIO_ACCOUNT_SID: `AC${'0'.repeat(32)}`,
-      TWILIO_API_BASE_URL: twilio.url,
+  board = await Switchboard.start(
+    { name: 'Ada', first_message: GREETING },
+    {
+      openai: {
+        firstTokenMs: 50,
+        interTokenMs: 5,
+        reply: [{ match: /open/u, reply: HOURS }, { match: /story/u, reply: STORY }, { reply: 'I do not know.' }],
+      },
     },
-  });
-  token = await register('ada@example.com');
-  const agent = { name: 'Ada', first_message: 'Hello from the harbour.' };
-  agentId = created.parse((await api('POST', '/agents', agent)).body).id;
-  expect((await api('POST', '/phone-numbers', { number: NUMBER, agent_id: agentId })).status).toBe(201);
+  );
 }, 60_000);
-afterAll(async () => {
-  await server?.close();
-  await Promise.all([cloud?.close(), twilio?.close()]);
-});
+afterEach(() => board.hangUpAll());
+afterAll(() => board?.close());
+
+const heardBy = (phone: Phone): string => decodeToneSpeech(phone.heard()).text.replace(/\s+/gu, ' ').trim();
+const inboundForm = (CallSid: string, To = NUMBER) => ({ CallSid, From: CALLER, To, Direction: 'inbound' });
+
+/**
+ * What a turn passes through, in this order. A transcript, and what is begun on a guess, may come before the caller's voice has
+ * ended.
+ */
+function expectPlausible(stages: Readonly<Record<string, number>>): void {
+  const at = (name: string): number => stages[name] ?? Number.NaN;
+  expect(at('speech_ended_at_ms')).toBeGreaterThan(0);
+  expect(at('speech_end_detected_ms')).toBeGreaterThanOrEqual(0);
+  expect(at('turn_confirmed_ms')).toBeGreaterThanOrEqual(at('speech_end_detected_ms'));
+  expect(at('turn_confirmed_ms')).toBeGreaterThanOrEqual(at('transcript_ms'));
+  expect(at('first_clause_ms')).toBeGreaterThanOrEqual(at('first_token_ms'));
+  expect(at('first_audio_ms')).toBeGreaterThanOrEqual(at('first_clause_ms'));
+  expect(at('first_audio_ms')).toBeGreaterThanOrEqual(at('turn_confirmed_ms'));
+}
 
 describe('a call', () => {
-  it('goes from the number to the agent, over the media socket, into the record', async () => {
-    const phone = await ring();
+  it('goes from the number to the agent, is talked through and interrupted, and is all in the record', async () => {
+    const phone = await board.ring();
+    await phone.waitForAgent({ silenceMs: 300 });
+    await board.say(phone, 'When do you open?');
+    await phone.waitForAgent({ silenceMs: 300 });
+    expect(heardBy(phone)).toBe(`${GREETING} ${HOURS}`);
+    await board.say(phone, 'Tell me a story.');
+    await phone.waitUntilAgentSpeaks();
+    await phone.sayNothing(2_000);
+    await board.say(phone, 'Stop, when do you open?');
     await phone.waitForAgent({ silenceMs: 300 });
     await phone.hangUp();
-    const find = async () => call.parse((await api('GET', `/calls/${phone.callSid}`)).body);
-    await expect.poll(async () => (await find()).status, { timeout: 10_000 }).toBe('completed');
-    const record = await find();
+    await board.hook('/twilio/status', { CallSid: phone.callSid, CallStatus: 'completed', SequenceNumber: '0' });
+
+    const record = await board.ended(phone.callSid);
     expect(record).toMatchObject({
+      status: 'completed',
       end_reason: 'caller-hung-up',
-      agent_id: agentId,
+      agent_id: board.agentId,
       agent_version: 1,
       direction: 'inbound',
+      channel: 'phone',
+      from: CALLER,
       to: NUMBER,
+      twilio_call_sid: phone.callSid,
     });
-    expect(record.messages).toMatchObject([
-      { role: 'agent', text: 'Hello from the harbour.', heard_text: 'Hello from the harbour.' },
+    const said = record.messages.map(({ role, text }) => [role, text]);
+    expect(said).toEqual([
+      ['agent', GREETING],
+      ['caller', 'When do you open?'],
+      ['agent', HOURS],
+      ['caller', 'Tell me a story.'],
+      ['agent', expect.stringContaining('It was a dark')],
+      ['caller', 'Stop, when do you open?'],
+      ['agent', HOURS],
     ]);
-    expect(await api('GET', `/calls/${record.id}`)).toMatchObject({ status: 200, body: { id: record.id } });
-    // Somebody else's does not exist.
-    const other = await register('eve@example.com');
-    expect((await api('GET', `/calls/${record.id}`, undefined, other)).status).toBe(404);
-    // The whole of it can be followed afterwards, and resumed.
-    const follow = async (lastId: string): Promise<string> =>
-      (
-        await fetch(`${server.url}/api/v1/calls/${record.id}/events`, {
-          headers: { authorization: `Bearer ${token}`, 'last-event-id': lastId },
-        })
-      ).text();
-    const ids = [...(await follow('')).matchAll(/^id: (\d+)$/gmu)].map(([, id = '']) => id);
+    const cut = record.messages[4];
+    expect(cut?.heard_text.length).toBeGreaterThan(5);
+    expect(cut?.heard_text.length).toBeLessThan(STORY.length - 10);
+    expect(STORY.startsWith(cut?.heard_text ?? '?')).toBe(true);
+    expect(cut?.details).toMatchObject({ interrupted: true });
+    for (const [index, { text, heard_text }] of record.messages.entries())
+      if (index !== 4) expect(heard_text).toBe(text);
+    const times = record.messages.map(({ at_ms }) => at_ms);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+
+    expect(record.turns).toHaveLength(3);
+    for (const { voice_to_voice_ms, stages } of record.turns) {
+      expectPlausible(stages);
+      expect(voice_to_voice_ms).toBe(stages['first_audio_ms']);
+    }
+    expect(record.events.at(0)?.type).toBe('call-started');
+    expect(record.events.at(-1)?.type).toBe('call-ended');
+    expect(record.events.filter(({ type }) => type === 'barge-in')).toHaveLength(1);
+    expect(phone.warnings).toEqual([]);
+  }, 60_000);
+
+  it('is found by its id, by nobody else, and can be followed afterwards', async () => {
+    const phone = await board.ring();
+    await phone.waitForAgent({ silenceMs: 300 });
+    await phone.hangUp();
+    const record = await board.ended(phone.callSid);
+    expect(await board.api('GET', `/calls/${record.id}`)).toMatchObject({ status: 200, body: { id: record.id } });
+    const bearer = await board.register('eve@example.com');
+    expect((await board.api('GET', `/calls/${record.id}`, undefined, { bearer })).status).toBe(404);
+    const follow = async (lastId: string): Promise<string[]> => {
+      const headers = { authorization: `Bearer ${board.token}`, 'last-event-id': lastId };
+      const response = await fetch(`${board.server.url}/api/v1/calls/${record.id}/events`, { headers });
+      return [...(await response.text()).matchAll(/^id: (\d+)$/gmu)].map(([, id = '']) => id);
+    };
+    const ids = await follow('');
     expect(ids).toHaveLength(record.events.length);
-    const rest = [...(await follow(ids[1] ?? '')).matchAll(/^id: (\d+)$/gmu)].map(([, id]) => id);
-    expect(rest).toEqual(ids.slice(2));
+    expect(await follow(ids[1] ?? '')).toEqual(ids.slice(2));
   }, 30_000);
 
   it('is told in words that a number is not in service', async () => {
-    const form = { CallSid: `CA${'2'.repeat(32)}`, From: '+15550199', To: '+15550999', Direction: 'inbound' };
-    expect(await hook('/twilio/voice', form)).toMatchObject({
+    const answer = await board.hook('/twilio/voice', inboundForm(newSid('CA'), '+15550999'));
+    expect(answer).toMatchObject({
       status: 200,
-      text: expect.stringContaining('not in service'),
+      body: expect.stringMatching(/<Say>.*not in service.*<\/Say><Hangup\/>/u),
     });
   });
 
-  it('that we ring moves forward by its status callbacks, in whatever order they come', async () => {
-    const made = await api('POST', '/calls', { agent_id: agentId, to: '+15550177', machine_detection: 'Enable' });
-    expect(made).toMatchObject({ status: 201, body: { status: 'initiated', direction: 'outbound', from: NUMBER } });
-    const { id } = created.parse(made.body);
-    const status = async () => call.parse((await api('GET', `/calls/${id}`)).body);
-    await expect.poll(async () => (await status()).twilio_call_sid).toMatch(/^CA/u);
-    const asked = twilio.requests.at(-1);
-    expect(asked?.form.get('MachineDetection')).toBe('Enable');
-    const own = (name: string): string => (asked?.form.get(name) ?? '').replace(publicUrl, '');
-    const CallSid = asked?.callSid ?? '';
-    await hook(own('AsyncAmdStatusCallback'), { CallSid, AnsweredBy: 'human' });
-    await hook(own('StatusCallback'), { CallSid, CallStatus: 'in-progress', SequenceNumber: '2' });
-    await hook(own('StatusCallback'), { CallSid, CallStatus: 'ringing', SequenceNumber: '1' });
-    expect(await status()).toMatchObject({ status: 'in_progress', answered_by: 'human' });
-    await hook(own('StatusCallback'), { CallSid, CallStatus: 'busy', SequenceNumber: '3' });
-    await hook(own('StatusCallback'), { CallSid, CallStatus: 'completed', SequenceNumber: '4' });
-    expect(await status()).toMatchObject({ status: 'busy', end_reason: 'busy' });
-    expect((await api('POST', `/calls/${id}/hangup`)).status).toBe(409);
-    expect((await api('POST', `/calls/${id}/say`, { text: 'Hello' })).status).toBe(409);
+  it('is not taken from anybody but Twilio', async () => {
+    const form = inboundForm(newSid('CA'));
+    const forged = await board.hook('/twilio/voice', form, 'a-guessed-token');
+    expect(forged.status).toBe(403);
+    expect(JSON.parse(forged.body)).toMatchObject({ code: 'bad-signature' });
+    for (const path of ['/twilio/status', '/twilio/amd', '/twilio/stream'])
+      expect((await board.hook(path, { ...form, CallStatus: 'completed' }, 'a-guessed-token')).status).toBe(403);
   });
+});
 
-  it('in progress says what it is told to, is transferred, and ends when it is told to', async () => {
-    const phone = await ring();
+describe('a media socket', () => {
+  const streamUrl = (): string => `${board.server.url.replace(/^http/u, 'ws')}/media`;
+  /** Twilio is told where a call's stream goes; its token. */
+  const announce = async (callSid: string): Promise<string> => {
+    const { url, customParameters } = await askVoiceWebhook({
+      url: new URL('/twilio/voice', board.server.url),
+      signedUrl: `${PUBLIC_URL}/twilio/voice`,
+      authToken: AUTH_TOKEN,
+      parameters: inboundForm(callSid),
+      signal: undefined,
+    });
+    expect(url).toBe(`${PUBLIC_URL.replace(/^https/u, 'wss')}/media`);
+    return customParameters['token'] ?? '';
+  };
+  const open = async (callSid: string, token: string): Promise<Phone> => {
+    const signedUrl = `${PUBLIC_URL.replace(/^https/u, 'wss')}/media`;
+    const options = { callSid, authToken: AUTH_TOKEN, signedUrl, streamUrl: streamUrl(), customParameters: { token } };
+    return board.keep(await Phone.dialStream(options));
+  };
+
+  it('opens once with its token, and with that of no other call', async () => {
+    const [mine, other] = [newSid('CA'), newSid('CA')];
+    const token = await announce(mine);
+    expect(await (await open(other, token)).ended).toMatchObject({ by: 'server', code: 1008 });
+    // Which leaves it good for its own call, once.
+    const phone = await open(mine, token);
     await phone.waitForAgent({ silenceMs: 300 });
-    await expect.poll(async () => (await api('GET', `/calls/${phone.callSid}`)).status).toBe(200);
-    expect((await api('POST', `/calls/${phone.callSid}/say`, { text: 'A word from outside.' })).status).toBe(204);
+    expect(heardBy(phone)).toBe(GREETING);
+    expect(await (await open(mine, token)).ended).toMatchObject({ by: 'server', code: 1008 });
+    expect(await (await open(mine, 'a-guess')).ended).toMatchObject({ by: 'server', code: 1008 });
+    // The call that was taken over in vain goes on.
+    await board.say(phone, 'When do you open?');
     await phone.waitForAgent({ silenceMs: 300 });
-    expect((await api('POST', `/calls/${phone.callSid}/transfer`, { to: '+15550155' })).status).toBe(204);
-    expect(twilio.requests.at(-1)?.form.get('Twiml')).toContain('<Number>+15550155</Number>');
-    expect((await api('POST', `/calls/${phone.callSid}/hangup`)).status).toBe(204);
-    await phone.ended;
-    const find = async () => call.parse((await api('GET', `/calls/${phone.callSid}`)).body);
-    await expect.poll(async () => (await find()).end_reason, { timeout: 10_000 }).toBe('agent-hung-up');
-    expect((await find()).messages.map(({ text }) => text)).toContain('A word from outside.');
+    expect(heardBy(phone)).toBe(`${GREETING} ${HOURS}`);
+    await phone.hangUp();
+    expect((await board.ended(mine)).end_reason).toBe('caller-hung-up');
+    expect((await board.api('GET', `/calls/${other}`)).status).toBe(404);
   }, 30_000);
+
+  it('is refused with a signature that is not Twilio’s, whatever its token', async () => {
+    const callSid = newSid('CA');
+    const customParameters = { token: await announce(callSid) };
+    const dialled = Phone.dialStream({
+      callSid,
+      customParameters,
+      streamUrl: streamUrl(),
+      authToken: 'a-guessed-token',
+    });
+    await expect(dialled).rejects.toThrow('403');
+  });
 });

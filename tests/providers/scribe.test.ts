@@ -1,110 +1,49 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { startElevenLabsEmulator } from '../../bench/emulators/elevenlabs.ts';
-import type { ElevenLabsEmulator, ElevenLabsEmulatorSettings } from '../../bench/emulators/elevenlabs.ts';
-import { VirtualClock } from '../../src/core/clock.ts';
+import type { ElevenLabsEmulatorSettings } from '../../bench/emulators/elevenlabs.ts';
 import { createElevenLabsStt } from '../../src/pipeline/providers/elevenlabs/stt.ts';
-import type { SttPart, SttRequest, SttStream } from '../../src/pipeline/providers/spec.ts';
-import { Received, silence, sleep, speech, until } from './harness.ts';
+import { silence, speech, until } from './harness.ts';
+import { EmulatedStt, audioBytes, say, sttContract } from './stt-contract.ts';
 
-const REQUEST: SttRequest = { language: 'en', phrases: ['Zimmer frame'] };
 const isCommit = (text: string): boolean => text.includes('"commit":true');
 
-let emulator: ElevenLabsEmulator;
-
-afterEach(async () => {
-  await emulator.close();
-});
-
-interface Call {
-  readonly received: Received<SttPart>;
-  readonly stream: SttStream;
-}
-
-async function start(settings: Partial<ElevenLabsEmulatorSettings> = {}): Promise<void> {
-  emulator = await startElevenLabsEmulator({ commitDelayMs: 5, partialDelayMs: 0, ...settings });
-}
-
-function open(options: { apiKey?: string; connectTimeoutMs?: number; request?: SttRequest; url?: string } = {}): Call {
-  const provider = createElevenLabsStt({
-    apiKey: options.apiKey ?? emulator.settings.apiKey,
-    baseUrl: options.url ?? emulator.url,
-    connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
-  });
-  const received = new Received<SttPart>();
-  const stream = received.open(() => provider.open(options.request ?? REQUEST, received.sink, received.context));
-  return { received, stream };
-}
-
-/** What a caller and the local detector do: the onset is noticed late, the end after 200 ms. */
-function say(stream: SttStream, durationMs: number): void {
-  stream.write(speech(200));
-  stream.hint('speech-started');
-  stream.write(speech(durationMs - 200));
-  stream.write(silence(200));
-  stream.hint('speech-ended');
-}
-
-/** No socket is left. */
-const gone = () => until('all connections gone', () => emulator.connections === 0).then(() => true);
-const texts = () => emulator.received.map(({ text }) => text);
-/** All audio that was sent, in bytes. */
-const audioBytes = () =>
-  texts()
-    .flatMap((text) => /"audio_base_64":"([^"]*)"/.exec(text)?.[1] ?? [])
-    .reduce((sum, base64) => sum + Buffer.from(base64, 'base64').length, 0);
+const stt = new EmulatedStt<ElevenLabsEmulatorSettings>(
+  (settings) => startElevenLabsEmulator({ commitDelayMs: 5, partialDelayMs: 0, ...settings }),
+  createElevenLabsStt,
+  { language: 'en', phrases: ['Zimmer frame'] },
+);
 
 describe('elevenlabs scribe', () => {
-  it('tells words while they are said, and a final at the local detector’s pause', async () => {
-    await start({ transcripts: ['Hello there, friend.', 'Bye.'] });
-    const { received, stream } = open();
-    say(stream, 1_000);
-    expect(await received.first('transcript-final')).toEqual({
-      type: 'transcript-final',
-      text: 'Hello there, friend.',
-      confidence: 0,
-      words: [],
-      speechFinal: false,
-      fromFinalize: true,
-    });
-    expect(received.parts[0]).toEqual({ type: 'stream-opened' });
-    expect(received.of('transcript-interim').map(({ text }) => text)).toContain('Hello there, friend.');
-    say(stream, 500);
-    expect(await received.first('transcript-final', 2)).toMatchObject({ text: 'Bye.', fromFinalize: true });
-    received.expectNoMore();
-    stream.close();
-    expect(await gone()).toBe(true);
-  });
-
   it('loses nothing of what was said before the session began, and sends silence too', async () => {
-    await start({ transcripts: ['Yes.'] });
-    const { received, stream } = open();
+    await stt.start({ transcripts: ['Yes.'] });
+    const { received, stream } = stt.open();
     stream.write(silence(3_000));
     say(stream, 1_000);
     stream.write(silence(800));
     expect(await received.first('transcript-final')).toMatchObject({ text: 'Yes.', fromFinalize: true });
-    await until('all audio', () => audioBytes() === (3_000 + 1_200 + 800) * 8);
-    expect(texts().filter(isCommit)).toHaveLength(1);
+    await until('all audio', () => audioBytes(stt.texts, 'audio_base_64') === (3_000 + 1_200 + 800) * 8);
+    expect(stt.texts.filter(isCommit)).toHaveLength(1);
     stream.close();
-    expect(await gone()).toBe(true);
+    await stt.gone();
   });
 
   it('waits with a commit that the vendor would refuse until there is enough', async () => {
-    await start({ transcripts: ['Yes.'] });
-    const { received, stream } = open();
+    await stt.start({ transcripts: ['Yes.'] });
+    const { received, stream } = stt.open();
     await received.first('stream-opened');
     stream.write(speech(200));
     stream.hint('speech-ended');
     stream.write(silence(80));
-    await until('the audio', () => texts().length === 2);
-    expect(texts().some(isCommit)).toBe(false);
+    await until('the audio', () => stt.texts.length === 2);
+    expect(stt.texts.some(isCommit)).toBe(false);
     stream.write(silence(20));
     expect(await received.first('transcript-final')).toMatchObject({ text: 'Yes.' });
     stream.close();
   });
 
   it('tells word times when the route asks for them, and the final once', async () => {
-    await start({ transcripts: ['Hello there.'] });
-    const { received, stream } = open({ request: { ...REQUEST, options: { include_timestamps: true } } });
+    await stt.start({ transcripts: ['Hello there.'] });
+    const { received, stream } = stt.open({ request: { options: { include_timestamps: true } } });
     stream.write(silence(500));
     say(stream, 1_000);
     const final = await received.first('transcript-final');
@@ -119,9 +58,9 @@ describe('elevenlabs scribe', () => {
   });
 
   it('leaves commits to the vendor when the route says so', async () => {
-    await start({ transcripts: ['Hello there.'] });
+    await stt.start({ transcripts: ['Hello there.'] });
     const options = { commit_strategy: 'vad', vad_silence_threshold_secs: 0.3 };
-    const { received, stream } = open({ request: { ...REQUEST, options } });
+    const { received, stream } = stt.open({ request: { options } });
     say(stream, 800);
     stream.write(silence(200));
     expect(await received.first('transcript-final')).toMatchObject({
@@ -129,87 +68,15 @@ describe('elevenlabs scribe', () => {
       speechFinal: true,
       fromFinalize: false,
     });
-    expect(texts().some(isCommit)).toBe(false);
+    expect(stt.texts.some(isCommit)).toBe(false);
     stream.close();
   });
 
-  it('fails when a commit is not answered', async () => {
-    await start({ transcripts: ['Yes.'], commitDelayMs: 1_000_000 });
-    const clock = new VirtualClock();
-    const received = new Received<SttPart>();
-    const provider = createElevenLabsStt({ apiKey: emulator.settings.apiKey, baseUrl: emulator.url });
-    const stream = provider.open(REQUEST, received.sink, { ...received.context, clock });
-    await received.first('stream-opened');
-    clock.advance(60_000);
-    say(stream, 400);
-    clock.advance(4_999);
-    expect(received.of('stream-failed')).toEqual([]);
-    clock.advance(1);
-    await received.failedWith('stream-failed', 'provider.timeout-gap');
-    expect(await gone()).toBe(true);
-    await until('no timers', () => clock.pendingTimers === 0);
-  });
-
-  it('releases everything on abort and close at every stage', async () => {
-    await start();
-    for (const end of ['close', 'abort'] as const) {
-      for (const waitMs of [0, 1, 5, 20, 60]) {
-        const { received, stream } = open();
-        say(stream, 500);
-        if (waitMs > 0) await sleep(waitMs);
-        received.expectNoMore();
-        if (end === 'close') stream.close();
-        else received.controller.abort();
-        say(stream, 500);
-        stream.close();
-      }
-    }
-    expect(await gone()).toBe(true);
-  });
-
-  it('does nothing when the call is already over', async () => {
-    await start();
-    const received = new Received<SttPart>();
-    received.controller.abort();
-    received.expectNoMore();
-    const provider = createElevenLabsStt({ apiKey: emulator.settings.apiKey, baseUrl: emulator.url });
-    say(provider.open(REQUEST, received.sink, received.context), 500);
-    await sleep(50);
-    expect(emulator.connections).toBe(0);
-  });
-
-  it.each([
-    ['a wrong key', { apiKey: 'wrong' }, {}, 'provider.auth', undefined],
-    ['a key that no header can carry', { apiKey: 'line\nbreak' }, {}, 'provider.bad-request', undefined],
-    ['a base URL that is none', { url: 'elevenlabs' }, {}, 'config.invalid', undefined],
-    ['nobody there', { url: 'http://127.0.0.1:1' }, {}, 'provider.unavailable', undefined],
-    ['a model that is none', { request: { ...REQUEST, model: 'none' } }, {}, 'provider.bad-request', undefined],
-    ['429', {}, { refuse: { status: 429, retryAfterSeconds: 7 } }, 'provider.rate-limited', 7000],
-    ['503', {}, { refuse: { status: 503 } }, 'provider.overloaded', undefined],
-    ['a hang', { connectTimeoutMs: 50 }, { hang: true }, 'provider.timeout-connect', undefined],
-    ['silence after accepting', { connectTimeoutMs: 50 }, { stallAfter: 0 }, 'provider.timeout-connect', undefined],
-    ['garbage', {}, { garbageAfter: 1 }, 'provider.protocol', undefined],
-    ['a cut', {}, { closeAfter: { messages: 2, code: 1006 } }, 'provider.closed', undefined],
-    ['an internal error', {}, { closeAfter: { messages: 2, code: 1011 } }, 'provider.overloaded', undefined],
-  ] as const)('fails once on %s', async (_what, options, faults, code, retryAfterMs) => {
-    await start({ faults });
-    const { received, stream } = open(options);
-    say(stream, 500);
-    const error = await received.failedWith('stream-failed', code);
-    expect(error.retryAfterMs).toBe(retryAfterMs);
-    expect(JSON.stringify([error.message, error.details])).not.toContain(emulator.settings.apiKey);
-    say(stream, 500);
-    stream.close();
-    expect(await gone()).toBe(true);
-  });
-
-  it('fails rather than queue more than ten seconds of audio', async () => {
-    await start({ faults: { hang: true } });
-    const { received, stream } = open();
-    stream.hint('speech-started');
-    for (let n = 0; n < 601; n++) stream.write(silence(20));
-    expect(received.parts).toEqual([]);
-    await received.failedWith('stream-failed', 'provider.overloaded');
-    expect(await gone()).toBe(true);
+  sttContract(stt, {
+    final: 'transcript-final',
+    messagesUnderWay: 2,
+    announcesSession: true,
+    startWithoutAnswers: () => stt.start({ commitDelayMs: 1_000_000 }),
+    faults: [{ what: 'a model that is none', request: { model: 'none' }, code: 'provider.bad-request' }],
   });
 });

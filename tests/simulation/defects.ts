@@ -12,6 +12,7 @@ export interface Defect {
 }
 
 const SESSION = 'src/pipeline/session/session.ts';
+const PLAYER = 'src/pipeline/session/reply-player.ts';
 const INTERRUPTION = 'src/pipeline/session/interruption.ts';
 const LISTENING = 'src/pipeline/session/listening.ts';
 const REPLY = 'src/pipeline/session/reply.ts';
@@ -45,8 +46,8 @@ export const DEFECTS: readonly Defect[] = [
     'late audio of a cut reply is accepted',
     [
       SESSION,
-      `if (this.#playout.generation !== generation) return;\n        if (!this.#playout.push(generation,`,
-      `if (!this.#playout.push(this.#playout.generation ?? 0,`,
+      `if (this.#player.generation !== generation || this.#player.push(generation,`,
+      `if (this.#player.push(this.#player.generation ?? 0,`,
     ],
     [
       TTS_ROUTE,
@@ -65,15 +66,16 @@ export const DEFECTS: readonly Defect[] = [
     generation.held = true;`,
   ]),
   defect('no clear when the agent is silenced', [
-    SESSION,
+    PLAYER,
     `    if (this.#playout.isAudible(nowMs)) this.#port.sendClear();
     this.#playout.hold(nowMs);`,
     `    this.#playout.hold(nowMs);`,
   ]),
   defect('no clear when a reply is cut', [
-    SESSION,
-    `if (playing && this.#playout.isAudible(nowMs)) this.#port.sendClear();`,
-    ``,
+    PLAYER,
+    `    if (this.#playout.isAudible(nowMs)) this.#port.sendClear();
+    return this.#playout.clear(nowMs);`,
+    `    return this.#playout.clear(nowMs);`,
   ]),
   defect('a false alarm is judged, and nothing resumes', [
     INTERRUPTION,
@@ -118,8 +120,8 @@ export const DEFECTS: readonly Defect[] = [
   ]),
   defect('the audio of a guess is not held', [
     SESSION,
-    `this.#playout.begin(action.generation, action.held);`,
-    `this.#playout.begin(action.generation);`,
+    `this.#player.begin(action.generation, action.held);`,
+    `this.#player.begin(action.generation);`,
   ]),
   defect('a tool call in the history has no result', [
     PROMPT,
@@ -142,8 +144,8 @@ export const DEFECTS: readonly Defect[] = [
   ]),
   defect('the transcripts of a withdrawn turn are lost', [
     INTERRUPTION,
-    `    turn: { ...state.turn, finals: [reply.callerText, ...state.turn.finals] },`,
-    `    turn: state.turn,`,
+    `      finals: [reply.callerText, ...state.turn.finals],\n`,
+    ``,
   ]),
   defect(
     'the turn deadline is ignored',
@@ -162,7 +164,7 @@ export const DEFECTS: readonly Defect[] = [
   defect('a timer is left at the end', [
     SESSION,
     `    this.#wakeTimer?.cancel();
-    this.#pollTimer?.cancel();`,
+    this.#player.close();`,
     `    this.#wakeTimer?.cancel();`,
   ]),
   defect('the recogniser is left open at the end', [SESSION, `    this.#stt?.close();\n`, ``]),

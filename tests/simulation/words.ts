@@ -10,6 +10,9 @@ const AGENT_CONSONANTS = 'lmnrstv';
 /** So that words differ in length, and with it in duration. */
 const ENDINGS = ['', 'n', 'sel', 'toran'] as const;
 const SYLLABLES = 3;
+/** More than anybody says in a call. */
+const MAX_CALLER_WORDS = 1_000;
+const spokenIndexes = new Map<string, number>();
 
 /** The last vowel is a `y` where a recogniser has misheard the word. */
 const CALLER_WORD = /^(?:[bdfghjkpwz][aeiou]){2}[bdfghjkpwz][aeiouy]$/u;
@@ -17,6 +20,13 @@ const AGENT_WORD = /^(?:[lmnrstv][aeiou]){3}(?:n|sel|toran)?$/u;
 
 export function callerWord(index: number): string {
   return syllables(index, CALLER_CONSONANTS);
+}
+
+/** Which word of the caller's this is, counted from the beginning of the call; as `callerWordsIn` gives it. */
+export function callerWordIndex(word: string): number {
+  for (let index = spokenIndexes.size; index < MAX_CALLER_WORDS && !spokenIndexes.has(word); index++)
+    spokenIndexes.set(callerWord(index).slice(0, -1), index);
+  return spokenIndexes.get(word) ?? -1;
 }
 
 export function agentWord(index: number): string {

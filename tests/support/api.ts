@@ -29,8 +29,8 @@ export interface TestApi {
   register(email?: string): Promise<TestAccount>;
   /** Someone with `role` in the organization of `owner`, by invitation. */
   join(owner: TestAccount, role: string): Promise<TestAccount>;
-  /** A second server on the same database; closed with this one. */
-  another(): Promise<TestApi>;
+  /** A second server on the same database, with the same options but for `changed`; closed with this one. */
+  another(changed?: TestApiOptions['api']): Promise<TestApi>;
   close(): Promise<void>;
 }
 
@@ -96,11 +96,23 @@ function callsOf({ door }: TestDatabase): Api['calls'] {
     admission: { closedBecause: undefined, check: () => {} },
     mintToken: ({ id }) => `token-of-${id}`,
   });
-  desk.attach({ hangUp: () => true, say: () => true });
+  desk.attach({ hangUp: () => true, say: () => true, transfer: () => Promise.resolve(true) });
   const done = (): Promise<void> => Promise.resolve();
   const twilio = { dial: () => Promise.resolve(`CA${'0'.repeat(32)}`), hangUp: done, transfer: done };
   const feed = new EventFeed(door, silentLog);
   return { desk, agents, twilio, instanceId: null, feed, webSocketUrl: (host) => `ws://${host}/web` };
+}
+
+/** All of it; of a stream of events what it begins with, and then the client leaves. */
+async function readBody(response: Awaited<ReturnType<FastifyInstance['inject']>>): Promise<string> {
+  const isEndless = response.headers['content-type']?.toString().startsWith('text/event-stream') === true;
+  const chunks: Buffer[] = [];
+  for await (const chunk of response.stream()) {
+    chunks.push(Buffer.from(chunk));
+    if (isEndless) break;
+  }
+  if (isEndless) response.raw.res.destroy();
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 let accounts = 0;
@@ -143,15 +155,18 @@ async function buildTestApi(database: TestDatabase, options: TestApiOptions): Pr
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
       },
+      // An answer may be a stream without end.
+      payloadAsStream: true,
       ...(address === undefined ? {} : { remoteAddress: address }),
       ...(body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
-    const json = response.headers['content-type']?.toString().includes('json') === true && response.body !== '';
+    const received = await readBody(response);
+    const json = response.headers['content-type']?.toString().includes('json') === true && received !== '';
     return {
       status: response.statusCode,
       headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, value?.toString()])),
       cookies: response.cookies,
-      body: json ? response.json() : response.body,
+      body: json ? JSON.parse(received) : received,
     };
   };
 
@@ -189,10 +204,13 @@ async function buildTestApi(database: TestDatabase, options: TestApiOptions): Pr
       const body = { token: invited.body.token, password: PASSWORD, name: role };
       return toAccount(email, await call({ method: 'POST', url: '/api/v1/auth/accept-invitation', body }));
     },
-    async another() {
+    async another(changed = {}) {
       // On Postgres with sessions of its own, like a server on another machine; the embedded database has one process.
       const own = database.url === undefined ? undefined : openPostgres({ url: database.url, log: silentLog });
-      const other = await buildTestApi({ ...database, database: own ?? database.database }, options);
+      const other = await buildTestApi(
+        { ...database, database: own ?? database.database },
+        { ...options, api: { ...options.api, ...changed } },
+      );
       others.push({ ...other, close: () => other.close().then(() => own?.close()) });
       return other;
     },

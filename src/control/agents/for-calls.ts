@@ -8,11 +8,7 @@ import type { AgentDocument } from './schema.ts';
 import { findAgent, findVersion } from './store.ts';
 
 /** Undefined: there is no such agent (any more), or no version of it is published. */
-export async function loadAgentForCall(
-  tx: Transaction,
-  agentId: string,
-  variables: Readonly<Record<string, string>> = {},
-): Promise<AgentConfig | undefined> {
+export async function loadAgentForCall(tx: Transaction, agentId: string): Promise<AgentConfig | undefined> {
   const agent = await findAgent(tx, agentId);
   if (!agent || agent.publishedVersion === null) return undefined;
   const published =
@@ -21,7 +17,7 @@ export async function loadAgentForCall(
       : (await findVersion(tx, agentId, agent.publishedVersion))?.document;
   if (!published) return undefined;
   const document = withVoices(published, await findVoices(tx, voiceIdsOf(published)));
-  return toAgentConfig(agentId, document, { version: agent.publishedVersion, variables });
+  return toAgentConfig(agentId, document, agent.publishedVersion);
 }
 
 /** The voice configurations that an agent names. */

@@ -1,7 +1,6 @@
 /** The agent as JSON: every field with its meaning, bounds and default, in one place; also what the OpenAPI document says of it. */
 import { z } from 'zod';
 import type { AgentConfig, RouteEntry, TurnTakingSettings } from '../../pipeline/ports.ts';
-import { fillTemplate } from './template.ts';
 
 /** Free facts of the client's own, on agents, numbers and voices. */
 export const metadataSchema = z
@@ -10,6 +9,12 @@ export const metadataSchema = z
   .refine((value) => JSON.stringify(value).length <= 16_384, 'must be at most 16 KiB of JSON')
   .describe('Facts of your own; up to 50 fields and 16 KiB.')
   .meta({ examples: [{ team: 'front office' }] });
+
+/** What `{{name}}` in an agent's texts stands for. */
+export const variablesSchema = z
+  .record(z.string().regex(/^[a-z][a-z0-9_]{0,49}$/u, 'must be like caller_name'), z.string().max(2_000))
+  .refine((value) => Object.keys(value).length <= 50, 'must have at most 50 variables')
+  .meta({ examples: [{ company: 'Harbour View' }] });
 
 /** A telephone number in E.164. */
 export const phoneNumberSchema = z
@@ -175,12 +180,7 @@ const agentFields = {
     .max(2_000)
     .default('')
     .describe('Spoken when the call begins; empty: the agent waits for the caller. `{{name}}` stands for a variable.'),
-  variables: z
-    .record(z.string().regex(/^[a-z][a-z0-9_]{0,49}$/u, 'must be like caller_name'), z.string().max(2_000))
-    .refine((value) => Object.keys(value).length <= 50, 'must have at most 50 variables')
-    .default({})
-    .describe('What `{{name}}` stands for unless a call says otherwise.')
-    .meta({ examples: [{ company: 'Harbour View' }] }),
+  variables: variablesSchema.default({}).describe('What `{{name}}` stands for unless a call says otherwise.'),
   language: z
     .string()
     .regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/u, 'must be a BCP 47 tag such as en or en-US')
@@ -235,27 +235,18 @@ export const agentFileSchema = z.strictObject({
     .default([]),
 });
 
-/** What the document itself does not say. */
-export interface AgentRun {
-  /** Default 1: files have no versions. */
-  readonly version?: number;
-  /** What `{{name}}` stands for in this call; the agent's own `variables` are the defaults. */
-  readonly variables?: Readonly<Record<string, string>>;
-}
-
-/** The agent as the pipeline runs it. Voice configurations must have been filled in (voice-configurations/resolve.ts). */
-export function toAgentConfig(
-  id: string,
-  document: AgentDocument,
-  { version = 1, variables = {} }: AgentRun = {},
-): AgentConfig {
-  const values = { ...document.variables, ...variables };
+/**
+ * The agent as the pipeline runs it; `version` is 1 for files, which have none. Voice configurations must have been filled in
+ * (voice-configurations/resolve.ts).
+ */
+export function toAgentConfig(id: string, document: AgentDocument, version = 1): AgentConfig {
   return {
     id,
     version,
     name: document.name,
-    systemPrompt: fillTemplate(document.system_prompt, values),
-    firstMessage: fillTemplate(document.first_message, values),
+    systemPrompt: document.system_prompt,
+    firstMessage: document.first_message,
+    variables: document.variables,
     language: document.language,
     stt: document.stt.map(toRouteEntry),
     llm: document.llm.map(toRouteEntry),

@@ -67,6 +67,14 @@ export class Authenticator {
     return claims && this.#authenticateUser(claims);
   }
 
+  /**
+   * Who somebody is now whom {@link authenticate} knew by `credential`; undefined: nobody any more. The access token of a user may
+   * have run out meanwhile: their session counts. Throws when the database cannot be asked.
+   */
+  confirm(credential: string, principal: Principal): Promise<Principal | undefined> {
+    return principal.kind === 'api-key' ? this.#authenticateKey(credential) : this.#authenticateUser(principal);
+  }
+
   /** Forgets what a change makes untrue; effective with the next request. */
   apply(change: AuthChange): void {
     switch (change.kind) {

@@ -7,12 +7,18 @@ import { accessFault } from './access.ts';
 import type { Principal } from './access.ts';
 import type { Authenticator } from './authenticator.ts';
 import { ACCESS_COOKIE, readCookie } from './cookies.ts';
+import { networkOf } from './network.ts';
 import { checkOrigin } from './origin.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Who is calling; null on public routes. */
     principal: Principal | null;
+    /**
+     * Whether the caller may still use this route, for answers that last: keys are revoked and sessions end meanwhile. Costs a
+     * query only when something has changed, or twice a minute. While the database cannot be asked, the last answer counts.
+     */
+    stillAllowed: (() => Promise<boolean>) | null;
   }
 }
 
@@ -30,6 +36,7 @@ const FAILURES = { requests: 60, windowS: 60 };
 export function installGuard(app: FastifyInstance, { authenticator, clock, isTrustedOrigin }: GuardOptions): void {
   const failures = new RateLimiter(FAILURES, clock);
   app.decorateRequest('principal', null);
+  app.decorateRequest('stillAllowed', null);
   app.addHook('onRoute', ({ url, method, config }) => {
     if (config?.access === undefined)
       throw new BvraiError('internal', `${[method].flat().join(', ')} ${url} declares no access (config.access).`);
@@ -37,13 +44,14 @@ export function installGuard(app: FastifyInstance, { authenticator, clock, isTru
   app.addHook('onRequest', async (request) => {
     const { access } = request.routeOptions.config;
     if (access === undefined || access === 'public') return;
-    const state = failures.peek(request.ip);
+    const network = networkOf(request.ip);
+    const state = failures.peek(network);
     if (!state.allowed) throw tooMany(state.resetMs);
     const credential = credentialOf(request);
     if (credential.from === 'cookie') checkOrigin(request, isTrustedOrigin);
     const principal = await authenticator.authenticate(credential.text);
     if (!principal) {
-      failures.take(request.ip);
+      failures.take(network);
       throw new BvraiError(
         'unauthenticated',
         'The access token or API key is not valid, or no longer: log in, or refresh the session.',
@@ -53,6 +61,15 @@ export function installGuard(app: FastifyInstance, { authenticator, clock, isTru
     request.log = request.log.child({ org: principal.organizationId, actor: actorOf(principal) });
     const fault = accessFault(principal, access);
     if (fault !== undefined) throw new BvraiError('forbidden', fault);
+    request.stillAllowed = async () => {
+      try {
+        const now = await authenticator.confirm(credential.text, principal);
+        return now !== undefined && accessFault(now, access) === undefined;
+      } catch (thrown) {
+        request.log.debug({ err: thrown }, 'whether a caller is still allowed cannot be asked');
+        return true;
+      }
+    };
   });
 }
 

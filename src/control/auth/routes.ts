@@ -13,6 +13,8 @@ import { REFRESH_COOKIE, clearSessionCookies, readCookie, setSessionCookies } fr
 import { principalOf } from './guard.ts';
 import type { LoginThrottle } from './login-throttle.ts';
 import { checkOrigin } from './origin.ts';
+import { requireOpenRegistration } from './registration.ts';
+import type { Registration } from './registration.ts';
 import {
   acceptInvitationBody,
   loginBody,
@@ -32,6 +34,7 @@ export interface AuthDependencies {
   readonly accessTokens: AccessTokens;
   readonly throttle: LoginThrottle;
   readonly isTrustedOrigin: (origin: string, request: FastifyRequest) => boolean;
+  readonly registration: Registration;
 }
 
 const PREFIX = '/api/v1/auth';
@@ -54,6 +57,7 @@ export function authRoutes(app: ApiApp, deps: AuthDependencies): void {
       },
     },
     async (request, reply) => {
+      requireOpenRegistration(deps.registration);
       const { organization_name: organizationName, cookies, ...account } = request.body;
       throttle.begin(account.email, request.ip);
       const session = await sessions.register({ ...account, organizationName }, clientOf(request));
@@ -93,8 +97,10 @@ export function authRoutes(app: ApiApp, deps: AuthDependencies): void {
     },
     async (request, reply) => {
       const { token, password, name, cookies } = request.body;
-      throttle.begin(token, request.ip);
-      const session = await deps.invitations.accept({ token, password, name }, clientOf(request));
+      // Whoever invites an address gets as many tokens for it as they like: its tries count together, and as log-ins.
+      const onAddress = (email: string): void => throttle.begin(email, request.ip);
+      const session = await deps.invitations.accept({ token, password, name, onAddress }, clientOf(request));
+      throttle.succeeded(session.user.email, request.ip);
       return answer(reply, session, cookies);
     },
   );

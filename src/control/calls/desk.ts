@@ -14,6 +14,8 @@ export interface ExpectedCall {
   readonly channel: 'phone' | 'web';
   readonly from: string;
   readonly to: string;
+  /** What `{{name}}` stands for, as the request that began the call said. */
+  readonly variables: Readonly<Record<string, string>>;
 }
 
 export interface CallDeskOptions {
@@ -23,9 +25,14 @@ export interface CallDeskOptions {
   readonly mintToken: (call: ExpectedCall) => string;
 }
 
+/** Of calls whose stream has started; the newest. */
+const MAX_REMEMBERED = 10_000;
+
 /** What routes do with the calls of this server. */
 export class CallDesk {
   readonly #options: CallDeskOptions;
+  /** Ids, the oldest first. */
+  readonly #begun = new Set<string>();
   #control: LiveCallControl | undefined;
 
   constructor(options: CallDeskOptions) {
@@ -50,6 +57,9 @@ export class CallDesk {
 
   /** The stream has started: from now on the call is recorded. */
   begin({ callSid, id, orgId, agent, direction, channel, from, to }: ExpectedCall): void {
+    this.#begun.add(id);
+    const [oldest] = this.#begun;
+    if (this.#begun.size > MAX_REMEMBERED && oldest !== undefined) this.#begun.delete(oldest);
     this.#options.recorder.begin({
       callSid,
       id,
@@ -64,6 +74,11 @@ export class CallDesk {
     });
   }
 
+  /** Whether the call had a conversation on this server: that says how it ends, though its record may not say so yet. */
+  hasBegun(id: string): boolean {
+    return this.#begun.has(id);
+  }
+
   readonly onEvent = (callSid: string, event: CallEvent): void => this.#options.recorder.append(callSid, event);
 
   /** False: the call is not live on this server. */
@@ -75,9 +90,9 @@ export class CallDesk {
   say(callSid: string, text: string): boolean {
     return this.#control?.say(callSid, text) ?? false;
   }
-}
 
-/** The name of a browser call's stream, which has Twilio's form. */
-export function webCallSid(callId: string): string {
-  return `CA${callId.replaceAll('-', '')}`;
+  /** False: the call is not live on this server. Rejects when the operator refuses. */
+  async transfer(callSid: string, to: string): Promise<boolean> {
+    return (await this.#control?.transfer(callSid, to)) ?? false;
+  }
 }

@@ -21,8 +21,8 @@ export interface FeedRequest {
   /** Events behind this one. */
   readonly after: number;
   readonly signal: AbortSignal;
-  /** Must not throw. */
-  readonly onEvent: (event: FeedEvent) => void;
+  /** Takes some, in their order; resolves when it can take more. Must not reject. */
+  readonly onEvents: (events: readonly FeedEvent[]) => Promise<void>;
 }
 
 /** Events of other servers, and those whose wake-up was missed, come at latest so much later. */
@@ -59,7 +59,7 @@ export class EventFeed {
 
   /** Resolves when `signal` aborts, or when the one call has ended and all of it was told. An outage only delays. */
   async follow(request: FeedRequest): Promise<void> {
-    const { orgId, callId, signal, onEvent } = request;
+    const { orgId, callId, signal, onEvents } = request;
     let { after } = request;
     while (!signal.aborted) {
       const woken = this.#nextWake(orgId, signal);
@@ -68,10 +68,10 @@ export class EventFeed {
         await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
         continue;
       }
-      for (const event of outcome.events) {
-        if (signal.aborted) return;
-        after = event.id;
-        onEvent(event);
+      const newest = outcome.events.at(-1);
+      if (newest && !signal.aborted) {
+        after = newest.id;
+        await onEvents(outcome.events);
       }
       if (outcome.events.length === BATCH) continue;
       if (outcome.ended) return;

@@ -1,6 +1,6 @@
 /** Calls as the API shows them. */
 import { z } from 'zod';
-import { metadataSchema } from '../agents/schema.ts';
+import { metadataSchema, variablesSchema } from '../agents/schema.ts';
 import { CALL_STATUSES } from '../db/schema.ts';
 
 const time = z.iso.datetime().nullable();
@@ -10,6 +10,7 @@ const summary = {
   id: z.uuid(),
   status: z.enum(CALL_STATUSES),
   end_reason: z.string().nullable().describe('Why it ended, such as `caller-hung-up`; null: it has not.'),
+  end_detail: z.string().nullable().describe('More about it in words, such as why the carrier refused.'),
   direction: z.enum(['inbound', 'outbound']),
   channel: z.enum(['phone', 'web']),
   from: z.string(),
@@ -24,6 +25,9 @@ const summary = {
   ended_at: time,
   duration_ms: z.int().nullable(),
   cost_usd: z.object({ telephony: cost, stt: cost, llm: cost, tts: cost }).describe('Null while unknown.'),
+  variables: variablesSchema.describe(
+    'What `{{name}}` in the agent’s texts stood for, as the request that began the call said.',
+  ),
   metadata: metadataSchema,
 };
 

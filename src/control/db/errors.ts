@@ -53,7 +53,8 @@ const MEANING: Partial<Record<ErrorCode, string>> = {
 
 /**
  * Normalises what a query threw. `details.constraint` and `details.table` name what was violated, `details.sqlState` is
- * Postgres's own code. Drizzle's wrapper is dropped: its message holds the parameters, which may be secrets or transcripts.
+ * Postgres's own code. Drizzle's wrapper is dropped: its message holds the parameters, which may be secrets or transcripts. So may what
+ * Postgres says beside its message ("Failing row contains …").
  */
 export function toDatabaseError(thrown: unknown): BvraiError {
   const cause = thrown instanceof DrizzleQueryError ? thrown.cause : thrown;
@@ -63,7 +64,7 @@ export function toDatabaseError(thrown: unknown): BvraiError {
     const code = BY_STATE.get(fault.code) ?? BY_CLASS.get(fault.code.slice(0, 2)) ?? 'internal';
     const where = fault.constraint ?? fault.table;
     return new BvraiError(code, `${MEANING[code] ?? 'A query is wrong'}${where === undefined ? '' : ` (${where})`}.`, {
-      cause,
+      cause: withoutValues(cause, fault),
       details: { sqlState: fault.code, constraint: fault.constraint, table: fault.table },
     });
   }
@@ -94,6 +95,14 @@ export function lostAgainstAnother(error: BvraiError): boolean {
 export function endsSession(thrown: unknown): boolean {
   const { code, details } = toDatabaseError(thrown);
   return code === 'db.unavailable' || (code === 'db.timeout' && details['sqlState'] === undefined);
+}
+
+/** What Postgres said, for the log, without the fields that quote rows; messages about data quote the data (class 22). */
+function withoutValues(thrown: unknown, { code, message }: PostgresFault): Error {
+  const safe = new Error(code.startsWith('22') ? 'Postgres cannot read a value.' : message);
+  safe.name = 'DatabaseError';
+  const routine: unknown = thrown instanceof Error ? Reflect.get(thrown, 'routine') : undefined;
+  return Object.assign(safe, { code, ...(typeof routine === 'string' ? { routine } : {}) });
 }
 
 function postgresFault(thrown: unknown): PostgresFault | undefined {

@@ -204,6 +204,7 @@ export const calls = pgTable('calls', {
   agentVersion: integer('agent_version').notNull(),
   status: text('status', { enum: CALL_STATUSES }).notNull().default('initiated'),
   endReason: text('end_reason'),
+  endDetail: text('end_detail'),
   answeredBy: text('answered_by'),
   createdAt: createdAt(),
   startedAt: time('started_at'),
@@ -214,7 +215,13 @@ export const calls = pgTable('calls', {
   sttCostUsd: numeric('stt_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   llmCostUsd: numeric('llm_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   ttsCostUsd: numeric('tts_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
-  instanceId: uuid('instance_id').references(() => instances.id),
+  twilioSequence: integer('twilio_sequence'),
+  /** Of `instances`, whose row may be gone once the call has ended. */
+  instanceId: uuid('instance_id'),
+  variables: jsonb('variables')
+    .$type<Readonly<Record<string, string>>>()
+    .notNull()
+    .default(sql`'{}'`),
   metadata: jsonObject('metadata'),
   search: tsvector('search').notNull().default(''),
   updatedAt: updatedAt(),

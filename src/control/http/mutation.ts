@@ -1,5 +1,6 @@
 /** The one way in which a route changes something: in one transaction with its audit entry and its Idempotency-Key. */
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import type { DecipherGCM } from 'node:crypto';
 import { and, eq, gt, sql } from 'drizzle-orm';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -179,12 +180,25 @@ class SealedBox {
     };
   }
 
+  /** Throws `conflict` for what was sealed with another key. */
   open(value: unknown): Answer {
     const { nonce, tag, sealed } = sealedSchema.parse(value);
     const decipher = createDecipheriv('aes-256-gcm', this.#key, Buffer.from(nonce, 'base64'));
     decipher.setAuthTag(Buffer.from(tag, 'base64'));
-    const text = Buffer.concat([decipher.update(Buffer.from(sealed, 'base64')), decipher.final()]).toString('utf8');
-    const { status, body } = answerSchema.parse(JSON.parse(text));
+    const { status, body } = answerSchema.parse(JSON.parse(decrypted(decipher, Buffer.from(sealed, 'base64'))));
     return { status, body };
+  }
+}
+
+function decrypted(decipher: DecipherGCM, sealed: Buffer): string {
+  try {
+    return Buffer.concat([decipher.update(sealed), decipher.final()]).toString('utf8');
+  } catch (thrown) {
+    throw new BvraiError(
+      'conflict',
+      'This Idempotency-Key has been used, and its answer can no longer be read, since AUTH_SECRET has changed: look whether ' +
+        'there is what you asked for, and use a new key for anything else.',
+      { cause: thrown },
+    );
   }
 }

@@ -62,7 +62,8 @@ export async function installOpenApi(app: FastifyInstance, version: string): Pro
       },
     },
     transform: ({ schema, url, route, ...document }) => {
-      // Twilio's webhooks, metrics and pages are not for clients of the API.
+      // Twilio's webhooks, metrics and pages are not for clients of the API: the first need Twilio's signature, and speak forms and
+      // TwiML. docs/production.md tells of them.
       if (schema?.operationId === undefined) return { schema: { hide: true }, url };
       const transformed = jsonSchemaTransform({ schema, url, route, ...document });
       return { ...transformed, schema: withConventions(transformed.schema, route) };
@@ -98,8 +99,26 @@ function withConventions(schema: FastifySchema, route: RouteOptions): FastifySch
     ...(config.deprecated ? { deprecated: true } : {}),
     security: config.access === undefined || config.access === 'public' ? [] : [{ bearer: [] }, { cookie: [] }],
     ...accessExtensions(config.access),
-    response: { ...objectOf(schema.response), ...problems },
+    response: { ...successesOf(schema, route), ...problems },
   };
+}
+
+/** Answers when all is well, each with a description: its own, or one drawn from the operation's summary. */
+function successesOf({ response, summary = '' }: FastifySchema, { method }: RouteOptions): Record<string, unknown> {
+  const described = Object.entries(objectOf(response)).map(([status, schema]) => {
+    const { description, content } = objectOf(schema);
+    if (description !== undefined) return [status, schema] as const;
+    const outcome = `${summary}: ${outcomeOf(Number(status), method === 'GET', summary)}`;
+    return [status, { description: outcome, content: content ?? { 'application/json': { schema } } }] as const;
+  });
+  return Object.fromEntries(described);
+}
+
+function outcomeOf(status: number, isRead: boolean, summary: string): string {
+  if (status >= 400) return 'the answer is no, and why.';
+  if (status === 201) return 'it has been made.';
+  if (!isRead) return 'done, and this is how it is now.';
+  return summary.startsWith('List ') ? 'one page of them.' : 'as it is now.';
 }
 
 function problemStatuses(route: RouteOptions): number[] {

@@ -29,6 +29,9 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   // A reference to a row that is gone, or from one that is still there.
   'reference-missing': 409,
   'invalid-value': 422,
+  // The telephone's carrier does not do what was asked, or does not answer.
+  'carrier-refused': 422,
+  'carrier-unavailable': 503,
   capacity: 503,
   'db.unavailable': 503,
   'db.timeout': 503,

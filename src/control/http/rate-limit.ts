@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
+import { networkOf } from '../auth/network.ts';
 
 export interface Quota {
   readonly requests: number;
@@ -84,6 +85,18 @@ export const DEFAULT_QUOTAS: Quotas = {
   auth: { requests: 30, windowS: 60 },
 };
 
+/** What a server is configured with, as quotas; those of an address that nobody is known at stay as they are. */
+export function quotasPerMinute({
+  readsPerMinute,
+  writesPerMinute,
+}: {
+  readonly readsPerMinute: number;
+  readonly writesPerMinute: number;
+}): Quotas {
+  const perMinute = (requests: number): Quota => ({ requests, windowS: 60 });
+  return { ...DEFAULT_QUOTAS, read: perMinute(readsPerMinute), write: perMinute(writesPerMinute) };
+}
+
 /** The quota of a route that does not name one. */
 export function limitOf(method: string, named: LimitName | undefined): LimitName {
   return named ?? (method === 'GET' || method === 'HEAD' ? 'read' : 'write');
@@ -105,7 +118,7 @@ export function installRateLimits(
   app.addHook('onRequest', async (request, reply) => {
     const name = limitOf(request.method, request.routeOptions.config.limit);
     const { quota } = limiters[name];
-    const state = limiters[name].take(name === 'auth' ? request.ip : clientOf(request));
+    const state = limiters[name].take(name === 'auth' ? networkOf(request.ip) : clientOf(request));
     reply.header('ratelimit-policy', `"${name}";q=${quota.requests};w=${quota.windowS}`);
     reply.header('ratelimit', `"${name}";r=${state.remaining};t=${Math.ceil(state.resetMs / 1_000)}`);
     if (!state.allowed) throw tooMany(state.resetMs);

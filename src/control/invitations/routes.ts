@@ -7,7 +7,7 @@ import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { decodeCursor, pageOf, pageQuery, toPage } from '../http/pagination.ts';
 import { notFound } from '../http/problem.ts';
 import { requireGrant } from '../members/rules.ts';
-import { deleteInvitation, insertInvitation, listInvitations } from './store.ts';
+import { INVITING_ROLE, deleteInvitation, insertInvitation, listInvitations } from './store.ts';
 import type { InvitationRow } from './store.ts';
 
 const invitationSchema = z
@@ -55,7 +55,7 @@ export function invitationRoutes(app: ApiApp, deps: ResourceDependencies): void 
   app.post(
     '/api/v1/invitations',
     {
-      config: { access: { role: 'admin', scope: null }, idempotent: true },
+      config: { access: { role: INVITING_ROLE, scope: null }, idempotent: true },
       schema: {
         operationId: 'createInvitation',
         tags,

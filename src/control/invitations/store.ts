@@ -1,7 +1,8 @@
 /** Invitations: a token that its inviter hands over, and its holder exchanges for a membership. */
-import { and, eq, isNull } from 'drizzle-orm';
+import { and, eq, isNull, notInArray } from 'drizzle-orm';
 import { BvraiError } from '../../core/errors.ts';
 import { recordAudit } from '../audit-log/store.ts';
+import { ROLES, isAtLeast } from '../auth/access.ts';
 import type { Role } from '../auth/access.ts';
 import { hashSecret, newSecret } from '../auth/opaque-tokens.ts';
 import type { Passwords } from '../auth/passwords.ts';
@@ -15,6 +16,8 @@ import type { TenantDoor, Transaction } from '../db/tenant.ts';
 import { fieldProblem } from '../http/problem.ts';
 
 export const INVITATION_DAYS = 7;
+/** Who may invite. */
+export const INVITING_ROLE = 'admin';
 
 /** Without the hash of its token. */
 const columns = {
@@ -67,6 +70,26 @@ export async function deleteInvitation(tx: Transaction, id: string): Promise<Inv
   return row;
 }
 
+/**
+ * Withdraws what a member invited to and can no longer give: who leaves, or becomes less, must not come back by a token of their
+ * own making. `role`: their new one; undefined: they leave. Returns how many.
+ */
+export async function withdrawInvitationsOf(tx: Transaction, userId: string, role: Role | undefined): Promise<number> {
+  const stillGiven =
+    role !== undefined && isAtLeast(role, INVITING_ROLE) ? ROLES.filter((one) => isAtLeast(role, one)) : [];
+  const rows = await tx
+    .delete(invitations)
+    .where(
+      and(
+        eq(invitations.invitedBy, userId),
+        isNull(invitations.acceptedAt),
+        stillGiven.length === 0 ? undefined : notInArray(invitations.role, stillGiven),
+      ),
+    )
+    .returning({ id: invitations.id });
+  return rows.length;
+}
+
 export interface InvitationsOptions {
   readonly door: TenantDoor;
   readonly passwords: Passwords;
@@ -86,16 +109,23 @@ export class Invitations {
 
   /**
    * Joins the organization, with the account of the invited address, or a new one if there is none. Throws `invalid-fields` for a
-   * token that is unknown, expired or accepted already, `invalid-credentials` for a wrong password of the account.
+   * token that is unknown, expired or accepted already, `invalid-credentials` for a wrong password of the account. `onAddress` is
+   * told the invited address before any password is checked, whether it has an account or not; what it throws ends the try.
    */
   async accept(
-    answer: { readonly token: string; readonly password: string; readonly name: string },
+    answer: {
+      readonly token: string;
+      readonly password: string;
+      readonly name: string;
+      readonly onAddress: (email: string) => void;
+    },
     client: ClientFacts,
   ): Promise<Session> {
     const { door, passwords, sessions } = this.#options;
     const invitation = await door.beforeTenant((tx) => findInvitation(tx, hashSecret(answer.token)));
     if (!invitation || invitation.accepted_at !== null || invitation.expires_at <= this.#now()) throw notAcceptable();
     const { org_id: orgId, email, role } = invitation;
+    answer.onAddress(email);
     const login = await door.beforeTenant((tx) => findLogin(tx, email));
     const userId = login ? await sessions.checkPassword(email, answer.password) : newId();
     const passwordHash = login ? undefined : await passwords.hash(answer.password);

@@ -6,6 +6,7 @@ import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { decodeCursor, pageOf, pageQuery, toPage } from '../http/pagination.ts';
 import { notFound } from '../http/problem.ts';
+import { withdrawInvitationsOf } from '../invitations/store.ts';
 import { requireGrant, requireOtherOwner } from './rules.ts';
 import { deleteMember, findMember, listMembers, lockOwners, setRole } from './store.ts';
 import type { MemberRow } from './store.ts';
@@ -59,10 +60,11 @@ export function memberRoutes(app: ApiApp, deps: ResourceDependencies): void {
     },
   );
 
-  memberChanges(app, deps);
+  updateRoute(app, deps);
+  removeRoute(app, deps);
 }
 
-function memberChanges(app: ApiApp, deps: ResourceDependencies): void {
+function updateRoute(app: ApiApp, deps: ResourceDependencies): void {
   app.patch(
     '/api/v1/members/:user_id',
     {
@@ -88,6 +90,7 @@ function memberChanges(app: ApiApp, deps: ResourceDependencies): void {
         requireGrant(principal, role, member.role);
         if (member.role === 'owner' && role !== 'owner') requireOtherOwner(owners, userId);
         await setRole(tx, organizationId, userId, role);
+        const withdrawn = await withdrawInvitationsOf(tx, userId, role);
         return {
           status: 200,
           body: toJson({ ...member, role }),
@@ -95,13 +98,15 @@ function memberChanges(app: ApiApp, deps: ResourceDependencies): void {
             action: 'member.updated',
             resourceType: 'member',
             resourceId: userId,
-            details: { from: member.role, to: role },
+            details: { from: member.role, to: role, withdrawn_invitations: withdrawn },
           },
           authChanges: [{ kind: 'member', organization_id: organizationId, user_id: userId }],
         };
       }),
   );
+}
 
+function removeRoute(app: ApiApp, deps: ResourceDependencies): void {
   app.delete(
     '/api/v1/members/:user_id',
     {
@@ -111,7 +116,8 @@ function memberChanges(app: ApiApp, deps: ResourceDependencies): void {
         tags,
         summary: 'Remove a member',
         description:
-          'Their sessions in this organization end at once; their account stays. The last owner cannot be removed.',
+          'Their sessions in this organization end at once, and their open invitations are withdrawn; their account stays, and so ' +
+          'do API keys that they made. The last owner cannot be removed.',
         params,
         response: { 204: z.undefined().describe('They are no member any more.') },
       },
@@ -125,6 +131,7 @@ function memberChanges(app: ApiApp, deps: ResourceDependencies): void {
         if (!member) throw notFound('member');
         requireGrant(principal, member.role);
         if (member.role === 'owner') requireOtherOwner(owners, userId);
+        const withdrawn = await withdrawInvitationsOf(tx, userId, undefined);
         await deleteMember(tx, organizationId, userId);
         return {
           status: 204,
@@ -133,7 +140,7 @@ function memberChanges(app: ApiApp, deps: ResourceDependencies): void {
             action: 'member.removed',
             resourceType: 'member',
             resourceId: userId,
-            details: { role: member.role },
+            details: { role: member.role, withdrawn_invitations: withdrawn },
           },
           authChanges: [{ kind: 'member', organization_id: organizationId, user_id: userId }],
         };

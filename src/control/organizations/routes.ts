@@ -6,8 +6,11 @@ import { recordAudit } from '../audit-log/store.ts';
 import { ROLES } from '../auth/access.ts';
 import { findOwnUser, listOwnOrganizations } from '../auth/accounts.ts';
 import { principalOf } from '../auth/guard.ts';
+import { requireOpenRegistration } from '../auth/registration.ts';
+import type { Registration } from '../auth/registration.ts';
 import { organizationNameSchema } from '../auth/schema.ts';
 import { newId } from '../db/ids.ts';
+import { inOtherTenant } from '../db/tenant.ts';
 import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { checkIfMatch, sendTagged } from '../http/etag.ts';
@@ -37,7 +40,9 @@ const ownOrganizationSchema = z
 const params = z.object({ organization_id: z.uuid() });
 const tags = ['organizations'];
 
-export function organizationRoutes(app: ApiApp, deps: ResourceDependencies): void {
+type Dependencies = ResourceDependencies & { readonly registration: Registration };
+
+export function organizationRoutes(app: ApiApp, deps: Dependencies): void {
   app.get(
     '/api/v1/organizations',
     {
@@ -60,7 +65,7 @@ export function organizationRoutes(app: ApiApp, deps: ResourceDependencies): voi
   app.post(
     '/api/v1/organizations',
     {
-      config: { access: { role: 'viewer', scope: null } },
+      config: { access: { role: 'viewer', scope: null }, idempotent: true },
       schema: {
         operationId: 'createOrganization',
         tags,
@@ -69,28 +74,25 @@ export function organizationRoutes(app: ApiApp, deps: ResourceDependencies): voi
         response: { 201: ownOrganizationSchema },
       },
     },
-    async (request, reply) => {
-      const principal = principalOf(request);
-      if (principal.kind !== 'user') throw new BvraiError('forbidden', 'An API key cannot own an organization.');
-      const { userId } = principal;
-      const id = newId();
-      const { name } = request.body;
-      await deps.door.inTenant(
-        id,
-        async (tx) => {
-          if (!(await findOwnUser(tx, userId))) throw new BvraiError('unauthenticated', 'This account is gone.');
+    (request, reply) =>
+      deps.mutate(request, reply, async (tx, principal) => {
+        requireOpenRegistration(deps.registration);
+        if (principal.kind !== 'user') throw new BvraiError('forbidden', 'An API key cannot own an organization.');
+        const { userId } = principal;
+        const id = newId();
+        const { name } = request.body;
+        if (!(await findOwnUser(tx, userId))) throw new BvraiError('unauthenticated', 'This account is gone.');
+        await inOtherTenant(tx, id, principal.organizationId, async () => {
           await insertOrganization(tx, { id, name, ownerId: userId });
           await recordAudit(
             tx,
             { principal, organizationId: id, requestId: request.id },
             { action: 'organization.created', resourceType: 'organization', resourceId: id },
           );
-        },
-        { userId },
-      );
-      reply.status(201);
-      return { id, name, role: 'owner' as const };
-    },
+        });
+        // Its audit log is the new one's, not that of the organization that the session is in.
+        return { status: 201, body: { id, name, role: 'owner' as const }, audit: undefined };
+      }),
   );
 
   oneOrganization(app, deps);

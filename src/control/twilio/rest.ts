@@ -3,6 +3,7 @@ import { request } from 'undici';
 import VoiceResponse from 'twilio/lib/twiml/VoiceResponse.js';
 import { z } from 'zod';
 import { BvraiError } from '../../core/errors.ts';
+import type { ErrorCode } from '../../core/errors.ts';
 
 export interface TwilioRestOptions {
   readonly accountSid: string;
@@ -10,6 +11,8 @@ export interface TwilioRestOptions {
   readonly baseUrl: string;
   /** Where Twilio reaches this server. */
   readonly publicUrl: string;
+  /** For a request. Default 10 s. */
+  readonly deadlineMs?: number;
 }
 
 export interface DialRequest {
@@ -21,11 +24,14 @@ export interface DialRequest {
   readonly ringTimeoutS: number;
 }
 
-const DEADLINE_MS = 10_000;
+const DEFAULT_DEADLINE_MS = 10_000;
 const created = z.object({ sid: z.string() });
 const refusal = z.object({ code: z.number().optional(), message: z.string().optional() });
 
-/** Throws `provider.…`; a refusal's message is Twilio's own. */
+/**
+ * Throws `provider.bad-request` with Twilio's own words (`details.twilioCode`: its number for them) when it refuses, and otherwise
+ * `provider.auth`, `provider.timeout-first` or `provider.unavailable`. Nothing is tried twice: a call could be rung twice.
+ */
 export class TwilioRest {
   readonly #options: TwilioRestOptions;
 
@@ -66,7 +72,7 @@ export class TwilioRest {
   }
 
   async #post(path: string, fields: URLSearchParams): Promise<unknown> {
-    const { accountSid, authToken, baseUrl } = this.#options;
+    const { accountSid, authToken, baseUrl, deadlineMs = DEFAULT_DEADLINE_MS } = this.#options;
     const answer = await request(`${baseUrl}/2010-04-01/Accounts/${accountSid}/${path}`, {
       method: 'POST',
       headers: {
@@ -74,21 +80,24 @@ export class TwilioRest {
         'content-type': 'application/x-www-form-urlencoded',
       },
       body: fields.toString(),
-      signal: AbortSignal.timeout(DEADLINE_MS),
+      signal: AbortSignal.timeout(deadlineMs),
     }).catch((thrown: unknown) => {
-      throw BvraiError.from(
-        thrown instanceof Error ? new Error(thrown.message) : thrown,
-        'provider.unavailable',
-        'Twilio cannot be reached',
-      );
+      if (thrown instanceof Error && thrown.name === 'TimeoutError')
+        throw new BvraiError('provider.timeout-first', `Twilio has not answered within ${deadlineMs} ms.`);
+      throw BvraiError.from(thrown, 'provider.unavailable', 'Twilio cannot be reached');
     });
     const body: unknown = await answer.body.json().catch(() => undefined);
     if (answer.statusCode < 300) return body;
     const { code, message } = refusal.catch({}).parse(body);
     throw new BvraiError(
-      answer.statusCode >= 500 || answer.statusCode === 429 ? 'provider.unavailable' : 'provider.bad-request',
+      errorCodeOf(answer.statusCode),
       `Twilio refused (${answer.statusCode}${code === undefined ? '' : `, error ${code}`}): ${message ?? 'no reason given'}`,
       { details: { status: answer.statusCode, twilioCode: code } },
     );
   }
+}
+
+function errorCodeOf(status: number): ErrorCode {
+  if (status >= 500 || status === 429) return 'provider.unavailable';
+  return status === 401 ? 'provider.auth' : 'provider.bad-request';
 }

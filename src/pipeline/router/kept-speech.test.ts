@@ -13,11 +13,9 @@ describe('speech that was kept', () => {
     const { clock, context } = callContext();
     const cache = new SpeechCache();
     const vendor = scriptedTts('vendor');
-    const voices = [
-      cachedSpeech(vendor.provider, cache),
-      keptSpeech(cache, [{ provider: 'vendor', entry: { provider: 'vendor', model: 'm1' } }]),
-    ];
-    const route = ttsRoute(candidatesOf('tts', clock, voices), () => 0);
+    const voices = candidatesOf('tts', clock, [cachedSpeech(vendor.provider, cache)]);
+    const keptVoice = keptSpeech(cache, [{ provider: 'vendor', entry: { provider: 'vendor', model: 'm1' } }]);
+    const route = ttsRoute(voices, () => 0, candidatesOf('tts', clock, [keptVoice])[0]);
     const parts: TtsPart[] = [];
     const open = () => route.open({ language: 'en' }, (part) => parts.push(part), context);
     const kept = open();
@@ -30,7 +28,7 @@ describe('speech that was kept', () => {
     const stream = open();
     const die = () =>
       vendor.streams.at(-1)?.sink({ type: 'stream-failed', error: new BvraiError('provider.overloaded', 'scripted') });
-    return { clock, parts, stream, die };
+    return { clock, parts, stream, die, vendor, open };
   };
 
   it('is said with every synthesiser down', () => {
@@ -51,6 +49,32 @@ describe('speech that was kept', () => {
     stream.finish('2');
     clock.advance(0);
     expect(parts).toMatchObject([{ type: 'utterance-failed', error: { code: 'provider.unavailable' } }]);
+  });
+
+  it('does not take the place of the last voice, however often that has failed', () => {
+    const { clock, parts, die, vendor, open } = setUp();
+    for (let call = 0; call < 4; call++) {
+      open().speak('2', 'Our pool is heated.');
+      die();
+      clock.advance(0);
+    }
+    open().speak('3', 'We are open.');
+    expect(vendor.streams.at(-1)?.spoken).toEqual(['3:We are open.']);
+    parts.length = 0;
+    vendor.streams.at(-1)?.sink({ type: 'audio-chunk', utteranceId: '3', audio: new Uint8Array(800) });
+    expect(parts).toMatchObject([{ type: 'audio-chunk' }]);
+  });
+
+  it('finishes an utterance of no text, once; one that was cancelled never', () => {
+    const { clock, context } = callContext();
+    const parts: TtsPart[] = [];
+    const stream = keptSpeech(new SpeechCache(), []).open({ language: 'en' }, (part) => parts.push(part), context);
+    stream.cancel('1');
+    for (const id of ['1', '2', '2']) stream.finish(id);
+    clock.advance(0);
+    stream.finish('2');
+    clock.advance(0);
+    expect(parts).toEqual([{ type: 'utterance-finished', utteranceId: '2' }]);
   });
 
   it('is silent after it was cancelled', () => {

@@ -12,6 +12,7 @@ import type {
   TtsRequest,
   TtsStream,
 } from '../providers/spec.ts';
+import { hasWords } from '../text/words.ts';
 import type { Attempt } from './health.ts';
 import type { Candidate } from './route.ts';
 import { Watchdog, deadlineError, inOrder, prewarmFirst } from './route.ts';
@@ -23,12 +24,20 @@ import type { SpokenChunk } from './speech-progress.ts';
  * and fro. The next voice goes on with the first word that has not been passed on, so nothing is said twice and nothing is lost. A
  * voice whose first audio is later than usual gets a rival, if the process can afford that; the first to speak serves. The
  * stream itself never fails: when everyone has failed an utterance that is reported, and the next one starts over with the route.
+ * `kept`: stands behind all of them, and is no voice of its own: what was said before is all it can say.
  */
-export function ttsRoute(candidates: readonly Candidate<TtsProvider>[], random: () => number): TtsProvider {
-  const paces = new Map(candidates.map((candidate) => [candidate, new Pace()]));
+export function ttsRoute(
+  candidates: readonly Candidate<TtsProvider>[],
+  random: () => number,
+  kept?: Candidate<TtsProvider>,
+): TtsProvider {
+  const behind = kept ? [kept] : [];
+  const all = [...candidates, ...behind];
+  const paces = new Map(all.map((candidate) => [candidate, new Pace()]));
+  const order = (): Candidate<TtsProvider>[] => [...inOrder(candidates, random), ...behind];
   return {
-    name: candidates.map(({ provider }) => provider.name).join(', '),
-    open: (request, sink, context) => new RoutedSpeech({ candidates, paces, random }, request, sink, context),
+    name: all.map(({ provider }) => provider.name).join(', '),
+    open: (request, sink, context) => new RoutedSpeech({ order, paces }, request, sink, context),
     prewarm: (request, wanted) => prewarmFirst(candidates, (entry) => requestOf(request, entry), wanted),
   };
 }
@@ -41,9 +50,9 @@ function requestOf(request: TtsRequest, { model, voice, options }: RouteEntry): 
 const JOINT: SpokenSpan = { text: '', startMs: 0, durationMs: 0 };
 
 interface Route {
-  readonly candidates: readonly Candidate<TtsProvider>[];
+  /** The candidates as they are to be tried now. */
+  readonly order: () => Candidate<TtsProvider>[];
   readonly paces: ReadonlyMap<Candidate<TtsProvider>, Pace>;
-  readonly random: () => number;
 }
 
 /** A candidate with a stream of its own. */
@@ -87,7 +96,7 @@ class RoutedSpeech implements TtsStream {
     this.#context = context;
     this.#watchdog = new Watchdog(context.clock);
     this.#hedgeTimer = new Watchdog(context.clock);
-    this.#remaining = inOrder(route.candidates, route.random);
+    this.#remaining = route.order();
     this.#serveNext(new BvraiError('provider.unavailable', 'the route has no synthesiser'));
   }
 
@@ -226,7 +235,7 @@ class RoutedSpeech implements TtsStream {
 
   /** Everyone has failed: the next utterance tries the route from its beginning, so that no failure mutes a call for good. */
   #startOver(): void {
-    this.#remaining = inOrder(this.#route.candidates, this.#route.random);
+    this.#remaining = this.#route.order();
     this.#serveNext(new BvraiError('provider.unavailable', 'the route has no synthesiser'));
   }
 
@@ -292,7 +301,7 @@ class RoutedSpeech implements TtsStream {
 
   #onFinished(lane: Lane, utterance: Utterance): void {
     const held = utterance.progress.finish();
-    const spoken = utterance.progress.pieces.some(({ text }) => text.trim() !== '');
+    const spoken = utterance.progress.pieces.some(({ text }) => hasWords(text));
     if (spoken && !held && !utterance.progress.audible) {
       const { name } = lane.candidate.provider;
       return this.#onFailure(lane, new BvraiError('provider.protocol', `${name} finished without a sound.`));

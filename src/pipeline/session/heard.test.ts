@@ -37,6 +37,16 @@ describe('characters heard', () => {
     expect(characters([said('Hello', 300), said(undefined, 400, 200), said('how', 200, 0)])).toBe(8);
   });
 
+  it('count a word once that another voice says again, whether it broke off or was nearly whole', () => {
+    const joint = said('', 0.125);
+    expect(characters([said('Hello', 300), said('the', 150), joint, said('there,', 400), said('how', 200, 0)])).toBe(
+      11,
+    );
+    expect(characters([said('Hello', 300), said('there,', 380), joint, said('there,', 400), said('how', 200, 0)])).toBe(
+      11,
+    );
+  });
+
   it('are in proportion to the audio where nothing is aligned', () => {
     expect(characters([said(undefined, 2_000, 1_000)])).toBe(10);
     // Not finished: more audio is to come for the rest of the text.

@@ -37,7 +37,7 @@ export function heardCharacters(heard: HeardSpeech | undefined, clauses: readonl
 
 /** Where an aligned text is, after `at`; a word that broke off is said again by the voice that goes on, and lies across `at`. */
 function placeOf(said: string, text: string, at: number): number {
-  for (let back = 0; back < said.length && back <= at; back++) if (text.startsWith(said, at - back)) return at - back;
+  for (let back = 0; back <= said.length && back <= at; back++) if (text.startsWith(said, at - back)) return at - back;
   const found = text.indexOf(said, at);
   return found >= 0 && found - at <= MAX_SKIPPED_CHARACTERS ? found : at;
 }

@@ -2,8 +2,11 @@
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { SttStream } from '../providers/spec.ts';
 
-/** The recogniser is asked for its final after this much silence. */
-const FINALIZE_AFTER_MS = 200;
+/**
+ * The recogniser is asked for its final after this much silence: a round trip to the vendor before the shortest wait for the end
+ * of a turn (200 ms) is over, so that the final does not come after it; later than most gaps between words.
+ */
+const FINALIZE_AFTER_MS = 150;
 
 export class PauseHints {
   readonly #stt: SttStream;

@@ -7,7 +7,6 @@ import { BvraiError, unreachable } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { BYTES_PER_MS } from '../../media/call-port.ts';
 import type { CallListener, CallPort, WireEndReason } from '../../media/call-port.ts';
-import { Playout } from '../../media/playout.ts';
 import type { VadDetector, VadEngine, VadEvent } from '../../media/vad/vad.ts';
 import type { CallEndReason, CallEvent, CallEventBody } from '../events.ts';
 import type { AgentConfig } from '../ports.ts';
@@ -25,6 +24,7 @@ import type {
   TtsStream,
 } from '../providers/spec.ts';
 import { PauseHints } from './pause-hints.ts';
+import { ReplyPlayer } from './reply-player.ts';
 import type { Action, CallState, SessionEvent } from './state.ts';
 import { newCall } from './state.ts';
 import { nextWakeMs, step } from './step.ts';
@@ -50,8 +50,6 @@ export interface SessionDependencies {
 const MAX_REPLY_TOKENS = 400;
 /** A pause is told to the machine early, since it can take back what it begins on a pause. */
 const VAD_SETTINGS = { minSilenceMs: 96 };
-/** How soon a congested wire is tried again; audio waits in the ledger meanwhile, where a barge-in can still drop it. */
-const CONGESTION_RETRY_MS = 20;
 /** Events that one step causes are few; more than this means that the machine and the driver feed each other in circles. */
 const MAX_EVENTS_PER_DISPATCH = 10_000;
 
@@ -72,7 +70,7 @@ export class CallSession implements CallListener {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #scope = new AbortController();
-  readonly #playout = new Playout();
+  readonly #player: ReplyPlayer;
   readonly #queue: SessionEvent[] = [];
   #state: CallState;
   #dispatching = false;
@@ -82,18 +80,19 @@ export class CallSession implements CallListener {
   #stt: SttStream | undefined;
   #tts: TtsStream | undefined;
   #llm: { readonly generation: number; readonly stream: LlmStream } | undefined;
-  /** The generation whose first frame has gone out. */
-  #audibleGeneration = 0;
   #callerBytes = 0;
   #wakeTimer: Timer | undefined;
   #hints: PauseHints | undefined;
-  #pollTimer: Timer | undefined;
 
   constructor(port: CallPort, agent: AgentConfig, deps: SessionDependencies) {
     this.#port = port;
     this.#deps = deps;
     this.#clock = deps.clock;
     this.#log = deps.log;
+    this.#player = new ReplyPlayer(port, deps.clock, {
+      onAudible: (generation) => this.#dispatch({ type: 'reply-audible', generation }),
+      onHeard: (heard) => this.#dispatch({ type: 'reply-heard', heard }),
+    });
     this.#state = newCall(deps.transfer ? agent : withoutTransfer(agent), deps.clock.nowMs());
   }
 
@@ -138,9 +137,7 @@ export class CallSession implements CallListener {
   }
 
   onMark(name: string): void {
-    if (this.#released) return;
-    this.#playout.onMark(name, this.#clock.nowMs());
-    this.#pollPlayout();
+    this.#player.onMark(name);
   }
 
   onDtmf(digit: string): void {
@@ -159,7 +156,7 @@ export class CallSession implements CallListener {
         this.#hints?.started();
         return this.#dispatch({ type: 'voice-started', startedAtMs: this.#clockTimeOf(event.atMs) });
       case 'speech-continued': {
-        const heard = this.#playout.heardSpeech(this.#clock.nowMs());
+        const heard = this.#player.heardSpeech();
         const voicedAtMs = this.#clockTimeOf(event.detectedAtMs);
         const { speechMs, faded } = event;
         return this.#dispatch({ type: 'voice-continued', speechMs, voicedAtMs, faded, heard });
@@ -230,7 +227,7 @@ export class CallSession implements CallListener {
   #onTts(part: TtsPart): void {
     if (part.type === 'stream-failed') {
       this.#log.error({ code: part.error.code, reason: part.error.message }, 'no synthesiser can serve this call');
-      const generation = this.#playout.generation;
+      const { generation } = this.#player;
       if (generation !== undefined) this.#dispatch({ type: 'tts-failed', generation, code: part.error.code });
       return;
     }
@@ -238,59 +235,20 @@ export class CallSession implements CallListener {
     switch (part.type) {
       case 'audio-chunk':
         // Audio of a reply that has been cut is refused here: nothing of it reaches the wire after the clear.
-        if (this.#playout.generation !== generation) return;
-        if (!this.#playout.push(generation, part.audio, part.spans)) {
-          this.#log.warn(
-            { generation, pending_ms: this.#playout.pendingMs },
-            'reply too long for the playout ledger, cut',
-          );
-          this.#tts?.cancel(part.utteranceId);
-          this.#playout.finish(generation);
-        }
-        return this.#pollPlayout();
+        if (this.#player.generation !== generation || this.#player.push(generation, part.audio, part.spans)) return;
+        this.#log.warn(
+          { generation, pending_ms: this.#player.pendingMs },
+          'reply too long for the playout ledger, cut',
+        );
+        return this.#tts?.cancel(part.utteranceId);
       case 'utterance-finished':
-        this.#playout.finish(generation);
-        return this.#pollPlayout();
+        return this.#player.finish(generation);
       case 'utterance-failed':
         this.#log.error({ code: part.error.code, reason: part.error.message }, 'no synthesiser could say this reply');
         return this.#dispatch({ type: 'tts-failed', generation, code: part.error.code });
       default:
         return unreachable(part);
     }
-  }
-
-  // --- The pacer ---------------------------------------------------------------------------------------------------
-
-  #pollPlayout(): void {
-    this.#pollTimer?.cancel();
-    this.#pollTimer = undefined;
-    if (this.#released) return;
-    const nowMs = this.#clock.nowMs();
-    if (this.#playout.pendingMs > 0 && this.#port.isCongested()) {
-      this.#pollTimer = this.#clock.after(CONGESTION_RETRY_MS, () => this.#pollPlayout());
-      return;
-    }
-    let audible: number | undefined;
-    for (const output of this.#playout.poll(nowMs)) {
-      if (output.type === 'mark') this.#port.sendMark(output.name);
-      else {
-        this.#port.sendMedia(output.payload);
-        audible = output.generation;
-      }
-    }
-    // Told only after the whole batch is out: a step that cuts the reply must find nothing left to send after its clear.
-    if (audible !== undefined && audible !== this.#audibleGeneration) {
-      this.#audibleGeneration = audible;
-      this.#dispatch({ type: 'reply-audible', generation: audible });
-    }
-    const heard = this.#playout.heard(nowMs);
-    if (heard?.complete) {
-      this.#playout.end(nowMs);
-      this.#dispatch({ type: 'reply-heard', heard });
-      return;
-    }
-    const nextMs = this.#playout.nextPollMs(nowMs);
-    if (nextMs !== undefined) this.#pollTimer = this.#clock.after(nextMs - nowMs, () => this.#pollPlayout());
   }
 
   // --- The machine -------------------------------------------------------------------------------------------------
@@ -331,13 +289,13 @@ export class CallSession implements CallListener {
       case 'start-llm':
         return this.#startLlm(action);
       case 'speak':
-        if (this.#playout.generation !== action.generation) this.#playout.begin(action.generation, action.held);
+        this.#player.begin(action.generation, action.held);
         return this.#tts?.speak(String(action.generation), action.text, { fixed: action.fixed });
       case 'finish-speech':
-        if (this.#playout.generation !== action.generation) this.#playout.begin(action.generation);
+        this.#player.begin(action.generation);
         return this.#tts?.finish(String(action.generation));
       case 'hold-reply':
-        return this.#holdReply(action.generation);
+        return this.#player.hold(action.generation);
       case 'resume-reply':
         return this.#resumeReply(action.generation);
       case 'cut-reply':
@@ -377,26 +335,17 @@ export class CallSession implements CallListener {
     this.#llm = { generation, stream };
   }
 
-  #holdReply(generation: number): void {
-    if (this.#playout.generation !== generation) return;
-    const nowMs = this.#clock.nowMs();
-    if (this.#playout.isAudible(nowMs)) this.#port.sendClear();
-    this.#playout.hold(nowMs);
-  }
-
   #resumeReply(generation: number): void {
-    if (this.#playout.generation !== generation) return;
-    const { repeatedMs } = this.#playout.resume();
-    this.#queue.push({ type: 'reply-resumed', generation, repeatedMs });
-    this.#pollPlayout();
+    const resumed = this.#player.resume(generation);
+    if (!resumed) return;
+    this.#queue.push({ type: 'reply-resumed', generation, repeatedMs: resumed.repeatedMs });
+    this.#player.poll();
   }
 
   /** The order matters: silence the caller's line first, then stop making more, then say how much was heard. */
   #cutReply(generation: number): void {
-    const nowMs = this.#clock.nowMs();
-    const playing = this.#playout.generation === generation;
-    if (playing && this.#playout.isAudible(nowMs)) this.#port.sendClear();
-    const heard = playing ? this.#playout.clear(nowMs) : undefined;
+    const playing = this.#player.generation === generation;
+    const heard = this.#player.cut(generation);
     if (this.#llm?.generation === generation) {
       this.#llm.stream.abort();
       this.#llm = undefined;
@@ -430,7 +379,7 @@ export class CallSession implements CallListener {
     if (this.#released) return;
     this.#released = true;
     this.#wakeTimer?.cancel();
-    this.#pollTimer?.cancel();
+    this.#player.close();
     this.#hints?.close();
     this.#llm?.stream.abort();
     this.#stt?.close();

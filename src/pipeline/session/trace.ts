@@ -13,6 +13,12 @@ export function beginTrace(state: CallState, turn: number, nowMs: number): TurnT
   };
 }
 
+/** How long the newest transcript had to wait for what is decided now. */
+export function waitedMs({ turn }: CallState, nowMs: number): { readonly waited_ms?: number } {
+  if (turn.transcriptAtMs === undefined) return {};
+  return { waited_ms: Math.round((nowMs - turn.transcriptAtMs) * 10) / 10 };
+}
+
 /** A guess has become the reply to a confirmed turn: its own stamps, and the turn's. */
 export function confirmTrace(guess: TurnTrace, turn: TurnTrace): TurnTrace {
   return { ...guess, ...turn };

@@ -2,7 +2,8 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../../src/core/clock.ts';
-import { NO_LIMITS, startTestApi } from '../../support/api.ts';
+import { quotasPerMinute } from '../../../src/control/http/rate-limit.ts';
+import { startTestApi } from '../../support/api.ts';
 import type { TestAccount, TestApi } from '../../support/api.ts';
 
 const ORIGIN = 'https://app.example.com';
@@ -226,10 +227,8 @@ describe('an Idempotency-Key', () => {
 describe('limits', () => {
   it('are told before they are reached, refuse beyond, and end with the window', async () => {
     const clock = new VirtualClock();
-    const quotas = { ...NO_LIMITS.quotas, read: { requests: 3, windowS: 60 }, write: { requests: 100, windowS: 60 } };
-    const limited = await startTestApi({
-      api: { clock, quotas: { ...quotas, auth: { requests: 1_000, windowS: 60 } } },
-    });
+    const quotas = quotasPerMinute({ readsPerMinute: 3, writesPerMinute: 100 });
+    const limited = await startTestApi({ api: { clock, quotas } });
     try {
       const [one, two] = [await limited.register(), await limited.register()];
       const read = (account: TestAccount) => limited.call({ url: '/api/v1/agents', token: account.accessToken });

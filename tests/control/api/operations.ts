@@ -16,10 +16,10 @@ export interface OperationRequest {
   readonly body: unknown;
 }
 
-const liveCall = ({ database }: TestApi, { organizationId }: TestAccount): Promise<string> =>
-  database.door.inTenant(organizationId, (tx) => insertCall(tx, organizationId));
+/** A call in progress, as the recorder would have written it; its id. */
+export const insertLiveCall = ({ database }: TestApi, orgId: string): Promise<string> =>
+  database.door.inTenant(orgId, (tx) => insertCall(tx, orgId));
 
-/** A call in progress, as the recorder would have written it. */
 async function insertCall(tx: Transaction, orgId: string): Promise<string> {
   const document = agentSchema.parse({ name: 'Ada' });
   const agent = await insertAgent(tx, { id: newId(), orgId, document, createdBy: null });
@@ -43,7 +43,7 @@ const MAKERS: Readonly<Record<string, (api: TestApi, owner: TestAccount) => Prom
   organization_id: (_api, owner) => Promise.resolve(owner.organizationId),
   user_id: async (api, owner) => (await api.join(owner, 'viewer')).userId,
   version: () => Promise.resolve('1'),
-  call_id: (api, owner) => liveCall(api, owner),
+  call_id: (api, { organizationId }) => insertLiveCall(api, organizationId),
   conversation_id: async ({ database }, owner) => {
     const [row] = await database.door.inTenant(owner.organizationId, async (tx) => {
       const callId = await insertCall(tx, owner.organizationId);
@@ -72,6 +72,8 @@ const BODIES: Readonly<Record<string, (api: TestApi, owner: TestAccount) => Prom
     return { agent_id: agent.body.id, channel: 'web' };
   },
   updateMember: () => Promise.resolve({ role: 'member' }),
+  // The same again: whoever logs in afterwards still can.
+  changePassword: (_api, { password }) => Promise.resolve({ current_password: password, new_password: password }),
 };
 
 async function freshRefreshToken(api: TestApi, { email, password }: TestAccount): Promise<string> {

@@ -111,8 +111,7 @@ describe('agents', () => {
   };
   const patch = (id: string, etag: string, body: object, query = '') =>
     as(ada, 'PATCH', `/agents/${id}${query}`, body, { 'if-match': etag });
-  const forCall = (id: string, variables: Record<string, string> = {}) =>
-    api.database.door.inTenant(ada.organizationId, (tx) => loadAgentForCall(tx, id, variables));
+  const forCall = (id: string) => api.database.door.inTenant(ada.organizationId, (tx) => loadAgentForCall(tx, id));
 
   it('need a name only; everything else has its default, at once ready for calls', async () => {
     const { id, body } = await create();
@@ -161,18 +160,6 @@ describe('agents', () => {
     expect(rolledBack.body).toMatchObject({ version: 3, published_version: 3, first_message: 'One' });
     expect(await forCall(id)).toMatchObject({ version: 3, firstMessage: 'One' });
     expect((await as(ada, 'POST', `/agents/${id}/publish`, { version: 9 })).status).toBe(422);
-  });
-
-  it('fill variables in, those of the call before their own', async () => {
-    const { id } = await create({
-      name: 'Ada',
-      first_message: 'Hello {{ caller }}, this is {{company}}.{{unknown}}',
-      variables: { company: 'Harbour View', caller: 'you' },
-    });
-    expect((await forCall(id))?.firstMessage).toBe('Hello you, this is Harbour View.');
-    expect((await forCall(id, { caller: '{{company}}' }))?.firstMessage).toBe(
-      'Hello {{company}}, this is Harbour View.',
-    );
   });
 
   it('disappear when deleted, from their numbers too; their versions stay', async () => {

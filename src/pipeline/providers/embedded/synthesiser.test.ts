@@ -65,6 +65,18 @@ describe('the embedded synthesiser', () => {
     speaking.stream.close();
   });
 
+  it('refuses what it cannot pronounce, unless it has begun with what it can', async () => {
+    const speaking = openSpeaker(tts, 'slt', testContext());
+    speaking.stream.speak('ru', 'Здравствуйте! ');
+    speaking.stream.speak('ru', 'How can I help?');
+    const failed = await speaking.spoken.until((part) => part.type === 'utterance-failed');
+    expect(failed).toMatchObject({ utteranceId: 'ru', error: { code: 'provider.bad-request' } });
+    speaking.stream.finish('ru');
+    expect((await speak(speaking, 'mixed', 'Thank you. ', 'ありがとう。 ')).length).toBeGreaterThan(1000);
+    expect(speaking.spoken.parts.at(-1)).toMatchObject({ type: 'utterance-finished', utteranceId: 'mixed' });
+    speaking.stream.close();
+  });
+
   it('delivers nothing of an utterance after its cancel, and all of the next', async () => {
     const speaking = openSpeaker(tts, 'slt', testContext());
     for (let i = 0; i < 10; i++) speaking.stream.speak('gone', `This is sentence number ${i} of a long story. `);
@@ -84,6 +96,21 @@ describe('the embedded synthesiser', () => {
     expect(first.length).toBeGreaterThan(1000);
     expect(second.length).toBeGreaterThan(1000);
     expect(speaking.spoken.parts.filter(isFinished).map(({ utteranceId }) => utteranceId)).toEqual(['a', 'b']);
+    speaking.stream.close();
+  });
+
+  it('finishes an utterance of no text at all, once; one that was cancelled never', async () => {
+    const speaking = openSpeaker(tts, 'slt', testContext());
+    speaking.stream.cancel('cancelled');
+    for (const id of ['cancelled', 'empty', 'empty']) speaking.stream.finish(id);
+    await speak(speaking, 'next', 'Yes?');
+    for (const id of ['empty', 'next']) speaking.stream.finish(id);
+    await speak(speaking, 'last', 'Yes?');
+    expect(speaking.spoken.parts.filter(isFinished).map(({ utteranceId }) => utteranceId)).toEqual([
+      'empty',
+      'next',
+      'last',
+    ]);
     speaking.stream.close();
   });
 

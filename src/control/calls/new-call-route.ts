@@ -1,0 +1,218 @@
+/** Beginning calls over HTTP: a telephone is rung, or a browser gets a socket. */
+import { asc, eq, sql } from 'drizzle-orm';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Clock } from '../../core/clock.ts';
+import { BvraiError } from '../../core/errors.ts';
+import type { Log } from '../../core/log.ts';
+import { metadataSchema, phoneNumberSchema, variablesSchema } from '../agents/schema.ts';
+import type { AnsweringAgents } from '../agents/answering.ts';
+import { findAgent } from '../agents/store.ts';
+import { newId } from '../db/ids.ts';
+import { calls, phoneNumbers } from '../db/schema.ts';
+import type { Transaction } from '../db/tenant.ts';
+import { read } from '../http/api-app.ts';
+import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
+import { fieldProblem } from '../http/problem.ts';
+import type { DialRequest, TwilioRest } from '../twilio/rest.ts';
+import type { CallDesk } from './desk.ts';
+import { callSummaryResponse } from './json.ts';
+import { dial, dialProblem } from './outbound.ts';
+import { readCallSummary } from './store.ts';
+import type { StoredCallSummary } from './store.ts';
+import { UnopenedCalls } from './unopened.ts';
+import { VARIABLES_DESCRIPTION, isTimeZoneOfVariables } from './variables.ts';
+import { OPEN_WITHIN_MS, admitWebCall } from './web.ts';
+
+export interface NewCallDependencies {
+  readonly desk: CallDesk;
+  readonly agents: AnsweringAgents;
+  /** Absent: no telephone can be rung. */
+  readonly twilio: Pick<TwilioRest, 'dial'> | undefined;
+  /** This start of this server, which closes what it began; null: nobody does. */
+  readonly instanceId: string | null;
+  /** `ws(s)://…/web`, as whoever sent this request reaches it. */
+  readonly webSocketUrl: (requestHost: string) => string;
+}
+
+type Dependencies = ResourceDependencies & NewCallDependencies & { readonly clock: Clock; readonly log: Log };
+
+/** After its ringing time Twilio has said for long what became of a call. */
+const CALLBACK_GRACE_MS = 60_000;
+/** A socket that opens at the last moment still has to say its start. */
+const START_GRACE_MS = 15_000;
+
+const createBody = z.strictObject({
+  agent_id: z.uuid(),
+  channel: z.enum(['phone', 'web']).default('phone').describe('`web`: a browser opens the socket that is answered.'),
+  to: phoneNumberSchema.optional().describe('Whom to ring; needed with channel phone.'),
+  from: phoneNumberSchema.optional().describe('One of your numbers. Default: the agent’s first, else your first.'),
+  machine_detection: z
+    .enum(['Enable', 'DetectMessageEnd'])
+    .optional()
+    .describe('Has Twilio listen for an answering machine; the result is `answered_by`.'),
+  ring_timeout_s: z.int().min(5).max(600).default(30),
+  variables: variablesSchema
+    .refine((value) => JSON.stringify(value).length <= 16_384, 'must be at most 16 KiB of JSON')
+    .refine(isTimeZoneOfVariables, {
+      message: 'must be the name of a time zone such as Europe/Berlin',
+      path: ['time_zone'],
+    })
+    .default({})
+    .describe(VARIABLES_DESCRIPTION)
+    .meta({ examples: [{ caller_name: 'Grace' }] }),
+  metadata: metadataSchema.default({}),
+});
+type CreateBody = z.infer<typeof createBody>;
+
+const createdResponse = callSummaryResponse
+  .extend({
+    socket_url: z
+      .string()
+      .optional()
+      .describe('With channel web: speaks Twilio’s media stream protocol, in which the browser takes Twilio’s part.'),
+    token: z.string().optional().describe('Good once, for 60 s: `start.customParameters.token`.'),
+    call_sid: z.string().optional().describe('To be sent as `start.callSid`.'),
+  })
+  .meta({ id: 'NewCall' });
+type Created = z.infer<typeof createdResponse>;
+
+export function newCallRoute(app: ApiApp, deps: Dependencies): void {
+  const unopened = new UnopenedCalls(deps);
+  app.addHook('onClose', () => unopened.close());
+
+  app.post(
+    '/api/v1/calls',
+    {
+      config: { access: { role: 'member', scope: 'calls:write' }, idempotent: true },
+      schema: {
+        operationId: 'createCall',
+        tags: ['calls'],
+        summary: 'Begin a call',
+        description:
+          'Rings a telephone through Twilio, or gives out a socket for a browser. What becomes of it is its status. When Twilio ' +
+          'refuses (`carrier-refused`) or does not answer (`carrier-unavailable`), the call exists, has failed, and says why.',
+        body: createBody,
+        response: { 201: createdResponse },
+      },
+    },
+    async (request, reply) => {
+      let begun: BegunCall | undefined;
+      const answer = await deps.mutate<Created>(request, reply, async (tx, principal) => {
+        begun = await beginCall(tx, principal.organizationId, request, deps);
+        const { body } = begun;
+        const details = { channel: body.channel };
+        const audit = { action: 'call.created', resourceType: 'call', resourceId: body.id, details };
+        return { status: 201, body, audit };
+      });
+      // After the commit: the webhook of a call that is answered at once must find it.
+      if (begun?.body.id === answer.id) await follow(begun, request, deps, unopened);
+      else await failAgain(answer, request, deps);
+      return answer;
+    },
+  );
+}
+
+interface BegunCall {
+  readonly body: Created;
+  readonly orgId: string;
+  /** Absent: a browser call. */
+  readonly ring: DialRequest | undefined;
+}
+
+async function follow(
+  { body, orgId, ring }: BegunCall,
+  { log }: FastifyRequest,
+  { door, twilio }: Dependencies,
+  unopened: UnopenedCalls,
+): Promise<void> {
+  const call = { id: body.id, orgId, channel: body.channel };
+  unopened.watch(call, ring ? ring.ringTimeoutS * 1_000 + CALLBACK_GRACE_MS : OPEN_WITHIN_MS + START_GRACE_MS);
+  if (ring && twilio) await dial(door, twilio, ring, log);
+}
+
+/** A request that is repeated rings nobody; when the first time failed after the commit, it fails in the same way. */
+async function failAgain({ id }: Created, request: FastifyRequest, deps: Dependencies): Promise<void> {
+  const call = await read(deps, request, (tx) => readCallSummary(tx, id));
+  const problem = call && dialProblem(call);
+  if (problem) throw problem;
+}
+
+async function beginCall(
+  tx: Transaction,
+  orgId: string,
+  { body, host }: { readonly body: CreateBody; readonly host: string },
+  deps: Dependencies,
+): Promise<BegunCall> {
+  const reason = deps.desk.closedBecause;
+  if (reason !== undefined)
+    throw new BvraiError('capacity', `No further call can be taken now: ${reason}`, { retryAfterMs: 5_000 });
+  const agent = await findAgent(tx, body.agent_id);
+  if (!agent || agent.publishedVersion === null) throw noSuchAgent();
+  const id = newId();
+  const numbers = body.channel === 'phone' ? await numbersOf(tx, body, deps) : undefined;
+  await tx.insert(calls).values({
+    id,
+    orgId,
+    direction: numbers ? 'outbound' : 'inbound',
+    channel: body.channel,
+    fromNumber: numbers?.from ?? '',
+    toNumber: numbers?.to ?? '',
+    agentId: agent.id,
+    agentVersion: agent.publishedVersion,
+    instanceId: deps.instanceId,
+    variables: body.variables,
+    metadata: body.metadata,
+  });
+  const call = await readCallSummary(tx, id);
+  if (!call) throw new BvraiError('internal', 'A call was not inserted.');
+  if (!numbers) return { body: await withSocket(tx, orgId, call, host, deps), orgId, ring: undefined };
+  const { machine_detection: machineDetection, ring_timeout_s: ringTimeoutS } = body;
+  return { body: call, orgId, ring: { id, orgId, ...numbers, machineDetection, ringTimeoutS } };
+}
+
+async function numbersOf(
+  tx: Transaction,
+  body: CreateBody,
+  { twilio }: Dependencies,
+): Promise<{ readonly from: string; readonly to: string }> {
+  if (body.to === undefined) throw fault('to', 'is needed with channel phone');
+  if (!twilio)
+    throw new BvraiError(
+      'conflict',
+      'This server cannot ring telephones: TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and PUBLIC_URL are not all set.',
+    );
+  return { from: await callerNumber(tx, body), to: body.to };
+}
+
+async function callerNumber(tx: Transaction, { from, agent_id: agentId }: CreateBody): Promise<string> {
+  const rows = await tx
+    .select({ number: phoneNumbers.number })
+    .from(phoneNumbers)
+    .where(from === undefined ? undefined : eq(phoneNumbers.number, from))
+    .orderBy(sql`${phoneNumbers.agentId} IS NOT DISTINCT FROM ${agentId} DESC`, asc(phoneNumbers.createdAt))
+    .limit(1);
+  const [row] = rows;
+  if (!row) throw fault('from', 'is none of your phone numbers; add it first');
+  return row.number;
+}
+
+async function withSocket(
+  tx: Transaction,
+  orgId: string,
+  call: StoredCallSummary,
+  requestHost: string,
+  deps: Dependencies,
+): Promise<Created> {
+  const { id, agent_id: agentId, variables } = call;
+  const admitted = await admitWebCall(tx, deps, { id, orgId, agentId, variables });
+  if (!admitted) throw noSuchAgent();
+  const { token, callSid } = admitted;
+  return { ...call, socket_url: deps.webSocketUrl(requestHost), token, call_sid: callSid };
+}
+
+const noSuchAgent = (): BvraiError => fault('agent_id', 'is not the id of an agent that is published');
+
+function fault(field: string, detail: string): BvraiError {
+  return fieldProblem('invalid-fields', `body /${field}: ${detail}`, [{ in: 'body', pointer: `/${field}`, detail }]);
+}

@@ -1,0 +1,134 @@
+/** Calls that were begun and of which nobody says what became of them. */
+import { eq } from 'drizzle-orm';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readCallSummary } from '../../src/control/calls/store.ts';
+import type { StoredCallSummary } from '../../src/control/calls/store.ts';
+import { UnopenedCalls } from '../../src/control/calls/unopened.ts';
+import type { UnopenedCall } from '../../src/control/calls/unopened.ts';
+import { newId } from '../../src/control/db/ids.ts';
+import { calls } from '../../src/control/db/schema.ts';
+import type { TenantDoor } from '../../src/control/db/tenant.ts';
+import { VirtualClock } from '../../src/core/clock.ts';
+import { BvraiError } from '../../src/core/errors.ts';
+import { silentLog } from '../../src/core/log.ts';
+import { NO_LIMITS, startTestApi } from '../support/api.ts';
+import { openTestDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { foundTenant } from '../support/tenant.ts';
+
+let database: TestDatabase;
+let tenant: Awaited<ReturnType<typeof foundTenant>>;
+
+beforeAll(async () => {
+  database = await openTestDatabase();
+  tenant = await foundTenant(database.door, 'ada');
+}, 60_000);
+afterAll(() => database?.close());
+
+async function insert(channel: UnopenedCall['channel'], status: 'initiated' | 'in_progress'): Promise<UnopenedCall> {
+  const { orgId, agentId } = tenant;
+  const id = newId();
+  const values = { id, orgId, agentId, agentVersion: 1, channel, status, direction: 'outbound' } as const;
+  await database.door.inTenant(orgId, (tx) => tx.insert(calls).values(values));
+  return { id, orgId, channel };
+}
+
+const read = ({ id }: UnopenedCall): Promise<StoredCallSummary | undefined> =>
+  database.door.inTenant(tenant.orgId, (tx) => readCallSummary(tx, id));
+const becomes = async (call: UnopenedCall, expected: object): Promise<void> => {
+  await expect.poll(() => read(call)).toMatchObject(expected);
+};
+
+const watcher = (clock: VirtualClock, begun: readonly string[] = [], door: TenantDoor = database.door) =>
+  new UnopenedCalls({ door, clock, log: silentLog, desk: { hasBegun: (id) => begun.includes(id) } });
+
+describe('a call that nobody opens', () => {
+  it.each([
+    ['web', 'no_answer', 'never-opened'],
+    ['phone', 'failed', 'no-callback'],
+  ] as const)('ends by itself (%s)', async (channel, status, reason) => {
+    const clock = new VirtualClock();
+    const call = await insert(channel, 'initiated');
+    const unopened = watcher(clock);
+    unopened.watch(call, 75_000);
+    clock.advance(74_999);
+    expect(await read(call)).toMatchObject({ status: 'initiated' });
+    clock.advance(1);
+    await becomes(call, { status, end_reason: reason });
+    unopened.close();
+  });
+
+  it('is left alone when it goes on, has ended, or its record is on its way', async () => {
+    const clock = new VirtualClock();
+    const [going, over, begun, last] = [
+      await insert('phone', 'in_progress'),
+      await insert('phone', 'initiated'),
+      await insert('web', 'initiated'),
+      await insert('web', 'initiated'),
+    ];
+    const ended = { status: 'busy', endReason: 'busy', endedAt: new Date() } as const;
+    await database.door.inTenant(tenant.orgId, (tx) => tx.update(calls).set(ended).where(eq(calls.id, over.id)));
+    const unopened = watcher(clock, [begun.id]);
+    for (const call of [going, over, begun]) unopened.watch(call, 1_000);
+    unopened.watch(last, 1_001);
+    clock.advance(1_001);
+    await becomes(last, { end_reason: 'never-opened' });
+    expect(await read(going)).toMatchObject({ status: 'in_progress' });
+    expect(await read(over)).toMatchObject({ status: 'busy' });
+    expect(await read(begun)).toMatchObject({ status: 'initiated' });
+    unopened.close();
+  });
+
+  it('ends when the database is back, if it is away at that time', async () => {
+    const clock = new VirtualClock();
+    const call = await insert('web', 'initiated');
+    let tries = 0;
+    const door: TenantDoor = {
+      ...database.door,
+      inTenant: (orgId, work) =>
+        ++tries === 1 ? Promise.reject(new BvraiError('db.unavailable', 'away')) : database.door.inTenant(orgId, work),
+    };
+    const unopened = watcher(clock, [], door);
+    unopened.watch(call, 1_000);
+    clock.advance(1_000);
+    await expect.poll(() => tries).toBe(1);
+    expect(await read(call)).toMatchObject({ status: 'initiated' });
+    clock.advance(10_000);
+    await becomes(call, { end_reason: 'never-opened' });
+    unopened.close();
+  });
+
+  it('is watched no more by a server that closes', async () => {
+    const clock = new VirtualClock();
+    const call = await insert('web', 'initiated');
+    const unopened = watcher(clock);
+    unopened.watch(call, 1_000);
+    unopened.close();
+    clock.advance(2_000);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await read(call)).toMatchObject({ status: 'initiated' });
+  });
+});
+
+describe('a browser call that was begun over the API', () => {
+  it('ends when its socket has not been opened while its token was good', async () => {
+    const clock = new VirtualClock();
+    const api = await startTestApi({ api: { clock, ...NO_LIMITS } });
+    try {
+      const { accessToken: token } = await api.register();
+      const agent = await api.call({ method: 'POST', url: '/api/v1/agents', token, body: { name: 'Ada' } });
+      const body = { agent_id: agent.body.id, channel: 'web' };
+      const { id } = (await api.call({ method: 'POST', url: '/api/v1/calls', token, body })).body;
+      const state = async (): Promise<string> => {
+        const { status, end_reason: reason } = (await api.call({ url: `/api/v1/calls/${id}`, token })).body;
+        return `${status} ${reason}`;
+      };
+      clock.advance(60_000);
+      expect(await state()).toBe('initiated null');
+      clock.advance(15_000);
+      await expect.poll(state).toBe('no_answer never-opened');
+    } finally {
+      await api.close();
+    }
+  }, 30_000);
+});
