@@ -88,6 +88,8 @@ class FuzzRun {
   messages = 0;
   streams = 0;
   parts = 0;
+  /** A stream broke a rule: the others end, and no more are begun. */
+  #broken = false;
   readonly #adapter: FuzzedAdapter;
   readonly #mutator: Mutator;
   readonly #random: Random;
@@ -114,16 +116,15 @@ class FuzzRun {
 
   /** Until so many messages have been read in all. */
   async feed(messages: number): Promise<void> {
-    let broken = false;
     const work = async (): Promise<void> => {
-      while (this.messages < messages && !broken) {
+      while (this.messages < messages && !this.#broken) {
         await this.#stream();
         this.streams++;
       }
     };
     const workers = Array.from({ length: AT_ONCE }, () =>
       work().catch((thrown: unknown) => {
-        broken = true;
+        this.#broken = true;
         throw thrown;
       }),
     );
