@@ -42,6 +42,21 @@ const call = (body: object = {}, headers: Record<string, string> = {}) =>
   board.api('POST', '/calls', { agent_id: board.agentId, to: CALLED, ...body }, { headers });
 const heardBy = (phone: Phone): string => decodeToneSpeech(phone.heard()).text.replace(/\s+/gu, ' ').trim();
 
+describe('a number that another organization had first', () => {
+  it('rings nobody in the name of those who claim it later', async () => {
+    const bearer = await board.register('mallory@example.com');
+    const post = (path: string, body: object) => board.api('POST', path, body, { bearer });
+    const { body: agent } = await post('/agents', { name: 'Mallory' });
+    expect((await post('/phone-numbers', { number: NUMBER, agent_id: agent.id })).status).toBe(201);
+    const before = board.twilio.requests.length;
+    for (const from of [NUMBER, undefined]) {
+      const refused = await post('/calls', { agent_id: agent.id, to: CALLED, from });
+      expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer: '/from' }] } });
+    }
+    expect(board.twilio.requests).toHaveLength(before);
+  });
+});
+
 describe('a call that is rung', () => {
   it('is answered, knows whom it calls, and ends in the record as the conversation did', async () => {
     const made = await call({ variables: { customer: 'Grace' }, metadata: { campaign: 'spring' } });

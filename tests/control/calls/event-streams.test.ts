@@ -89,6 +89,15 @@ describe('a stream of events', () => {
     expect(EVENT_STREAM_TIMES.heartbeatEveryMs).toBeLessThan(30_000);
   });
 
+  it('leaves places for other organizations', async () => {
+    const crowd = await api.register(`crowd-${newId()}@example.com`);
+    await Promise.all(Array.from({ length: 100 }, () => follow('/api/v1/events', crowd.accessToken)));
+    const refused = await fetch(`${url}/api/v1/events`, { headers: { authorization: `Bearer ${crowd.accessToken}` } });
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ code: 'capacity' });
+    await follow();
+  });
+
   it('begins with the call, and ends with it', async () => {
     const callId = await insertCallWithEvents(3);
     const follower = await follow(`/api/v1/calls/${callId}/events`);
