@@ -78,7 +78,7 @@ describe('elevenlabs over http', () => {
       'no credit',
       undefined,
       { refuse: { status: 401, body: { detail: { status: 'quota_exceeded' } } } },
-      'provider.auth',
+      'provider.no-credit',
     ],
     [
       '429',
@@ -148,7 +148,12 @@ describe('the WebSocket with HTTP behind it', () => {
 
   it.each([
     ['a wrong key', { apiKey: 'wrong' }, {}, 'provider.auth'],
-    ['no credit', {}, { refuse: { status: 401, body: { detail: { status: 'quota_exceeded' } } } }, 'provider.auth'],
+    [
+      'no credit',
+      {},
+      { refuse: { status: 401, body: { detail: { status: 'quota_exceeded' } } } },
+      'provider.no-credit',
+    ],
     ['429', {}, { refuse: { status: 429, retryAfterSeconds: 2 } }, 'provider.rate-limited'],
   ] as const)('tells of %s at once', async (_what, options, faults, code) => {
     await start({ faults });

@@ -154,7 +154,7 @@ describe('openai speech', () => {
       'no credit',
       {},
       { refuse: { status: 429, body: { error: { code: 'insufficient_quota' } } } },
-      'provider.auth',
+      'provider.no-credit',
       undefined,
     ],
     ['500', {}, { refuse: { status: 500 } }, 'provider.overloaded', undefined],

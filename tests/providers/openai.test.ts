@@ -151,7 +151,7 @@ describe('openai', () => {
       '429 for want of credit',
       {},
       { refuse: { status: 429, body: { error: { code: 'insufficient_quota' } } } },
-      'provider.auth',
+      'provider.no-credit',
       undefined,
     ],
     ['500', {}, { refuse: { status: 500 } }, 'provider.overloaded', undefined],
