@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'wire.unsupported'
   | 'audio.invalid'
   | 'provider.auth'
+  | 'provider.no-credit'
   | 'provider.rate-limited'
   | 'provider.overloaded'
   | 'provider.timeout-connect'

@@ -196,7 +196,12 @@ export class LiveCalls implements LiveCallControl {
   #keptVoice(voices: readonly Candidate<TtsProvider>[]): Candidate<TtsProvider> {
     const known = voices.map(({ provider, entry }) => ({ provider: provider.name, entry }));
     const entry = { provider: 'kept' };
-    return { provider: keptSpeech(this.#speech, known), entry, health: this.#health.of('tts', entry) };
+    return {
+      provider: keptSpeech(this.#speech, known),
+      entry,
+      health: this.#health.of('tts', entry),
+      isLastResort: true,
+    };
   }
 
   /**

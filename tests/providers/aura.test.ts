@@ -88,15 +88,11 @@ describe('deepgram aura', () => {
     await voice.gone();
   });
 
-  it('says that it is rate-limited when utterances have used the flushes of a minute up, and clears what it sent', async () => {
+  it('goes on with another socket when utterances have used the flushes of a minute up', async () => {
     await voice.start({ auraFirstAudioMs: 0, auraSpeed: 10_000 });
     const call = voice.open();
-    for (let n = 0; n < 20; n++) expect(await say(call, `u${n}`, `Number ${n}.`)).toBe(`Number ${n}.`);
-    call.stream.speak('late', 'One too many.');
-    call.stream.finish('late');
-    const error = await call.received.failedWith('utterance-failed', 'provider.rate-limited');
-    expect(error.retryAfterMs).toBeGreaterThan(30_000);
-    expect(sent().filter((type) => type === 'Flush')).toHaveLength(20);
+    for (let n = 0; n < 40; n++) expect(await say(call, `u${n}`, `Number ${n}.`)).toBe(`Number ${n}.`);
+    expect(sent().filter((type) => type === 'Flush')).toHaveLength(40);
     call.stream.close();
     await voice.gone();
   });

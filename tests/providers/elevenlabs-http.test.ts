@@ -55,7 +55,7 @@ describe('elevenlabs over http', () => {
       {
         what: 'an account without credit',
         faults: { refuse: { status: 401, body: { detail: { status: 'quota_exceeded' } } } },
-        code: 'provider.auth',
+        code: 'provider.no-credit',
       },
       {
         what: '429 for a busy system',
@@ -112,7 +112,12 @@ describe('the WebSocket with HTTP behind it', () => {
 
   it.each([
     ['a wrong key', { apiKey: 'wrong' }, {}, 'provider.auth'],
-    ['no credit', {}, { refuse: { status: 401, body: { detail: { status: 'quota_exceeded' } } } }, 'provider.auth'],
+    [
+      'no credit',
+      {},
+      { refuse: { status: 401, body: { detail: { status: 'quota_exceeded' } } } },
+      'provider.no-credit',
+    ],
     ['429', {}, { refuse: { status: 429, retryAfterSeconds: 2 } }, 'provider.rate-limited'],
   ] as const)('tells of %s at once', async (_what, access, faults, code) => {
     await voice.start({ faults });

@@ -45,7 +45,7 @@ describe('openai', () => {
       {
         what: '429 for want of credit',
         faults: { refuse: { status: 429, body: { error: { code: 'insufficient_quota' } } } },
-        code: 'provider.auth',
+        code: 'provider.no-credit',
       },
     ],
   });

@@ -20,8 +20,8 @@ describe('retryAfterMs', () => {
 describe('codeOfStatus', () => {
   it.each([
     [401, 'provider.auth'],
-    [402, 'provider.auth'],
-    [403, 'provider.auth'],
+    [402, 'provider.no-credit'],
+    [403, 'provider.bad-request'],
     [404, 'provider.bad-request'],
     [408, 'provider.overloaded'],
     [429, 'provider.rate-limited'],

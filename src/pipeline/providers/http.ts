@@ -79,8 +79,9 @@ function positiveNumber(text: string | undefined): number | undefined {
 
 /** The code of an HTTP status that is not a success (RFC 9110, 15; 529 is the vendors' own "overloaded"). */
 export function codeOfStatus(status: number): ErrorCode {
-  // 402: the account has no credit left. Like a bad key it needs the operator, and trying again does not help.
-  if (status === 401 || status === 402 || status === 403) return 'provider.auth';
+  if (status === 401) return 'provider.auth';
+  if (status === 402) return 'provider.no-credit';
+  // A 403 is a bad request like the others: the key is known, and may not have what this one asks for.
   if (status === 429) return 'provider.rate-limited';
   if (status === 408 || status >= 500) return 'provider.overloaded';
   if (status >= 400) return 'provider.bad-request';
@@ -112,8 +113,9 @@ export function statusError(
 }
 
 const ADVICE: Partial<Record<ErrorCode, string>> = {
-  'provider.auth': ' Check the API key, its permissions and the credit of the account.',
-  'provider.bad-request': ' Check model, voice and options of the route.',
+  'provider.auth': ' Check the API key and its permissions.',
+  'provider.no-credit': ' Check the credit of the account.',
+  'provider.bad-request': ' Check model, voice and options of the route, and whether the account may use them.',
   'provider.protocol': ' Check the base URL.',
 };
 

@@ -107,14 +107,24 @@ describe('a breaker', () => {
         breaker.endProbe(error('provider.auth'), 5_000);
       },
     ],
-  ])('is locked by a refused key of %s, until the configuration changes', (_what, refuse) => {
+  ])('is locked by a refused key of %s, and tried again every five minutes', (_what, refuse) => {
     const breaker = new Breaker(() => 0);
     refuse(breaker);
-    expect(breaker.state).toEqual({ type: 'locked' });
-    expect(breaker.probeDueAtMs).toBeUndefined();
+    expect(breaker.state.type).toBe('locked');
     expect(breaker.allows(1e9)).toBe(false);
-    expect(breaker.reconfigured()).toEqual({ from: 'locked', to: 'closed', reason: 'reconfigured' });
-    expect(breaker.allows(5_000)).toBe(true);
+    const dueMs = breaker.probeDueAtMs ?? 0;
+    expect(dueMs).toBeGreaterThanOrEqual(300_000);
+    breaker.beginProbe(dueMs);
+    expect(breaker.endProbe(error('provider.auth'), dueMs)?.to).toBe('locked');
+    expect(breaker.probeDueAtMs).toBe(dueMs + 300_000);
+    breaker.beginProbe(dueMs + 300_000);
+    expect(breaker.endProbe(undefined, dueMs + 300_000)?.to).toBe('closed');
+  });
+
+  it('leaves one without credit alone for a minute, and does not lock it', () => {
+    const breaker = new Breaker(() => 0);
+    expect(breaker.onFailure(error('provider.no-credit'), 0)).toBeUndefined();
+    expect([breaker.allows(59_999), breaker.allows(60_000)]).toEqual([false, true]);
   });
 
   it('leaves a busy provider alone for as long as it asks, and does not call it ill', () => {
@@ -165,7 +175,6 @@ type Step = { readonly afterMs: number } & (
   | { readonly type: 'failure'; readonly code: ErrorCode; readonly retryAfterMs: number | undefined }
   | { readonly type: 'probe-due' }
   | { readonly type: 'probe-over'; readonly code: ErrorCode | undefined }
-  | { readonly type: 'reconfigured' }
 );
 
 const HARMLESS = ['provider.bad-request', 'aborted', 'config.invalid'] as const;
@@ -196,7 +205,6 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({ type: fc.constant('probe-over'), code: fc.option(code, { nil: undefined }), afterMs }),
   },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('reconfigured'), afterMs }) },
 );
 const steps = fc.array(anyStep, { maxLength: 120 });
 
@@ -220,8 +228,6 @@ function apply(breaker: Breaker, step: Step, nowMs: number): BreakerTransition |
       return breaker.beginProbe(nowMs);
     case 'probe-over':
       return breaker.endProbe(step.code === undefined ? undefined : error(step.code), nowMs);
-    case 'reconfigured':
-      return breaker.reconfigured();
   }
 }
 
@@ -253,7 +259,6 @@ describe('whatever happens to a breaker', () => {
           (one.type === 'probe-over' && one.code === 'provider.rate-limited' && before.type === 'probing');
         const askedMs = one.type === 'failure' ? one.retryAfterMs : undefined;
         if (isBusy) pausedUntilMs = Math.max(pausedUntilMs, nowMs + (askedMs ?? 1_000));
-        if (one.type === 'reconfigured') pausedUntilMs = 0;
         expect(breaker.allows(nowMs)).toBe(after.type === 'closed' && nowMs >= pausedUntilMs);
       };
     });
@@ -277,7 +282,7 @@ describe('whatever happens to a breaker', () => {
         } else if (before.type === 'closed') {
           expect(['closed', 'locked']).toContain(after.type);
         }
-        if (after.type !== 'closed' || one.type === 'reconfigured') {
+        if (after.type !== 'closed') {
           outcomes = [];
           inARow = 0;
         }
@@ -296,11 +301,10 @@ describe('whatever happens to a breaker', () => {
     });
   });
 
-  it('leaves the open state only for a probe that is due, a refused key or another configuration', () => {
+  it('leaves the open state only for a probe that is due or a refused key', () => {
     holds(() => ({ step: one, nowMs, before, after }) => {
       if (before.type !== 'open') return;
-      if (one.type === 'reconfigured') expect(after.type).toBe('closed');
-      else if (one.type === 'failure' && one.code === 'provider.auth') expect(after.type).toBe('locked');
+      if (one.type === 'failure' && one.code === 'provider.auth') expect(after.type).toBe('locked');
       else if (one.type === 'probe-due' && nowMs >= before.untilMs) expect(after.type).toBe('probing');
       else expect(after).toBe(before);
     });
@@ -309,18 +313,18 @@ describe('whatever happens to a breaker', () => {
   it('lets only a probe end a probe: closed when it went well, open when it failed', () => {
     holds(() => ({ step: one, before, after }) => {
       if (before.type !== 'probing') return;
-      if (one.type === 'reconfigured') expect(after.type).toBe('closed');
-      else if ((one.type === 'failure' || one.type === 'probe-over') && one.code === 'provider.auth')
+      if ((one.type === 'failure' || one.type === 'probe-over') && one.code === 'provider.auth')
         expect(after.type).toBe('locked');
       else if (one.type !== 'probe-over') expect(after).toBe(before);
       else expect(after.type).toBe(isAnswer(one.code) ? 'closed' : 'open');
     });
   });
 
-  it('stays locked until the configuration changes, and is locked by nothing but a refused key', () => {
-    holds(() => ({ step: one, before, after }) => {
+  it('stays locked until a probe is due, and is locked by nothing but a refused key', () => {
+    holds(() => ({ step: one, nowMs, before, after }) => {
       const isRefusal = (one.type === 'failure' || one.type === 'probe-over') && one.code === 'provider.auth';
-      if (before.type === 'locked') expect(after.type).toBe(one.type === 'reconfigured' ? 'closed' : 'locked');
+      if (before.type === 'locked')
+        expect(after.type).toBe(one.type === 'probe-due' && nowMs >= before.untilMs ? 'probing' : 'locked');
       else if (after.type === 'locked') expect(isRefusal).toBe(true);
     });
   });

@@ -12,8 +12,8 @@ export type BreakerState =
   | { readonly type: 'open'; readonly untilMs: number; readonly openMs: number }
   /** A synthetic probe is out; callers still go elsewhere. */
   | { readonly type: 'probing'; readonly openMs: number }
-  /** The key is refused: only another configuration can help, so nothing is tried. */
-  | { readonly type: 'locked' };
+  /** The key is refused: somebody has to set it right. That may be done at the vendor, so a probe is due at `untilMs`. */
+  | { readonly type: 'locked'; readonly untilMs: number };
 
 interface Outcome {
   readonly atMs: number;
@@ -23,7 +23,7 @@ interface Outcome {
 export interface BreakerTransition {
   readonly from: BreakerState['type'];
   readonly to: BreakerState['type'];
-  /** An error code, `failure-rate`, `probe` or `reconfigured`. */
+  /** An error code, `failure-rate`, `slow` or `probe`. */
   readonly reason: string;
 }
 
@@ -39,6 +39,10 @@ const LAST_OPEN_MS = 60_000;
 const JITTER = 0.2;
 /** How long a provider is left alone that is busy and does not say for how long. */
 const DEFAULT_PAUSE_MS = 1_000;
+/** The same of one whose account is out of credit: soon after somebody has paid it serves again. */
+const NO_CREDIT_PAUSE_MS = 60_000;
+/** How often a refused key is tried again. */
+const LOCKED_MS = 300_000;
 
 const CLOSED: BreakerState = { type: 'closed', failuresInARow: 0, outcomes: [] };
 
@@ -79,8 +83,9 @@ export class Breaker {
   onFailure(error: BvraiError, nowMs: number, beganAtMs = nowMs): BreakerTransition | undefined {
     switch (error.code) {
       case 'provider.auth':
-        return this.#enter({ type: 'locked' }, error.code);
+        return this.#lock(error.code, nowMs);
       case 'provider.rate-limited':
+      case 'provider.no-credit':
         this.#pause(error, nowMs);
         return undefined;
       case 'provider.bad-request':
@@ -101,13 +106,15 @@ export class Breaker {
 
   /** When a probe is due; undefined: none is. */
   get probeDueAtMs(): number | undefined {
-    return this.#state.type === 'open' ? this.#state.untilMs : undefined;
+    return this.#state.type === 'open' || this.#state.type === 'locked' ? this.#state.untilMs : undefined;
   }
 
   /** The probe is sent. */
   beginProbe(nowMs: number): BreakerTransition | undefined {
-    if (this.#state.type !== 'open' || nowMs < this.#state.untilMs) return undefined;
-    return this.#enter({ type: 'probing', openMs: this.#state.openMs }, 'probe');
+    const dueAtMs = this.probeDueAtMs;
+    if (dueAtMs === undefined || nowMs < dueAtMs) return undefined;
+    const openMs = this.#state.type === 'open' ? this.#state.openMs : LAST_OPEN_MS;
+    return this.#enter({ type: 'probing', openMs }, 'probe');
   }
 
   /** What became of the probe; undefined: it went well. */
@@ -117,8 +124,9 @@ export class Breaker {
     const { openMs } = this.#state;
     switch (error.code) {
       case 'provider.auth':
-        return this.#enter({ type: 'locked' }, error.code);
+        return this.#lock(error.code, nowMs);
       case 'provider.rate-limited':
+      case 'provider.no-credit':
         this.#pause(error, nowMs);
         return this.#enter(CLOSED, 'probe');
       case 'provider.bad-request':
@@ -130,12 +138,6 @@ export class Breaker {
       default:
         return this.#open(Math.min(LAST_OPEN_MS, openMs * 2), error.code, nowMs);
     }
-  }
-
-  /** The configuration has changed: what was learned of the old one does not count. */
-  reconfigured(): BreakerTransition | undefined {
-    this.#pausedUntilMs = Number.NEGATIVE_INFINITY;
-    return this.#enter(CLOSED, 'reconfigured');
   }
 
   /**
@@ -158,7 +160,12 @@ export class Breaker {
   }
 
   #pause(error: BvraiError, nowMs: number): void {
-    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, nowMs + (error.retryAfterMs ?? DEFAULT_PAUSE_MS));
+    const usualMs = error.code === 'provider.no-credit' ? NO_CREDIT_PAUSE_MS : DEFAULT_PAUSE_MS;
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, nowMs + (error.retryAfterMs ?? usualMs));
+  }
+
+  #lock(reason: string, nowMs: number): BreakerTransition | undefined {
+    return this.#enter({ type: 'locked', untilMs: nowMs + LOCKED_MS }, reason);
   }
 
   #open(openMs: number, reason: string, nowMs: number): BreakerTransition | undefined {

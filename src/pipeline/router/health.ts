@@ -226,12 +226,6 @@ export class ProviderHealth {
     });
   }
 
-  /** The provider's configuration has changed: a locked breaker closes. */
-  reconfigured(): void {
-    this.stopProbe();
-    this.#onTransition(this.#breaker.reconfigured());
-  }
-
   snapshot(): HealthSnapshot {
     const at = (q: number): number | undefined => this.#first.quantile(q, this.#nowMs);
     const { limitMs: connectDeadlineMs } = this.connecting.connection;

@@ -127,8 +127,42 @@ describe('a route of models', () => {
     generate();
     first.asked[0]?.sink({ type: 'generation-failed', error: failed });
     second.asked[0]?.sink({ type: 'generation-failed', error: failed });
+    second.asked[1]?.sink({ type: 'generation-failed', error: failed });
     expect(parts).toEqual([{ type: 'generation-failed', error: failed }]);
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  it.each(['provider.overloaded', 'provider.closed'] as const)(
+    'asks the only model once more when it ends as %s before its first word, within the time of one request',
+    (code) => {
+      const { first, second, parts, clock, switches, generate } = setUp({ secondIsOpenEnded: false });
+      generate();
+      clock.advance(1_000);
+      first.asked[0]?.sink({ type: 'generation-failed', error: new BvraiError(code, 'scripted') });
+      expect(first.asked).toHaveLength(2);
+      first.asked[1]?.sink(text('Hi'));
+      first.asked[1]?.sink(finished);
+      expect(parts).toEqual([text('Hi'), finished]);
+      expect(switches).toEqual([]);
+      generate();
+      clock.advance(1_000);
+      first.asked[2]?.sink({ type: 'generation-failed', error: new BvraiError(code, 'scripted') });
+      clock.advance(STAGE_TIMES.llm.first.maxMs - 1_000);
+      expect(first.asked).toHaveLength(4);
+      expect(second.asked).toHaveLength(1);
+    },
+  );
+
+  it.each([
+    ['has spoken', (sink: Sink<LlmPart>) => sink(text('We')), failed],
+    ['names a time to wait', () => {}, new BvraiError('provider.overloaded', 'scripted', { retryAfterMs: 2_000 })],
+    ['refuses the request', () => {}, new BvraiError('provider.bad-request', 'scripted')],
+  ])('does not ask the only model again when it %s', (_what, before, error) => {
+    const { first, generate } = setUp({ secondIsOpenEnded: false });
+    generate();
+    before(first.asked[0]?.sink ?? (() => {}));
+    first.asked[0]?.sink({ type: 'generation-failed', error });
+    expect(first.asked).toHaveLength(1);
   });
 
   it('stops a model that does not stop by itself', () => {

@@ -4,7 +4,7 @@ import type { LlmPart, LlmProvider, LlmRequest, LlmStream, Sink, StreamContext }
 import { ContinuationJoint, continuationMessages } from './continuation.ts';
 import type { Attempt } from './health.ts';
 import type { Candidate } from './route.ts';
-import { Watchdog, deadlineError, inOrder, prewarmFirst } from './route.ts';
+import { Watchdog, deadlineError, inOrder, isWorthAnother, prewarmFirst } from './route.ts';
 
 /** A model that ignores its token limit is stopped after this many characters a token. */
 const MAX_CHARACTERS_PER_TOKEN = 8;
@@ -16,7 +16,7 @@ export const PACE_GRACE_MS = 3_000;
 /**
  * Asks the candidates in order until one speaks. One that is later than it usually is gets a rival, if the process can afford
  * that; the first to speak serves, the other is aborted. When the one that serves breaks off, the next one goes on from what has
- * been said. Once a tool was called there is no going back: a later failure is reported, and what was said stands.
+ * been said. The only model of a route is asked once more when it stumbles before its first word. Once a tool was called there is no going back: a later failure is reported, and what was said stands.
  * `random`: uniform in [0, 1), for routes with weights.
  */
 export function llmRoute(candidates: readonly Candidate<LlmProvider>[], random: () => number): LlmProvider {
@@ -34,6 +34,10 @@ interface Lane {
   readonly attempt: Attempt;
   readonly watchdog: Watchdog;
   readonly joint: ContinuationJoint | undefined;
+  /** By when it must have spoken. */
+  readonly firstDueAtMs: number;
+  readonly isRepeated: boolean;
+  hasSpoken: boolean;
   stream: LlmStream | undefined;
 }
 
@@ -86,7 +90,7 @@ class RoutedGeneration implements LlmStream {
   #tryNext(reason: BvraiError): void {
     const candidate = this.#takeNext();
     if (!candidate) return this.#fail(reason);
-    const lane = this.#open(candidate, false);
+    const lane = this.#open(candidate);
     const delayMs = candidate.health.hedgeDelayMs;
     if (delayMs !== undefined && lane.joint === undefined) this.#hedgeTimer.restart(delayMs, () => this.#hedge());
   }
@@ -105,21 +109,27 @@ class RoutedGeneration implements LlmStream {
     if (this.#done || this.#serving || !late || rival?.provider.capabilities?.openEnded !== true) return;
     if (!rival.health.available || !late.candidate.health.takeHedge()) return;
     this.#remaining.shift();
-    this.#open(rival, true);
+    this.#open(rival, { hedge: true });
   }
 
-  #open(candidate: Candidate<LlmProvider>, hedge: boolean): Lane {
+  /** `repeats`: the lane of the same candidate that failed; both together have the time of one. */
+  #open(candidate: Candidate<LlmProvider>, { hedge = false, repeats }: { hedge?: boolean; repeats?: Lane } = {}): Lane {
     const { provider, entry, health } = candidate;
     const goesOn = this.#said !== '';
+    const nowMs = this.#context.clock.nowMs();
+    const firstMs = this.#hasOther() ? health.firstDeadlineMs : health.lastFirstDeadlineMs;
     const lane: Lane = {
       candidate,
       attempt: health.begin({ hedge }),
       watchdog: new Watchdog(this.#context.clock),
       joint: goesOn ? new ContinuationJoint(this.#said) : undefined,
+      firstDueAtMs: repeats?.firstDueAtMs ?? nowMs + firstMs,
+      isRepeated: repeats !== undefined,
+      hasSpoken: false,
       stream: undefined,
     };
     this.#lanes.add(lane);
-    const limitMs = this.#hasOther(lane) ? health.firstDeadlineMs : health.lastFirstDeadlineMs;
+    const limitMs = lane.firstDueAtMs - nowMs;
     lane.watchdog.restart(limitMs, () => this.#expire(lane, 'first', limitMs));
     const messages = goesOn ? continuationMessages(this.#request.messages, this.#said) : this.#request.messages;
     const request = { ...this.#request, messages, model: entry.model, options: entry.options };
@@ -129,8 +139,8 @@ class RoutedGeneration implements LlmStream {
   }
 
   /** Whether another model is asked already or can still be: prepared answers are no match for one that is merely late. */
-  #hasOther(lane: Lane): boolean {
-    const others = [...this.#lanes].flatMap((other) => (other === lane ? [] : [other.candidate]));
+  #hasOther(): boolean {
+    const others = Array.from(this.#lanes, ({ candidate }) => candidate);
     return [...others, ...this.#remaining].some(({ provider }) => provider.capabilities?.openEnded === true);
   }
 
@@ -181,6 +191,7 @@ class RoutedGeneration implements LlmStream {
   /** The lane has said something: it serves, and whoever else was asked is not waited for. */
   #serve(lane: Lane): void {
     lane.attempt.more();
+    lane.hasSpoken = true;
     if (this.#serving === lane) return this.#expectMore(lane);
     this.#serving = lane;
     this.#pace = { sinceMs: this.#context.clock.nowMs(), length: this.#said.length };
@@ -223,13 +234,20 @@ class RoutedGeneration implements LlmStream {
       'provider failed',
     );
     lane.attempt.fail(error);
-    this.#failed ??= { name, code: error.code };
     this.#drop(lane);
     if (this.#serving === lane) this.#serving = undefined;
+    if (this.#isWorthRepeating(lane, error)) return void this.#open(lane.candidate, { repeats: lane });
+    this.#failed ??= { name, code: error.code };
     // A rival may still speak.
     if (this.#lanes.size > 0) return;
     if (this.#calledTool) this.#fail(error);
     else this.#tryNext(error);
+  }
+
+  #isWorthRepeating({ candidate, isRepeated, hasSpoken }: Lane, error: BvraiError): boolean {
+    const isModel = candidate.provider.capabilities?.openEnded === true;
+    if (!isModel || isRepeated || hasSpoken || this.#calledTool || this.#hasOther()) return false;
+    return isWorthAnother(error, candidate.health);
   }
 
   #drop(lane: Lane): void {

@@ -12,6 +12,8 @@ export interface Candidate<Provider> {
   readonly provider: Provider;
   readonly entry: RouteEntry;
   readonly health: ProviderHealth;
+  /** It stands behind the others for emergencies, and is no match for one of them that stumbles. */
+  readonly isLastResort?: boolean | undefined;
 }
 
 /**
@@ -33,7 +35,13 @@ export function resolveRoute<Provider extends { readonly name: string }>(
   const { stage, entries, configured, last, probe } = route;
   const candidates: Candidate<Provider>[] = [];
   const add = (provider: Provider, entry: RouteEntry): void => {
-    candidates.push({ provider, entry, health: health.of(stage, entry, probe?.(provider, sharedOf(entry))) });
+    const isLastResort = provider === last;
+    candidates.push({
+      provider,
+      entry,
+      health: health.of(stage, entry, probe?.(provider, sharedOf(entry))),
+      isLastResort,
+    });
   };
   for (const entry of entries) {
     const provider = configured.get(entry.provider);
@@ -92,6 +100,15 @@ function drawByWeight<Provider>(
     rest -= entry.weight ?? 0;
     return (entry.weight ?? 0) > 0 && rest < 0;
   });
+}
+
+/**
+ * Whether a failure before the first token or byte is worth asking the same provider again, where nobody as good is left: a server
+ * that was restarted or is behind another one answers the second time. One that names a time to wait, or fails too often, does not.
+ */
+export function isWorthAnother({ code, retryAfterMs }: BvraiError, { available }: ProviderHealth): boolean {
+  const isStumble = code === 'provider.overloaded' || code === 'provider.closed';
+  return isStumble && retryAfterMs === undefined && available;
 }
 
 /** The error for a provider that kept a caller waiting too long. */

@@ -6,7 +6,6 @@
 import type { Timer } from '../../core/clock.ts';
 import type { BvraiError } from '../../core/errors.ts';
 import { unreachable } from '../../core/errors.ts';
-// One cache of bytes for the process's two caches of speech; the embedded engine's folder is merely where it was needed first.
 import { ByteCache } from '../../core/byte-cache.ts';
 import type {
   Sink,

@@ -22,7 +22,7 @@ import { withoutRepeated } from './repeated-words.ts';
  * mean that the recogniser is dead.
  */
 const SURELY_SPEECH_MS = 600;
-/** Of a sound that the recogniser has heard as well, and then has no words for, silence means nothing: it may be a long cough. This is none. */
+/** Where the recogniser has heard the sound, too, and has no words for it, it may be a long cough. One of this length is none. */
 const SURELY_WORDS_MS = 1_500;
 /** After a pause of this length a sound is another one, and its length counts from its own beginning. */
 const SAME_SOUND_PAUSE_MS = 1_000;
@@ -172,7 +172,7 @@ class RoutedRecognition implements SttStream {
     );
   }
 
-  /** The recogniser has heard the last sound, too, and need not have words for it. One whose voice detector alone is well never has any. */
+  /** The recogniser has heard the sound, too, and need not have words for it; once: where only its voice detector is well it never has any. */
   #isExcused(): boolean {
     const startedAtMs = this.#speechStartedAtMs;
     if (this.#toldOfOwed !== 'sound' || this.#speechEndedAtMs - startedAtMs >= SURELY_WORDS_MS) return false;

@@ -128,9 +128,67 @@ describe('a route of voices', () => {
     stream.speak('1', 'One.');
     first.streams[0]?.sink({ type: 'stream-failed', error: failed });
     second.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    second.streams[1]?.sink({ type: 'stream-failed', error: failed });
     expect(parts).toMatchObject([{ type: 'utterance-failed', utteranceId: '1' }]);
     stream.speak('2', 'Two.');
     expect(first.streams[1]?.spoken).toEqual(['2:Two.']);
+  });
+
+  describe('with one voice and a last resort', () => {
+    const setUpOnly = () => {
+      const { clock, context, switches } = callContext();
+      const only = scriptedTts('only');
+      const embedded = scriptedTts('embedded');
+      const [voice, last] = candidatesOf('tts', clock, [only.provider, embedded.provider]);
+      if (!voice || !last) throw new Error('two were asked for');
+      const parts: TtsPart[] = [];
+      const route = ttsRoute([voice, { ...last, isLastResort: true }], () => 0);
+      const stream = route.open({ language: 'en' }, (part) => parts.push(part), context);
+      const stumble = () => only.streams.at(-1)?.sink({ type: 'stream-failed', error: failed });
+      return { clock, only, embedded, parts, switches, stream, stumble };
+    };
+
+    it('says an utterance again with the voice that stumbled before its first audio', () => {
+      const { only, embedded, parts, switches, stream, stumble } = setUpOnly();
+      stream.speak('1', 'One,');
+      stream.speak('1', 'two.');
+      stream.finish('1');
+      stumble();
+      expect(only.streams[1]?.spoken).toEqual(['1:One,', '1:two.', '1.']);
+      only.streams[1]?.sink(chunk('1', 500));
+      only.streams[1]?.sink({ type: 'utterance-finished', utteranceId: '1' });
+      expect(parts.map(({ type }) => type)).toEqual(['audio-chunk', 'utterance-finished']);
+      // Idle sockets are closed now and then.
+      stumble();
+      expect(only.streams).toHaveLength(3);
+      expect(embedded.streams).toHaveLength(0);
+      expect(switches).toEqual([]);
+    });
+
+    it('does so once, and in the time of one request', () => {
+      const twice = setUpOnly();
+      twice.stream.speak('1', 'One.');
+      twice.stumble();
+      twice.stumble();
+      expect(twice.embedded.streams[0]?.spoken).toEqual(['1:One.']);
+      const late = setUpOnly();
+      late.stream.speak('1', 'One.');
+      late.clock.advance(FIRST_MS - 100);
+      late.stumble();
+      late.clock.advance(99);
+      expect(late.embedded.streams).toHaveLength(0);
+      late.clock.advance(1);
+      expect(late.embedded.streams[0]?.spoken).toEqual(['1:One.']);
+    });
+
+    it('goes on with the last resort when the voice stumbles amid an utterance', () => {
+      const { only, embedded, stream, stumble } = setUpOnly();
+      stream.speak('1', 'One two.');
+      only.streams[0]?.sink(chunk('1', 400, words('One ', 'two.')));
+      stumble();
+      expect(only.streams).toHaveLength(1);
+      expect(embedded.streams).toHaveLength(1);
+    });
   });
 
   it('waits for no audio while the model is slow with the next clause', () => {

@@ -13,15 +13,15 @@ import type {
   TtsStream,
 } from '../providers/spec.ts';
 import { hasWords } from '../text/words.ts';
-import type { Attempt } from './health.ts';
+import type { Attempt, ProviderHealth } from './health.ts';
 import type { Candidate } from './route.ts';
-import { Watchdog, deadlineError, inOrder, prewarmFirst } from './route.ts';
+import { Watchdog, deadlineError, inOrder, isWorthAnother, prewarmFirst } from './route.ts';
 import { Pace, SpeechProgress } from './speech-progress.ts';
 import type { SpokenChunk } from './speech-progress.ts';
 
 /**
- * One voice serves the call until it fails; then the next one does, for the rest of the call: a call does not change its voice to
- * and fro. The next voice goes on with the first word that has not been passed on, so nothing is said twice and nothing is lost. A
+ * One voice serves the call until it fails; where only the last resort is left, a stumble before its first audio is forgiven once.
+ * Then the next one does, for the rest of the call: a call does not change its voice to and fro. The next voice goes on with the first word that has not been passed on, so nothing is said twice and nothing is lost. A
  * voice whose first audio is later than usual gets a rival, if the process can afford that; the first to speak serves. The
  * stream itself never fails: when everyone has failed an utterance that is reported, and the next one starts over with the route.
  * `kept`: stands behind all of them, and is no voice of its own: what was said before is all it can say.
@@ -66,6 +66,8 @@ interface Lane {
 interface Utterance {
   readonly id: string;
   finished: boolean;
+  /** By when its first audio must be there; undefined: nobody has been asked for it. */
+  firstDueAtMs: number | undefined;
   progress: SpeechProgress;
   /** Another voice has been heard, and the next audio is the first of the one that goes on. */
   atJoint: boolean;
@@ -87,6 +89,8 @@ class RoutedSpeech implements TtsStream {
   #rival: Lane | undefined;
   /** The call speaks one utterance at a time. */
   #utterance: Utterance | undefined;
+  /** The voice that serves has been connected to again, and not yet been heard since. */
+  #repeated = false;
   #closed = false;
 
   constructor(route: Route, request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext) {
@@ -148,6 +152,7 @@ class RoutedSpeech implements TtsStream {
     const utterance = {
       id: utteranceId,
       finished: false,
+      firstDueAtMs: undefined,
       progress: this.#newProgress(),
       atJoint: false,
       heardUntilMs: 0,
@@ -179,8 +184,16 @@ class RoutedSpeech implements TtsStream {
     if (!serving) return;
     const { health, provider } = serving.candidate;
     const kind = utterance.progress.audible ? 'gap' : 'first';
-    const limitMs = kind === 'gap' ? this.#gapLimitMs(utterance, health.gapDeadlineMs) : health.firstDeadlineMs;
+    const limitMs =
+      kind === 'gap' ? this.#gapLimitMs(utterance, health.gapDeadlineMs) : this.#firstLimitMs(utterance, health);
     this.#watchdog.restart(limitMs, () => this.#onFailure(serving, deadlineError(kind, provider.name, limitMs)));
+  }
+
+  /** A voice that is asked again has no more time than one that is asked once. */
+  #firstLimitMs(utterance: Utterance, { firstDeadlineMs }: ProviderHealth): number {
+    const nowMs = this.#context.clock.nowMs();
+    utterance.firstDueAtMs ??= nowMs + firstDeadlineMs;
+    return utterance.firstDueAtMs - nowMs;
   }
 
   /** Many short gaps are as bad as a long one: a voice that is slower than speech is no voice. */
@@ -224,9 +237,11 @@ class RoutedSpeech implements TtsStream {
     const rival = this.#rival;
     this.#rival = undefined;
     if (!this.#serving) return this.#exhausted(reason);
-    if (from) this.#tellSwitch(from, this.#serving, reason.code);
+    const isRepeated = from?.candidate === this.#serving.candidate;
+    if (from && !isRepeated) this.#tellSwitch(from, this.#serving, reason.code);
     const utterance = this.#utterance;
     if (!utterance) return;
+    if (!isRepeated) utterance.firstDueAtMs = undefined;
     if (!rival) this.#goOn(this.#serving, utterance);
     const isOwed = utterance.progress.pieces.length > 0;
     if (isOwed) this.#watch(utterance);
@@ -292,6 +307,7 @@ class RoutedSpeech implements TtsStream {
     if (audio.length === 0) return;
     this.#settleRace(lane);
     lane.attempt?.more();
+    this.#repeated = false;
     this.#play(utterance, audio);
     if (utterance.finished) this.#watch(utterance);
     else this.#watchdog.stop();
@@ -355,8 +371,19 @@ class RoutedSpeech implements TtsStream {
     lane.attempt = undefined;
     lane.stream?.close();
     this.#watchdog.stop();
-    if (lane === this.#rival) this.#rival = undefined;
-    else this.#serveNext(error);
+    if (lane === this.#rival) {
+      this.#rival = undefined;
+      return;
+    }
+    this.#repeated = this.#isWorthRepeating(lane, error);
+    if (this.#repeated) this.#remaining.unshift(lane.candidate);
+    this.#serveNext(error);
+  }
+
+  #isWorthRepeating({ candidate }: Lane, error: BvraiError): boolean {
+    const hasOther = this.#rival !== undefined || this.#remaining.some(({ isLastResort }) => isLastResort !== true);
+    if (this.#repeated || candidate.isLastResort || hasOther || this.#utterance?.progress.audible) return false;
+    return isWorthAnother(error, candidate.health);
   }
 
   #tellSwitch(from: Lane, to: Lane, code: string): void {

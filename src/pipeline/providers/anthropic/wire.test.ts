@@ -155,6 +155,8 @@ describe('events', () => {
     ['api_error', 'provider.overloaded'],
     ['rate_limit_error', 'provider.rate-limited'],
     ['authentication_error', 'provider.auth'],
+    ['billing_error', 'provider.no-credit'],
+    ['permission_error', 'provider.bad-request'],
     ['invalid_request_error', 'provider.bad-request'],
     ['something_new', 'provider.overloaded'],
   ])('an error of type %s', (type, code) => {
@@ -176,7 +178,7 @@ describe('a refusal', () => {
 
   it('tells want of credit from a bad request', () => {
     const message = 'Your credit balance is too low to access the Anthropic API.';
-    expect(of(400, { type: 'invalid_request_error', message }).code).toBe('provider.auth');
+    expect(of(400, { type: 'invalid_request_error', message }).code).toBe('provider.no-credit');
     const bad = of(400, { type: 'invalid_request_error', message: 'max_tokens: Field required' });
     expect(bad).toMatchObject({
       code: 'provider.bad-request',

@@ -225,7 +225,7 @@ function readError(text: string): { readonly type?: string | undefined; readonly
 export function refusal(status: number, header: HeaderReader, body: string): BvraiError {
   const { type, message } = readError(body);
   // An account without credit is refused as a bad request.
-  const is = status === 400 && /credit balance/iu.test(message ?? '') ? 'provider.auth' : undefined;
+  const is = status === 400 && /credit balance/iu.test(message ?? '') ? 'provider.no-credit' : undefined;
   return statusError(PROVIDER, status, header, { code: type, message, is });
 }
 
@@ -240,13 +240,14 @@ function streamError(data: string): BvraiError {
 function codeOfError(type: string | undefined): ErrorCode {
   switch (type) {
     case 'authentication_error':
-    case 'permission_error':
-    case 'billing_error':
       return 'provider.auth';
+    case 'billing_error':
+      return 'provider.no-credit';
     case 'rate_limit_error':
       return 'provider.rate-limited';
     case 'invalid_request_error':
     case 'not_found_error':
+    case 'permission_error':
     case 'request_too_large':
       return 'provider.bad-request';
     default:

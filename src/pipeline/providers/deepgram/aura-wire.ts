@@ -111,7 +111,7 @@ export const FLUSH_WINDOW_MS = 60_000;
  */
 export type FlushReason = 'finish' | 'first' | 'gap';
 
-/** Flushes that a reason leaves to the more important ones. */
+/** Flushes that a reason leaves to the more important ones: an utterance that begins finds one for its end. */
 const RESERVED: Readonly<Record<FlushReason, number>> = { finish: 0, first: 4, gap: 10 };
 
 /** Counts one socket's flushes over the last minute. */
@@ -119,17 +119,13 @@ export class FlushBudget {
   /** When each flush of the last minute was sent, oldest first. */
   readonly #sentMs: number[] = [];
 
-  /** Takes one flush, if the reason may have it now. */
-  take(reason: FlushReason, nowMs: number): boolean {
+  /** Whether the reason may have a flush now. */
+  allows(reason: FlushReason, nowMs: number): boolean {
     while (this.#sentMs[0] !== undefined && nowMs - this.#sentMs[0] >= FLUSH_WINDOW_MS) this.#sentMs.shift();
-    if (this.#sentMs.length + RESERVED[reason] >= FLUSHES) return false;
-    this.#sentMs.push(nowMs);
-    return true;
+    return this.#sentMs.length + RESERVED[reason] < FLUSHES;
   }
 
-  /** How long until `take('finish')` succeeds. */
-  waitMs(nowMs: number): number {
-    const oldestMs = this.#sentMs[this.#sentMs.length - FLUSHES];
-    return oldestMs === undefined ? 0 : Math.max(0, oldestMs + FLUSH_WINDOW_MS - nowMs);
+  take(nowMs: number): void {
+    this.#sentMs.push(nowMs);
   }
 }

@@ -15,8 +15,6 @@ const BYTES_PER_MS = 8;
 const MAX_QUEUED_BYTES = 256 * 1024;
 /** How long an utterance waits for the answer to a Clear; then another socket is cheaper. */
 const CLEAR_TIMEOUT_MS = 500;
-/** How long the end of an utterance waits for the vendor's limit on flushes; beyond it another voice is quicker. */
-const MAX_FLUSH_WAIT_MS = 1_000;
 /** Text is flushed this long before the audio ahead of it runs out: the vendor's time to first audio, with room. */
 const GAP_LEAD_MS = 700;
 /** How long a socket may wait for its call; the vendor documents no limit, and none was measured. */
@@ -177,6 +175,9 @@ class AuraStream implements TtsStream {
       const utterance = this.#next();
       if (utterance === undefined) return;
       if (utterance.waiting.length > 0) {
+        const isSpent = !isBusy(utterance) && !this.#budget.allows('first', this.#context.clock.nowMs());
+        // The vendor counts the flushes of each connection.
+        if (isSpent) this.#leaveSocket();
         if (this.#socket === undefined) this.#connect();
         if (!this.#socket?.isOpen) return;
         this.#active = utterance;
@@ -215,19 +216,12 @@ class AuraStream implements TtsStream {
         return;
       }
     }
-    if (this.#budget.take(reason, nowMs)) {
-      utterance.unflushed = false;
-      utterance.flushesPending++;
-      this.#socket?.send(FLUSH);
-      return;
-    }
-    // Short of flushes, the rest waits for the end of the utterance, which has the last of them.
-    if (reason === 'finish') this.#awaitBudget(utterance, this.#budget.waitMs(nowMs));
-  }
-
-  #awaitBudget(utterance: Utterance, waitMs: number): void {
-    if (waitMs > MAX_FLUSH_WAIT_MS) return this.#fail(utterance, tooManyFlushes(waitMs));
-    this.#flushTimer = this.#context.clock.after(waitMs, () => this.#pump());
+    // Short of flushes, the rest waits for the end of the utterance, to which the last of them are left.
+    if (reason !== 'finish' && !this.#budget.allows(reason, nowMs)) return;
+    this.#budget.take(nowMs);
+    utterance.unflushed = false;
+    utterance.flushesPending++;
+    this.#socket?.send(FLUSH);
   }
 
   #onAudio(audio: Uint8Array): void {
@@ -251,7 +245,7 @@ class AuraStream implements TtsStream {
       case 'warned': {
         this.#context.log.warn({ provider: PROVIDER, vendorCode: message.code }, 'the vendor warns');
         const utterance = this.#active;
-        if (message.flushRefused && utterance?.flushesPending) this.#fail(utterance, tooManyFlushes(undefined));
+        if (message.flushRefused && utterance?.flushesPending) this.#fail(utterance, flushRefused());
         return;
       }
       case 'failed':
@@ -331,10 +325,7 @@ function isBusy({ unflushed, flushesPending }: Utterance): boolean {
   return unflushed || flushesPending > 0;
 }
 
-function tooManyFlushes(waitMs: number | undefined): BvraiError {
-  const message = 'deepgram takes no more flushes for now: too many utterances in the last minute.';
-  return new BvraiError('provider.rate-limited', message, {
-    details: { provider: PROVIDER },
-    ...(waitMs === undefined ? {} : { retryAfterMs: Math.ceil(waitMs) }),
-  });
+function flushRefused(): BvraiError {
+  const message = 'deepgram took no more flushes: it holds that there were too many in the last minute.';
+  return new BvraiError('provider.rate-limited', message, { details: { provider: PROVIDER } });
 }

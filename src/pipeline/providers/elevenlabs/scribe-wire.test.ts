@@ -74,7 +74,7 @@ describe('parseScribeMessage', () => {
 
   it.each([
     ['auth_error', 'provider.auth'],
-    ['quota_exceeded', 'provider.auth'],
+    ['quota_exceeded', 'provider.no-credit'],
     ['unaccepted_terms', 'provider.auth'],
     ['rate_limited', 'provider.rate-limited'],
     ['session_time_limit_exceeded', 'provider.closed'],

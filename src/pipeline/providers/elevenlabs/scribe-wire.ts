@@ -128,7 +128,8 @@ function probability(logprob: number | undefined): number {
 
 /** What the vendor's error types mean; matched by what they contain. */
 const ERRORS: readonly (readonly [RegExp, ErrorCode])[] = [
-  [/^(auth_error|quota_exceeded|unaccepted_terms)/, 'provider.auth'],
+  [/^(auth_error|unaccepted_terms)/, 'provider.auth'],
+  [/^quota_exceeded/, 'provider.no-credit'],
   [/^rate_limited/, 'provider.rate-limited'],
   [/^session_time_limit/, 'provider.closed'],
   [/^(input_error|invalid_request|chunk_size_exceeded)/, 'provider.bad-request'],

@@ -44,7 +44,9 @@ describe('parseMessage', () => {
   it.each([
     ['{"error":"max_active_conversations","code":1008}', 'provider.overloaded', false],
     ['{"message":"…","error":"input_timeout_exceeded","code":1008}', 'provider.closed', true],
-    ['{"error":"quota_exceeded","code":1008}', 'provider.auth', false],
+    ['{"error":"quota_exceeded","code":1008}', 'provider.no-credit', false],
+    ['{"error":"invalid_api_key","code":1008}', 'provider.auth', false],
+    ['{"error":"voice_access_denied","code":1008}', 'provider.bad-request', false],
     ['{"error":"voice_not_found","code":1008}', 'provider.bad-request', false],
     ['{"error":"too_many_concurrent_requests","code":1008}', 'provider.rate-limited', false],
     ['{"error":"something_new","code":1008}', 'provider.bad-request', false],
@@ -114,7 +116,8 @@ describe('what is sent', () => {
 describe('refusals and closes', () => {
   it('reads the error body', () => {
     const body = '{"detail":{"status":"quota_exceeded","message":"No credit."}}';
-    expect(parseRefusal(body)).toEqual({ code: 'quota_exceeded', message: 'No credit.' });
+    expect(parseRefusal(body)).toEqual({ code: 'quota_exceeded', message: 'No credit.', is: 'provider.no-credit' });
+    expect(parseRefusal('{"detail":{"status":"voice_access_denied"}}')).toMatchObject({ is: 'provider.bad-request' });
     expect(parseRefusal('{"detail":"Not Found"}')).toEqual({ code: undefined, message: undefined });
     expect(parseRefusal('')).toEqual({});
   });
@@ -124,7 +127,7 @@ describe('refusals and closes', () => {
     expect(codeOfClose(1008, 'Have not received a new text input within the timeout of 20 seconds.')).toBe(
       'provider.closed',
     );
-    expect(codeOfClose(1008, 'quota_exceeded')).toBe('provider.auth');
+    expect(codeOfClose(1008, 'quota_exceeded')).toBe('provider.no-credit');
     expect(codeOfClose(1008, '')).toBeUndefined();
     expect(codeOfClose(1011, '')).toBeUndefined();
   });

@@ -202,9 +202,19 @@ export function spansOf(alignment: z.infer<typeof alignmentShape>): SpokenSpan[]
   return spans;
 }
 
-/** What the vendor's own error names mean; matched by what they contain, since prefixes and suffixes vary. */
-const NAMED_ERRORS: readonly (readonly [RegExp, ErrorCode])[] = [
-  [/api_key|quota|unauthor|permission|subscription|payment/, 'provider.auth'],
+type NamedErrors = readonly (readonly [RegExp, ErrorCode])[];
+
+/** Error names that say more than a status; matched by what they contain, since prefixes and suffixes vary. */
+const NAMED_REFUSALS: NamedErrors = [
+  [/api_key|unauthor|missing_permissions/, 'provider.auth'],
+  [/quota|payment/, 'provider.no-credit'],
+  // The key is good, but not for that voice, model or option.
+  [/permission|subscription|access_denied|not_allowed/, 'provider.bad-request'],
+];
+
+/** What the vendor's own error names mean. */
+const NAMED_ERRORS: NamedErrors = [
+  ...NAMED_REFUSALS,
   [/too_many_concurrent|rate_limit/, 'provider.rate-limited'],
   [/max_active_conversations|busy|overload|internal/, 'provider.overloaded'],
   [/input_timeout/, 'provider.closed'],
@@ -240,10 +250,13 @@ export function codeOfClose(closeCode: number, reason: string): ErrorCode | unde
   return closeCode === 1008 ? codeOfName(reason) : undefined;
 }
 
-/** The body of a refused upgrade: `{"detail":{"status":"…","message":"…"}}`. */
+/** The body of a refusal: `{"detail":{"status":"…","message":"…"}}`. A 401 may be for want of credit, or for a voice. */
 export function parseRefusal(body: string): VendorError {
   const parsed = refusalShape.safeParse(parseJsonObject(body));
-  return parsed.success ? { code: parsed.data.detail.status, message: parsed.data.detail.message } : {};
+  if (!parsed.success) return {};
+  const { status: code, message } = parsed.data.detail;
+  const is = NAMED_REFUSALS.find(([pattern]) => pattern.test(code?.toLowerCase() ?? ''))?.[1];
+  return { code, message, is };
 }
 
 function malformed(what: string): ElevenLabsMessage {

@@ -12,6 +12,7 @@ const REDIAL_AFTER_MS = 15_000;
 /** Failures that are the account's or the route's and not the socket's: HTTP would meet them too. */
 const OF_THE_ACCOUNT: ReadonlySet<ErrorCode> = new Set([
   'provider.auth',
+  'provider.no-credit',
   'provider.rate-limited',
   'provider.bad-request',
   'config.invalid',

@@ -22,7 +22,7 @@ const LOUDEST_SAMPLE = 32_768;
 interface Utterance {
   readonly id: number;
   readonly streamId: number;
-  /** Audio that no decoder has seen yet. The sender bounds it: 20 s an utterance, two utterances a call. */
+  /** Audio that no decoder has seen yet. The sender bounds it: 20 s an utterance, three utterances a call. */
   readonly backlog: Uint8Array[];
   ended: boolean;
   dropped: boolean;

@@ -8,7 +8,7 @@ import { networkError, statusError } from '../http.ts';
 import type { HeaderReader } from '../http.ts';
 import type { HttpConnections } from '../http-connections.ts';
 import { isJsonObject } from '../json.ts';
-import { PROVIDER, codeOfVendorError, parseChunk } from './wire.ts';
+import { PROVIDER, codeBeyondStatus, codeOfVendorError, parseChunk } from './wire.ts';
 import type { ChatBody } from './wire.ts';
 
 export interface ClientSettings {
@@ -137,14 +137,13 @@ function vendorError(body: unknown, status: unknown, header: HeaderReader): Bvra
   };
   const type = text('type');
   const code = text('code');
-  const said = codeOfVendorError(type, code);
   if (typeof status === 'number') {
-    // A 429 for lack of credit will not go away by waiting.
-    const is = status === 429 && said === 'provider.auth' ? said : undefined;
+    const is = codeBeyondStatus(type, code);
     return statusError(PROVIDER, status, header, { code: code ?? type, message: text('message'), is });
   }
   const vendorCode = (code ?? type)?.slice(0, 80);
-  return new BvraiError(said, `openai gave the generation up${vendorCode ? ` (${vendorCode})` : ''}.`, {
+  const named = vendorCode ? ` (${vendorCode})` : '';
+  return new BvraiError(codeOfVendorError(type, code), `openai gave the generation up${named}.`, {
     details: { provider: PROVIDER, ...(vendorCode ? { vendorCode } : {}) },
   });
 }

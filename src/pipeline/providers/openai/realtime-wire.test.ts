@@ -165,7 +165,7 @@ describe('parseRealtimeRefusal', () => {
     expect(parseRealtimeRefusal('{"error":{"type":"a","code":"insufficient_quota","message":"m"}}')).toEqual({
       code: 'insufficient_quota',
       message: 'm',
-      is: 'provider.auth',
+      is: 'provider.no-credit',
     });
     expect(parseRealtimeRefusal('<html>')).toMatchObject({ code: undefined, is: undefined });
   });

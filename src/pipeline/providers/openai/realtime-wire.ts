@@ -19,7 +19,7 @@ import type { VendorError } from '../http.ts';
 import { isJsonObject, nameOf, parseJsonObject } from '../json.ts';
 import type { JsonObject } from '../json.ts';
 import type { SttRequest } from '../spec.ts';
-import { PROVIDER, codeOfVendorError } from './wire.ts';
+import { PROVIDER, codeBeyondStatus, codeOfVendorError } from './wire.ts';
 
 export const DEFAULT_TRANSCRIBER = 'gpt-live-transcribe';
 /** The least that may be committed. */
@@ -197,8 +197,7 @@ function vendorFailure(is: ErrorCode, vendorCode: string | undefined, message: s
 /** The body of a refused upgrade: `{"error":{"type":"…","code":"…","message":"…"}}`. */
 export function parseRealtimeRefusal(body: string): VendorError {
   const { type, code, message } = errorShape.safeParse(parseJsonObject(body)?.['error']).data ?? {};
-  // A 429 for lack of credit will not go away by waiting.
-  const is = codeOfVendorError(type, code) === 'provider.auth' ? 'provider.auth' : undefined;
+  const is = codeBeyondStatus(type, code);
   return { code: code ?? type, message, is };
 }
 

@@ -32,7 +32,7 @@ describe('refusals', () => {
     ],
     [
       '{"error":{"type":"insufficient_quota","code":"insufficient_quota"}}',
-      { code: 'insufficient_quota', is: 'provider.auth' },
+      { code: 'insufficient_quota', is: 'provider.no-credit' },
     ],
     ['{"error":"down"}', {}],
     ['<html>', {}],

@@ -4,7 +4,7 @@ import type { VendorError } from '../http.ts';
 import type { HttpRequest } from '../http-connections.ts';
 import { isJsonObject, parseJsonObject } from '../json.ts';
 import type { TtsRequest } from '../spec.ts';
-import { PROVIDER, codeOfVendorError } from './wire.ts';
+import { PROVIDER, codeBeyondStatus } from './wire.ts';
 
 export const DEFAULT_SPEECH_MODEL = 'gpt-4o-mini-tts';
 export const DEFAULT_SPEECH_VOICE = 'alloy';
@@ -43,7 +43,6 @@ export function parseSpeechRefusal(body: string): VendorError {
     return typeof value === 'string' ? value : undefined;
   };
   const [type, code] = [text('type'), text('code')];
-  // A 429 for lack of credit will not go away by waiting.
-  const is = codeOfVendorError(type, code) === 'provider.auth' ? 'provider.auth' : undefined;
+  const is = codeBeyondStatus(type, code);
   return { code: code ?? type, message: text('message'), is };
 }

@@ -124,7 +124,8 @@ describe('parseChunk', () => {
 
 describe('codeOfVendorError', () => {
   it.each([
-    ['insufficient_quota', undefined, 'provider.auth'],
+    ['insufficient_quota', undefined, 'provider.no-credit'],
+    ['invalid_request_error', 'invalid_api_key', 'provider.auth'],
     ['tokens', 'rate_limit_exceeded', 'provider.rate-limited'],
     ['invalid_request_error', 'context_length_exceeded', 'provider.bad-request'],
     ['server_error', undefined, 'provider.overloaded'],

@@ -147,8 +147,15 @@ function finishReason(reason: string): FinishReason {
 /** The code of an error that arrives as an event of a running stream (or in an error body), by the vendor's `type` and `code`. */
 export function codeOfVendorError(type: string | undefined, code: string | undefined): ErrorCode {
   const name = `${type ?? ''} ${code ?? ''}`.toLowerCase();
-  if (/insufficient_quota|invalid_api_key|authentication|permission|billing/.test(name)) return 'provider.auth';
+  if (/insufficient_quota|billing/.test(name)) return 'provider.no-credit';
+  if (/invalid_api_key|authentication/.test(name)) return 'provider.auth';
   if (/rate_limit|tokens_exceeded|429/.test(name)) return 'provider.rate-limited';
-  if (/invalid_request|not_found|context_length|content_policy/.test(name)) return 'provider.bad-request';
+  if (/invalid_request|permission|not_found|context_length|content_policy/.test(name)) return 'provider.bad-request';
   return 'provider.overloaded';
+}
+
+/** What a refusal's words say beyond its status: a 429 for want of credit does not go away by waiting. */
+export function codeBeyondStatus(type: string | undefined, code: string | undefined): ErrorCode | undefined {
+  const said = codeOfVendorError(type, code);
+  return said === 'provider.auth' || said === 'provider.no-credit' ? said : undefined;
 }
