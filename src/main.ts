@@ -178,6 +178,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   });
   const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };
   const listeners = await listen(parts, closers);
+  admission.watch();
   log.info({ ...listeners, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
   if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
   else if (config.registration === 'open') log.warn({}, OPEN_REGISTRATION);
