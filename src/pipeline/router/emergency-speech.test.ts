@@ -27,21 +27,21 @@ function setUp({ maxBytes = 20_000 } = {}) {
     emergency,
     vendor,
     /** A call of this agent has lasted for so long. */
-    begin(id: string, forMs = 3_000): void {
+    begin: (id: string, forMs = 3_000): void => {
       const agent = agents.get(id) ?? { id, language: id };
       agents.set(id, agent);
       emergency.keep({ agent, pieces: PIECES, voices, tts: cachedSpeech(vendor.provider, emergency.cache) });
       clock.advance(forMs);
     },
     /** The vendor says the utterance of its newest stream, or fails to. */
-    answer(utteranceId: string, error?: BvraiError): void {
+    answer: (utteranceId: string, error?: BvraiError): void => {
       const sink = vendor.streams.at(-1)?.sink;
       if (error) return sink?.({ type: 'utterance-failed', utteranceId, error });
       sink?.({ type: 'audio-chunk', utteranceId, audio: new Uint8Array(AUDIO_BYTES) });
       sink?.({ type: 'utterance-finished', utteranceId });
     },
     /** What a call of this language hears of the second text when no voice can speak. */
-    heard(language: string): readonly string[] {
+    heard: (language: string): readonly string[] => {
       const parts: TtsPart[] = [];
       const stream = keptSpeech(speech, voices).open({ language }, (part) => parts.push(part), context);
       stream.speak('1', 'Goodbye.');
