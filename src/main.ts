@@ -113,13 +113,8 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
 async function start(config: Config, log: Logger, options: StartOptions, closers: Closers): Promise<BvraiServer> {
   // Where nobody can be authenticated by Twilio, the server begins with agents of its own.
   const files = config.twilio ? [] : await readAgentFiles(config.agentsDirectory);
-  const embedded = createEmbeddedEngines({ log, clock: systemClock });
+  const { embedded, warming } = startEngines(log, closers);
   const state = { enginesReady: false };
-  const warming = embedded.warm();
-  const warmed = warming.catch((thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'));
-  closers.add(() => warmed);
-  // Ends the warming, too.
-  closers.add(() => embedded.close());
   const vad = await loadVad(log, { clock: systemClock });
   closers.add(() => vad.close());
   const records = await openRecords({ ...config, log });
@@ -179,11 +174,26 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };
   const listeners = await listen(parts, closers);
   admission.watch();
-  log.info({ ...listeners, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
+  sayListening(parts, listeners);
+  return serverOf(listeners, { log, admission, calls, warm }, closers);
+}
+
+/** Starts the embedded engines, which takes seconds; whoever needs them waits for `warming`. */
+function startEngines(log: Logger, closers: Closers) {
+  const embedded = createEmbeddedEngines({ log, clock: systemClock });
+  const warming = embedded.warm();
+  const warmed = warming.catch((thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'));
+  closers.add(() => warmed);
+  // Ends the warming, too.
+  closers.add(() => embedded.close());
+  return { embedded, warming };
+}
+
+/** What operators see of a start that went well, and what they should not overlook. */
+function sayListening({ config, log, local }: Parts, ports: Ports): void {
+  log.info({ ...ports, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
   if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
   else if (config.registration === 'open') log.warn({}, OPEN_REGISTRATION);
-
-  return serverOf(listeners, { log, admission, calls, warm }, closers);
 }
 
 interface Drained {

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { startDeepgramEmulator } from '../emulators/deepgram.ts';
 import { startElevenLabsEmulator } from '../emulators/elevenlabs.ts';
 import { startOpenAiEmulator } from '../emulators/openai.ts';
+import { vendorEnvironment } from '../vendor-environment.ts';
 
 /** About twenty seconds of speech. */
 const ANSWER = [
@@ -48,16 +49,7 @@ async function serve(): Promise<void> {
   const openai = await startOpenAiEmulator({ reply: [{ reply: ANSWER }], firstTokenMs: 350, interTokenMs: 10 });
   const elevenlabs = await startElevenLabsEmulator({ firstAudioMs: 150 });
   process.once('disconnect', () => process.exit());
-  process.send?.({
-    environment: {
-      DEEPGRAM_API_KEY: deepgram.settings.apiKey,
-      DEEPGRAM_BASE_URL: deepgram.url,
-      OPENAI_API_KEY: openai.settings.apiKey,
-      OPENAI_BASE_URL: openai.url,
-      ELEVENLABS_API_KEY: elevenlabs.settings.apiKey,
-      ELEVENLABS_BASE_URL: elevenlabs.url,
-    },
-  });
+  process.send?.({ environment: vendorEnvironment({ deepgram, openai, elevenlabs }) });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await serve();

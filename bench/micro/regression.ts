@@ -9,14 +9,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { VirtualClock } from '../../src/core/clock.ts';
-import { silentLog } from '../../src/core/log.ts';
 import { decodeMulaw, encodeMulaw } from '../../src/media/audio/g711.ts';
 import { Resampler } from '../../src/media/audio/resampler.ts';
-import type { CallPort } from '../../src/media/call-port.ts';
 import { Playout } from '../../src/media/playout.ts';
-import type { MediaSocket } from '../../src/media/socket/socket.ts';
-import { serveTwilioStream } from '../../src/media/twilio/stream.ts';
 import { simulate } from '../../tests/simulation/simulate.ts';
+import { PAYLOAD, beginOwnCall, mediaText } from './own-call.ts';
 
 /** Shared machines move the ratios by up to half; a change that doubles a cost stands out of that. */
 const ALLOWANCE = 2;
@@ -65,51 +62,14 @@ function resampling(): Subject {
   return { name: 'resampling of a frame, 24 to 8 kHz', run: repeat(100, () => resampler.process(input, output)) };
 }
 
-const SID = `MZ${'0123456789abcdef'.repeat(2)}`;
-const PAYLOAD = Buffer.from(Array.from({ length: 160 }, (_, index) => (index * 37) & 0xff));
-
 /** Both directions of one stream: its frames in, through the parser and the repair of gaps; frames out. */
 function twilioWire(): Subject[] {
-  const socket: MediaSocket = {
-    upgrade: { url: '/media', path: '/media', headers: new Map(), remoteAddress: '127.0.0.1' },
-    remoteAddress: '127.0.0.1',
-    sendText() {},
-    ping() {},
-    bufferedBytes: () => 0,
-    close(code, reason) {
-      throw new Error(`The bench's own call was closed: ${code} ${reason}`);
-    },
-    terminate() {},
-    markStarted() {},
-  };
-  const ports: CallPort[] = [];
-  const stream = serveTwilioStream(socket, {
-    clock: new VirtualClock(),
-    log: silentLog,
-    // The bench is faster than any caller may be.
-    limits: { maxRate: Number.MAX_SAFE_INTEGER, burstMs: Number.MAX_SAFE_INTEGER },
-    authorise: () => ({ ok: true }),
-    accept: (port) => {
-      ports.push(port);
-      return { onAudio() {}, onMark() {}, onDtmf() {}, onEnd() {} };
-    },
-  });
-  const mediaFormat = { encoding: 'audio/x-mulaw', sampleRate: 8000, channels: 1 };
-  stream.onText(
-    JSON.stringify({ event: 'start', streamSid: SID, start: { callSid: 'CA1', accountSid: 'AC1', mediaFormat } }),
-  );
+  const { stream, port } = beginOwnCall(new VirtualClock(), () => {});
   let chunk = 1;
-  const base64 = PAYLOAD.toString('base64');
-  const frameIn = (): void => {
-    stream.onText(
-      `{"event":"media","sequenceNumber":"${chunk + 1}","media":{"track":"inbound","chunk":"${chunk}",` +
-        `"timestamp":"${(chunk - 1) * 20}","payload":"${base64}"},"streamSid":"${SID}"}`,
-    );
-    chunk++;
-  };
+  const frameIn = (): void => stream.onText(mediaText(chunk++));
   return [
     { name: 'frame in: from text to audio', run: repeat(1_500, frameIn) },
-    { name: 'frame out: from audio to text', run: repeat(5_000, () => ports[0]?.sendMedia(PAYLOAD)) },
+    { name: 'frame out: from audio to text', run: repeat(5_000, () => port.sendMedia(PAYLOAD)) },
   ];
 }
 

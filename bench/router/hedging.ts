@@ -3,13 +3,13 @@
  * from the primary alone, from two models with deadlines only, and with requests doubled when they are late. Many calls at once,
  * over real sockets; a server of its own for each. Exits 1 when a target is missed.
  */
-import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../phone/live-line.ts';
 import { Phone } from '../phone/phone.ts';
 import { loadRecording, type Recording } from '../turn-taking/recordings.ts';
 import { type Line, LLM_FIRST_TOKEN_MS, type Rig, startRig } from '../turn-taking/rig.ts';
 import { inParallel, quantile, seededRandom } from '../turn-taking/stats.ts';
+import { tellVerdict } from '../verdict.ts';
 
 const TARGETS = { p99Cut: 0.6, moreRequests: 0.05 };
 /** How much the p50 of many calls may lie over that of one call, for the machine to have carried them. */
@@ -158,15 +158,4 @@ console.log(
 );
 for (const mode of MODES) measured.push(await measure(mode, speech, Number(values.turns)));
 report(measured);
-const faults = faultsOf(measured);
-console.log(
-  `Load of the machine at the end: ${loadavg()
-    .map((load) => load.toFixed(1))
-    .join(', ')}.`,
-);
-if (faults.length > 0) {
-  console.error(`\nMISSED:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
-  process.exitCode = 1;
-} else {
-  console.log('\nEvery target is met.');
-}
+tellVerdict(faultsOf(measured));

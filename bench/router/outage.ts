@@ -15,6 +15,7 @@ import { startOpenAiEmulator } from '../emulators/openai.ts';
 import { formatTable } from '../phone/live-line.ts';
 import { findProjectRoot, loadRecording } from '../turn-taking/recordings.ts';
 import { makeAgent } from '../turn-taking/rig.ts';
+import { vendorEnvironment } from '../vendor-environment.ts';
 import { holdThroughOutages } from './outage-calls.ts';
 import type { OutageReport } from './outage-calls.ts';
 import { OUTAGE_AGENT, OUTAGE_VENDORS, outagesOf } from './outages.ts';
@@ -82,14 +83,7 @@ async function main(): Promise<void> {
       logFile,
       readyTimeoutMs: READY_TIMEOUT_MS,
       dataDirectory: directory,
-      environment: {
-        DEEPGRAM_API_KEY: deepgram.settings.apiKey,
-        DEEPGRAM_BASE_URL: deepgram.url,
-        OPENAI_API_KEY: openai.settings.apiKey,
-        OPENAI_BASE_URL: openai.url,
-        ELEVENLABS_API_KEY: elevenlabs.settings.apiKey,
-        ELEVENLABS_BASE_URL: elevenlabs.url,
-      },
+      environment: vendorEnvironment({ deepgram, openai, elevenlabs }),
     });
     closing.push(() => server.stop());
     const socketsBefore = await socketsOf(server.pid);

@@ -2,7 +2,6 @@
  * `npm run bench:barge-in`: how soon an interrupted agent is silenced, and what noise and "uh-huh" do to it; over real
  * sockets, with recorded people and noises. Exits 1 when a target is missed.
  */
-import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { readRecord, type ServerEvent } from '../demo/server-events.ts';
 import { formatTable } from '../phone/live-line.ts';
@@ -12,6 +11,7 @@ import { compareHeard, type EarReport } from './ear.ts';
 import { loadRecording, mix, type Recording } from './recordings.ts';
 import { type Line, type Rig, startRig } from './rig.ts';
 import { inParallel, quantile, seededRandom, summaryCells } from './stats.ts';
+import { tellVerdict } from '../verdict.ts';
 
 const TARGETS = { p50Ms: 180, p95Ms: 350 };
 const AT_ONCE = 4;
@@ -326,12 +326,4 @@ const { values } = parseArgs({
     verbose: { type: 'boolean', default: false },
   },
 });
-const misses = await bench(Number(values.times), Number(values.seed), values.verbose);
-const load = loadavg().map((value) => value.toFixed(1));
-console.log(`\nLoad of the machine at the end: ${load.join(', ')}.`);
-if (misses.length > 0) {
-  console.error(`\nMISSED:\n${misses.map((miss) => `  - ${miss}`).join('\n')}`);
-  process.exitCode = 1;
-} else {
-  console.log('\nEvery target is met.');
-}
+tellVerdict(await bench(Number(values.times), Number(values.seed), values.verbose));

@@ -2,7 +2,6 @@
  * `npm run bench:latency`: voice to voice at the caller's ear, over real sockets, with recorded human speech and emulated
  * vendors of fixed delays, with and without beginning replies early. Exits 1 when a target is missed.
  */
-import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { readRecord, type ServerEvent } from '../demo/server-events.ts';
 import { formatTable } from '../phone/live-line.ts';
@@ -20,6 +19,7 @@ import {
   TTS_FIRST_AUDIO_MS,
 } from './rig.ts';
 import { inParallel, quantile, summaryCells } from './stats.ts';
+import { tellVerdict } from '../verdict.ts';
 
 const TARGETS = { withSpeculationMs: 680, withoutMs: 830, spreadMs: 60, ownMs: 5 };
 const AT_ONCE = 4;
@@ -255,15 +255,4 @@ const { values } = parseArgs({
     verbose: { type: 'boolean', default: false },
   },
 });
-const faults = await bench(Number(values.calls), Number(values.turns), values.verbose);
-console.log(
-  `\nLoad of the machine at the end: ${loadavg()
-    .map((load) => load.toFixed(1))
-    .join(', ')}.`,
-);
-if (faults.length > 0) {
-  console.error(`\nMISSED:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
-  process.exitCode = 1;
-} else {
-  console.log('\nEvery target is met.');
-}
+tellVerdict(await bench(Number(values.calls), Number(values.turns), values.verbose));

@@ -10,6 +10,7 @@ import { startElevenLabsEmulator } from '../emulators/elevenlabs.ts';
 import { type OpenAiEmulator, startOpenAiEmulator } from '../emulators/openai.ts';
 import type { Said } from '../emulators/script.ts';
 import type { Traffic } from '../emulators/server.ts';
+import { vendorEnvironment } from '../vendor-environment.ts';
 import { findProjectRoot, type Recording, SPEECH_THRESHOLD } from './recordings.ts';
 
 /** The emulated delays of "Must show" of the turn-taking issue. */
@@ -106,17 +107,7 @@ export async function startRig({ agents, reply, logName, models = ['openai'], en
       logFile: join(root, 'out', 'turn-taking', `${logName}.log`),
       readyTimeoutMs: READY_TIMEOUT_MS,
       dataDirectory: directory,
-      environment: {
-        DEEPGRAM_API_KEY: deepgram.settings.apiKey,
-        DEEPGRAM_BASE_URL: deepgram.url,
-        OPENAI_API_KEY: openai.settings.apiKey,
-        OPENAI_BASE_URL: openai.url,
-        ANTHROPIC_API_KEY: anthropic.settings.apiKey,
-        ANTHROPIC_BASE_URL: anthropic.url,
-        ELEVENLABS_API_KEY: elevenlabs.settings.apiKey,
-        ELEVENLABS_BASE_URL: elevenlabs.url,
-        ...environment,
-      },
+      environment: { ...vendorEnvironment({ deepgram, openai, anthropic, elevenlabs }), ...environment },
     });
     closing.push(() => server.stop());
     for (const [index, agent] of agents.entries()) {

@@ -25,7 +25,7 @@ const heardBy = (phone: Phone): string => decodeToneSpeech(phone.heard()).text.r
 /** A call that has been greeted, and whose record has begun. */
 async function greeted(): Promise<Phone> {
   const phone = await board.ring();
-  await phone.waitForAgent({ silenceMs: 300 });
+  await board.listen(phone);
   await expect.poll(async () => (await board.api('GET', `/calls/${phone.callSid}`)).status).toBe(200);
   return phone;
 }
@@ -48,7 +48,7 @@ describe('a call that goes on', () => {
     const { items } = audited.parse((await board.api('GET', '/audit-log?limit=50')).body);
     const entries = items.map(({ action }) => action);
     expect(entries).toEqual(expect.arrayContaining(['call.spoken_in', 'call.hung_up']));
-  }, 30_000);
+  }, 60_000);
 
   it('is transferred, and its record says so', async () => {
     const phone = await greeted();
@@ -60,7 +60,7 @@ describe('a call that goes on', () => {
     );
     expect(await phone.ended).toMatchObject({ by: 'server', code: 1000 });
     expect(await board.ended(phone.callSid)).toMatchObject({ status: 'completed', end_reason: 'transferred' });
-  }, 30_000);
+  }, 60_000);
 
   it('is transferred too when Twilio ends its stream before it answers', async () => {
     const phone = await greeted();
@@ -71,7 +71,7 @@ describe('a call that goes on', () => {
     release();
     expect((await transferred).status).toBe(204);
     expect(await board.ended(phone.callSid)).toMatchObject({ status: 'completed', end_reason: 'transferred' });
-  }, 30_000);
+  }, 60_000);
 
   it('was hung up when its caller does so while Twilio is asked, and Twilio then refuses', async () => {
     const phone = await greeted();
@@ -84,7 +84,7 @@ describe('a call that goes on', () => {
     release();
     expect((await refused).status).toBe(422);
     expect(await board.ended(phone.callSid)).toMatchObject({ status: 'completed', end_reason: 'caller-hung-up' });
-  }, 30_000);
+  }, 60_000);
 
   it('goes on when Twilio does not transfer it', async () => {
     const phone = await greeted();
@@ -103,7 +103,7 @@ describe('a call that goes on', () => {
     await phone.waitUntil('the agent to go on', 10_000, () => heardBy(phone).endsWith('Still here.'));
     await phone.hangUp();
     expect((await board.ended(phone.callSid)).end_reason).toBe('caller-hung-up');
-  }, 30_000);
+  }, 60_000);
 
   it('that still rings is ended through Twilio', async () => {
     const made = await board.api('POST', '/calls', { agent_id: board.agentId, to: '+15550177' });
@@ -125,5 +125,5 @@ describe('a call that goes on', () => {
       expect((await board.api('POST', `/calls/${phone.callSid}/${action}`, body, { bearer })).status).toBe(404);
     await phone.hangUp();
     expect((await board.ended(phone.callSid)).messages.map(({ text }) => text)).toEqual([GREETING]);
-  }, 30_000);
+  }, 60_000);
 });

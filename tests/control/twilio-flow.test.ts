@@ -48,15 +48,15 @@ function expectPlausible(stages: Readonly<Record<string, number>>): void {
 describe('a call', () => {
   it('goes from the number to the agent, is talked through and interrupted, and is all in the record', async () => {
     const phone = await board.ring();
-    await phone.waitForAgent({ silenceMs: 300 });
+    await board.listen(phone);
     await board.say(phone, 'When do you open?');
-    await phone.waitForAgent({ silenceMs: 300 });
+    await board.listen(phone);
     expect(heardBy(phone)).toBe(`${GREETING} ${HOURS}`);
     await board.say(phone, 'Tell me a story.');
     await phone.waitUntilAgentSpeaks();
     await phone.sayNothing(2_000);
     await board.say(phone, 'Stop, when do you open?');
-    await phone.waitForAgent({ silenceMs: 300 });
+    await board.listen(phone);
     await phone.hangUp();
     await board.hook('/twilio/status', { CallSid: phone.callSid, CallStatus: 'completed', SequenceNumber: '0' });
 
@@ -105,7 +105,7 @@ describe('a call', () => {
 
   it('is found by its id, by nobody else, and can be followed afterwards', async () => {
     const phone = await board.ring();
-    await phone.waitForAgent({ silenceMs: 300 });
+    await board.listen(phone);
     await phone.hangUp();
     const record = await board.ended(phone.callSid);
     expect(await board.api('GET', `/calls/${record.id}`)).toMatchObject({ status: 200, body: { id: record.id } });
@@ -119,7 +119,7 @@ describe('a call', () => {
     const ids = await follow('');
     expect(ids).toHaveLength(record.events.length);
     expect(await follow(ids[1] ?? '')).toEqual(ids.slice(2));
-  }, 30_000);
+  }, 60_000);
 
   it('is told in words that a number is not in service', async () => {
     const answer = await board.hook('/twilio/voice', inboundForm(newSid('CA'), '+15550999'));
@@ -165,18 +165,18 @@ describe('a media socket', () => {
     expect(await (await open(other, token)).ended).toMatchObject({ by: 'server', code: 1008 });
     // Which leaves it good for its own call, once.
     const phone = await open(mine, token);
-    await phone.waitForAgent({ silenceMs: 300 });
+    await board.listen(phone);
     expect(heardBy(phone)).toBe(GREETING);
     expect(await (await open(mine, token)).ended).toMatchObject({ by: 'server', code: 1008 });
     expect(await (await open(mine, 'a-guess')).ended).toMatchObject({ by: 'server', code: 1008 });
     // The call that was taken over in vain goes on.
     await board.say(phone, 'When do you open?');
-    await phone.waitForAgent({ silenceMs: 300 });
+    await board.listen(phone);
     expect(heardBy(phone)).toBe(`${GREETING} ${HOURS}`);
     await phone.hangUp();
     expect((await board.ended(mine)).end_reason).toBe('caller-hung-up');
     expect((await board.api('GET', `/calls/${other}`)).status).toBe(404);
-  }, 30_000);
+  }, 60_000);
 
   it('is refused with a signature that is not Twilio’s, whatever its token', async () => {
     const callSid = newSid('CA');

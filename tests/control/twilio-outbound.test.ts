@@ -42,6 +42,21 @@ const call = (body: object = {}, headers: Record<string, string> = {}) =>
   board.api('POST', '/calls', { agent_id: board.agentId, to: CALLED, ...body }, { headers });
 const heardBy = (phone: Phone): string => decodeToneSpeech(phone.heard()).text.replace(/\s+/gu, ' ').trim();
 
+describe('a number that another organization had first', () => {
+  it('rings nobody in the name of those who claim it later', async () => {
+    const bearer = await board.register('mallory@example.com');
+    const post = (path: string, body: object) => board.api('POST', path, body, { bearer });
+    const { body: agent } = await post('/agents', { name: 'Mallory' });
+    expect((await post('/phone-numbers', { number: NUMBER, agent_id: agent.id })).status).toBe(201);
+    const before = board.twilio.requests.length;
+    for (const from of [NUMBER, undefined]) {
+      const refused = await post('/calls', { agent_id: agent.id, to: CALLED, from });
+      expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer: '/from' }] } });
+    }
+    expect(board.twilio.requests).toHaveLength(before);
+  });
+});
+
 describe('a call that is rung', () => {
   it('is answered, knows whom it calls, and ends in the record as the conversation did', async () => {
     const made = await call({ variables: { customer: 'Grace' }, metadata: { campaign: 'spring' } });
@@ -59,9 +74,9 @@ describe('a call that is rung', () => {
 
     const phone = await board.ring({ answers: address('Url'), callSid, from: NUMBER, to: CALLED });
     await report('in-progress', 2);
-    await phone.waitForAgent({ silenceMs: 300 });
+    await board.listen(phone);
     await board.say(phone, 'When do you open?');
-    await phone.waitForAgent({ silenceMs: 300 });
+    await board.listen(phone);
     expect(heardBy(phone)).toBe(`Hello Grace, Harbour View here. ${HOURS}`);
     expect(board.cloud.openai.received.at(-1)?.text).toContain('You call Grace of Harbour View.');
     await phone.hangUp();
@@ -87,7 +102,7 @@ describe('a call that is rung', () => {
     expect((await board.hook(address('Url'), late)).body).toContain('This call has ended');
     const warned = board.server.log.filter(({ msg }) => msg.startsWith('the agent uses variables'));
     expect(warned.at(-1)?.['variables']).toEqual(['nobody_knows']);
-  }, 30_000);
+  }, 60_000);
 
   it('ends as its conversation did, even when Twilio reports the end before anything of it is written', async () => {
     const { id } = (await call()).body;
@@ -98,7 +113,7 @@ describe('a call that is rung', () => {
     await phone.waitUntilAgentSpeaks();
     await phone.hangUp();
     expect(await board.ended(id)).toMatchObject({ status: 'completed', end_reason: 'caller-hung-up' });
-  }, 30_000);
+  }, 60_000);
 
   it.each([
     ['busy', 'busy'],

@@ -1,6 +1,7 @@
 /** One stream of an adapter, from its opening to its end, and the rules that hold whatever the vendor says. */
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
+import { inspect } from 'node:util';
 import type { Clock } from '../../src/core/clock.ts';
 import { BvraiError } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -62,7 +63,8 @@ class FuzzedStream<Part extends { readonly type: string }> {
   readonly sink = (part: Part): void => {
     assert(!this.#opening, 'a part arrived synchronously');
     assert(!this.#over, `a ${part.type} arrived after the end`);
-    if ('error' in part) assert(part.error instanceof BvraiError);
+    if ('error' in part)
+      assert(part.error instanceof BvraiError, `the error of a ${part.type} is ${inspect(part.error)}`);
     this.parts.push(part);
     if (/^(?:stream-failed|generation-(?:failed|finished))$/u.test(part.type)) this.end();
   };
@@ -81,12 +83,9 @@ class FuzzedStream<Part extends { readonly type: string }> {
     this.#line.end();
   }
 
-  expectNoListeners(): void {
-    assert.equal(
-      getEventListeners(this.context.signal, 'abort').length,
-      0,
-      'listeners for the end of the call are left',
-    );
+  /** That wait for the end of the call. */
+  get listeners(): number {
+    return getEventListeners(this.context.signal, 'abort').length;
   }
 }
 
@@ -103,13 +102,13 @@ export function hearing(provider: SttProvider, model: string): Session {
     stream.parts.forEach(checkSttPart);
     // One more for its opening, and one for its end.
     assert(stream.parts.length <= line.read + 2, `${stream.parts.length} parts of ${line.read} messages`);
-    stream.expectNoListeners();
+    assert.equal(stream.listeners, 0, 'listeners are left');
     return stream.parts.length;
   };
 }
 
 /** A model is asked once. */
-export function writing(provider: LlmProvider & { close(): Promise<void> }): Session {
+export function writing(provider: LlmProvider): Session {
   return async (line) => {
     const stream = new FuzzedStream<LlmPart>(line);
     const request = {
@@ -119,18 +118,18 @@ export function writing(provider: LlmProvider & { close(): Promise<void> }): Ses
     };
     stream.open(() => provider.generate(request, stream.sink, stream.context));
     await until('the end of the generation', () => stream.over);
-    for (const part of stream.parts) {
-      if (part.type === 'text-delta') assert(typeof part.text === 'string' && part.text !== '');
-      if (part.type === 'usage-reported') assert(part.inputTokens >= 0 && part.outputTokens >= 0);
-      if (part.type !== 'tool-called') continue;
-      assert(part.call.id !== '' && part.call.name !== '');
-      assert.equal(typeof part.call.arguments, 'string');
-    }
-    // It reads the tail of its response, and is done.
-    await provider.close();
-    stream.expectNoListeners();
+    stream.parts.forEach(checkLlmPart);
+    await until('the tail read', () => stream.listeners === 0);
     return stream.parts.length;
   };
+}
+
+function checkLlmPart(part: LlmPart): void {
+  const told = inspect(part);
+  if (part.type === 'text-delta') assert(typeof part.text === 'string' && part.text !== '', told);
+  if (part.type === 'usage-reported') assert(part.inputTokens >= 0 && part.outputTokens >= 0, told);
+  if (part.type !== 'tool-called') return;
+  assert(part.call.id !== '' && part.call.name !== '' && typeof part.call.arguments === 'string', told);
 }
 
 /** Of one call. */
@@ -163,7 +162,7 @@ export function speaking(provider: TtsProvider): Session {
     await until('the end of every utterance', () => stream.over || isDone());
     voice.close();
     if (!stream.over) stream.end();
-    stream.expectNoListeners();
+    assert.equal(stream.listeners, 0, 'listeners are left');
     return stream.parts.length;
   };
 }
@@ -191,7 +190,7 @@ class Utterances {
     if (part.type === 'stream-failed') return;
     if (part.type !== 'audio-chunk') return this.end(part.utteranceId);
     assert(this.#live.has(part.utteranceId), 'audio of no utterance');
-    assert(part.audio.length > 0);
-    for (const { startMs, durationMs } of part.spans ?? []) assert(startMs >= 0 && durationMs >= 0);
+    assert(part.audio.length > 0, 'no audio in a chunk');
+    for (const { startMs, durationMs } of part.spans ?? []) assert(startMs >= 0 && durationMs >= 0, `${startMs}`);
   }
 }

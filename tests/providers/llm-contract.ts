@@ -288,9 +288,10 @@ function llmEnds(llm: AnyLlm, { eventsToWords }: LlmTraits): void {
     const received = new Received<LlmPart>();
     received.controller.abort();
     received.expectNoMore();
-    llm.provider.generate(REQUEST, received.sink, received.context).abort();
+    const stream = llm.provider.generate(REQUEST, received.sink, received.context);
     await sleep(50);
     expect(llm.emulator.requests).toEqual([]);
+    stream.abort();
     await received.released();
   });
 

@@ -232,11 +232,11 @@ function voiceEnds(voice: AnyVoice, { setSpeed }: VoiceTraits, gone: Gone): void
     const { stream } = voice.open({}, received);
     stream.speak('a', 'Hello?');
     stream.finish('a');
-    stream.cancel('a');
-    stream.close();
     await sleep(50);
     expect(voice.emulator.requests).toEqual([]);
     expect(voice.emulator.connections).toBe(0);
+    stream.cancel('a');
+    stream.close();
     await received.released();
   });
 

@@ -7,6 +7,7 @@ import { startElevenLabsEmulator } from '../../bench/emulators/elevenlabs.ts';
 import type { ElevenLabsEmulator, ElevenLabsEmulatorSettings } from '../../bench/emulators/elevenlabs.ts';
 import { startOpenAiEmulator } from '../../bench/emulators/openai.ts';
 import type { OpenAiEmulator, OpenAiEmulatorSettings } from '../../bench/emulators/openai.ts';
+import { vendorEnvironment } from '../../bench/vendor-environment.ts';
 
 export interface EmulatedCloud {
   readonly deepgram: DeepgramEmulator;
@@ -36,16 +37,7 @@ export async function startEmulatedCloud(settings: CloudSettings = {}): Promise<
     openai,
     elevenlabs,
     anthropic,
-    environment: {
-      DEEPGRAM_API_KEY: deepgram.settings.apiKey,
-      DEEPGRAM_BASE_URL: deepgram.url,
-      OPENAI_API_KEY: openai.settings.apiKey,
-      OPENAI_BASE_URL: openai.url,
-      ELEVENLABS_API_KEY: elevenlabs.settings.apiKey,
-      ELEVENLABS_BASE_URL: elevenlabs.url,
-      ANTHROPIC_API_KEY: anthropic.settings.apiKey,
-      ANTHROPIC_BASE_URL: anthropic.url,
-    },
+    environment: vendorEnvironment({ deepgram, openai, elevenlabs, anthropic }),
     async close() {
       await Promise.all([deepgram.close(), openai.close(), elevenlabs.close(), anthropic.close()]);
     },

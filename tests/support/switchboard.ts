@@ -160,6 +160,11 @@ export class Switchboard {
     await phone.say(fixtureAudio('cards-001.wav').mulaw());
   }
 
+  /** Until the agent has said what it has to say. On a machine that is busy its speech has gaps, which are not its end. */
+  listen(phone: Phone): Promise<void> {
+    return phone.waitForAgent({ silenceMs: 800, timeoutMs: 30_000 });
+  }
+
   /** The record of a call by its id or Twilio's sid, once it has ended. */
   async ended(name: string): Promise<CallRecord> {
     const endMs = performance.now() + WRITTEN_MS;

@@ -134,6 +134,22 @@ describe('a breaker', () => {
   });
 });
 
+it.each(['provider.bad-request', 'config.invalid'] as const)(
+  'a breaker takes a probe that ends as %s for health',
+  (code) => {
+    const breaker = opened();
+    breaker.beginProbe(5_000);
+    expect(breaker.endProbe(error(code), 5_000)).toEqual({ from: 'probing', to: 'closed', reason: 'probe' });
+  },
+);
+
+it('a breaker learns nothing from a probe that was aborted', () => {
+  const breaker = opened();
+  breaker.beginProbe(5_000);
+  expect(breaker.endProbe(error('aborted'), 5_000)?.to).toBe('open');
+  expect(dueAtMs(breaker)).toBe(10_000);
+});
+
 /** Jitter that a failing run can be repeated with. */
 function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
@@ -161,6 +177,9 @@ const ILLNESS = [
   'provider.protocol',
   'provider.closed',
 ] as const;
+/** Of what became of a probe, what shows that the provider is there. */
+const isAnswer = (outcome: ErrorCode | undefined): boolean =>
+  outcome === undefined || ['provider.rate-limited', 'provider.bad-request', 'config.invalid'].includes(outcome);
 const code = fc.oneof(
   { weight: 8, arbitrary: fc.constantFrom<ErrorCode>(...ILLNESS) },
   { weight: 2, arbitrary: fc.constantFrom<ErrorCode>(...HARMLESS) },
@@ -267,10 +286,11 @@ describe('whatever happens to a breaker', () => {
   });
 
   it('is open for 5 s or twice the last time, a minute at most, and up to a fifth longer', () => {
-    holds(() => ({ nowMs, before, after }) => {
+    holds(() => ({ step: one, nowMs, before, after }) => {
       if (after.type !== 'open' || after === before) return;
       expect(['closed', 'probing']).toContain(before.type);
-      expect(after.openMs).toBe(before.type === 'probing' ? Math.min(60_000, before.openMs * 2) : 5_000);
+      const factor = one.type === 'probe-over' && one.code === 'aborted' ? 1 : 2;
+      expect(after.openMs).toBe(before.type === 'probing' ? Math.min(60_000, before.openMs * factor) : 5_000);
       expect(after.untilMs - nowMs).toBeGreaterThanOrEqual(after.openMs);
       expect(after.untilMs - nowMs).toBeLessThanOrEqual(after.openMs * 1.2);
     });
@@ -293,7 +313,7 @@ describe('whatever happens to a breaker', () => {
       else if ((one.type === 'failure' || one.type === 'probe-over') && one.code === 'provider.auth')
         expect(after.type).toBe('locked');
       else if (one.type !== 'probe-over') expect(after).toBe(before);
-      else expect(after.type).toBe(one.code === undefined || one.code === 'provider.rate-limited' ? 'closed' : 'open');
+      else expect(after.type).toBe(isAnswer(one.code) ? 'closed' : 'open');
     });
   });
 

@@ -6,7 +6,7 @@ import type { BvraiError } from '../../core/errors.ts';
 
 /** Each state carries only its own data. */
 export type BreakerState =
-  /** Callers are served. Entered at the start, after a probe that went well, and when the configuration changed. */
+  /** Callers are served. Entered at the start, and after a probe that went well. */
   | { readonly type: 'closed'; readonly failuresInARow: number; readonly outcomes: readonly Outcome[] }
   /** Nobody is sent there until `untilMs`; then a probe is due. */
   | { readonly type: 'open'; readonly untilMs: number; readonly openMs: number }
@@ -113,10 +113,23 @@ export class Breaker {
   /** What became of the probe; undefined: it went well. */
   endProbe(error: BvraiError | undefined, nowMs: number): BreakerTransition | undefined {
     if (this.#state.type !== 'probing') return undefined;
-    if (error?.code === 'provider.auth') return this.#enter({ type: 'locked' }, error.code);
-    if (error?.code === 'provider.rate-limited') this.#pause(error, nowMs);
-    else if (error) return this.#open(Math.min(LAST_OPEN_MS, this.#state.openMs * 2), error.code, nowMs);
-    return this.#enter(CLOSED, 'probe');
+    if (!error) return this.#enter(CLOSED, 'probe');
+    const { openMs } = this.#state;
+    switch (error.code) {
+      case 'provider.auth':
+        return this.#enter({ type: 'locked' }, error.code);
+      case 'provider.rate-limited':
+        this.#pause(error, nowMs);
+        return this.#enter(CLOSED, 'probe');
+      case 'provider.bad-request':
+      case 'config.invalid':
+        // It answered, or was never asked: what was wrong with the question is not the next caller's.
+        return this.#enter(CLOSED, 'probe');
+      case 'aborted':
+        return this.#open(openMs, error.code, nowMs);
+      default:
+        return this.#open(Math.min(LAST_OPEN_MS, openMs * 2), error.code, nowMs);
+    }
   }
 
   /** The configuration has changed: what was learned of the old one does not count. */

@@ -6,6 +6,7 @@ import { memoryLog, silentLog } from '../../core/log.ts';
 import type { RouteEntry } from '../ports.ts';
 import type { Connecting, StreamContext } from '../providers/spec.ts';
 import { ProvidersHealth } from './health.ts';
+import type { Probe } from './health.ts';
 import { llmRoute } from './llm-route.ts';
 import { Watchdog, inOrder, prewarmFirst, resolveRoute } from './route.ts';
 import type { Candidate } from './route.ts';
@@ -26,8 +27,8 @@ function setUp(names: readonly string[] = ['a', 'b']) {
   const configured = new Map<string, Named>(names.map((name) => [name, { name }]));
   configured.set(embedded.name, embedded);
   const log = memoryLog();
-  const resolve = (entries: readonly RouteEntry[]) =>
-    resolveRoute({ stage: 'llm', entries, configured, last: embedded }, health, log);
+  const resolve = (entries: readonly RouteEntry[], probe?: (provider: Named, entry: RouteEntry) => Probe) =>
+    resolveRoute({ stage: 'llm', entries, configured, last: embedded, probe }, health, log);
   return { lines: log.lines, resolve };
 }
 
@@ -68,6 +69,23 @@ describe('a resolved route', () => {
     expect(healthOf({ provider: 'a', model: 'n' })).not.toBe(usual);
     expect(healthOf({ provider: 'b', model: 'm' })).not.toBe(usual);
     expect(healthOf({ provider: 'a', model: 'm', options: { region: 'eu' } })).not.toBe(usual);
+  });
+});
+
+describe('a probe', () => {
+  it('asks for nothing that only one agent wants: a voice that is gone keeps nobody else away', () => {
+    const probed: RouteEntry[] = [];
+    const { resolve } = setUp();
+    const options = { region: 'eu', temperature: 2 };
+    resolve([{ provider: 'a', model: 'm', voice: 'deleted', weight: 1, options }, { provider: 'b' }], (_, entry) => {
+      probed.push(entry);
+      return () => {};
+    });
+    expect(probed).toEqual([
+      { provider: 'a', model: 'm', options: { region: 'eu' } },
+      { provider: 'b', model: undefined },
+      { provider: 'embedded', model: undefined },
+    ]);
   });
 });
 

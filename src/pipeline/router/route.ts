@@ -17,7 +17,7 @@ export interface Candidate<Provider> {
 /**
  * Resolves an agent's route against the providers that this process has. What is not configured is left out with a warning;
  * `last` (the embedded engine) always stands at the end, so that a call is never without a provider. `probe`: how a provider of
- * this stage is tried out while callers are kept away from it.
+ * this stage is tried out while callers are kept away from it, with what all its routes have in common.
  */
 export function resolveRoute<Provider extends { readonly name: string }>(
   route: {
@@ -33,7 +33,7 @@ export function resolveRoute<Provider extends { readonly name: string }>(
   const { stage, entries, configured, last, probe } = route;
   const candidates: Candidate<Provider>[] = [];
   const add = (provider: Provider, entry: RouteEntry): void => {
-    candidates.push({ provider, entry, health: health.of(stage, entry, probe?.(provider, entry)) });
+    candidates.push({ provider, entry, health: health.of(stage, entry, probe?.(provider, sharedOf(entry))) });
   };
   for (const entry of entries) {
     const provider = configured.get(entry.provider);
@@ -43,6 +43,12 @@ export function resolveRoute<Provider extends { readonly name: string }>(
   }
   if (!candidates.some(({ provider }) => provider === last)) add(last, { provider: last.name });
   return candidates;
+}
+
+/** What all routes have in common that share a provider's health: a probe is no one agent's, so neither are its voice and options. */
+function sharedOf({ provider, model, options }: RouteEntry): RouteEntry {
+  const region = options?.['region'];
+  return { provider, model, ...(typeof region === 'string' && { options: { region } }) };
 }
 
 /**

@@ -108,6 +108,63 @@ describe('a route of recognisers', () => {
     expect(second.streams).toHaveLength(0);
   });
 
+  it('takes one that hears a voice but never has words for it for dead at the second sound', () => {
+    const { clock, first, second, stream, speak } = setUp();
+    for (let sound = 0; sound < 2; sound++) {
+      speak(1_000);
+      first.streams[0]?.sink({ type: 'speech-started' });
+      stream.hint('speech-ended');
+      expect(second.streams).toHaveLength(0);
+      clock.advance(5_000);
+    }
+    expect(second.streams[0]?.hints).toEqual(['speech-started', 'speech-ended']);
+  });
+
+  it('takes one that hears a voice but has no words for long speech for dead', () => {
+    const { clock, first, second, stream, speak } = setUp();
+    speak(300);
+    first.streams[0]?.sink({ type: 'speech-started' });
+    speak(2_000);
+    stream.hint('speech-ended');
+    clock.advance(FINAL_MS - 1);
+    expect(second.streams).toHaveLength(0);
+    clock.advance(1);
+    expect(second.streams).toHaveLength(1);
+  });
+
+  it('excuses a sound again once the recogniser has had words', () => {
+    const { clock, first, second, stream, speak } = setUp();
+    for (let sound = 0; sound < 3; sound++) {
+      speak(1_000);
+      first.streams[0]?.sink({ type: 'speech-started' });
+      stream.hint('speech-ended');
+      clock.advance(5_000);
+      speak(1_000);
+      stream.hint('speech-ended');
+      first.streams[0]?.sink(final('hi'));
+      clock.advance(5_000);
+    }
+    expect(second.streams).toHaveLength(0);
+  });
+
+  it('does not add up coughs to speech', () => {
+    const { clock, second, stream, speak } = setUp();
+    for (let cough = 0; cough < 5; cough++) {
+      speak(200);
+      stream.hint('speech-ended');
+      clock.advance(20_000);
+    }
+    expect(second.streams).toHaveLength(0);
+    // What is said in pieces is speech all the same.
+    for (let piece = 0; piece < 4; piece++) {
+      speak(200);
+      stream.hint('speech-ended');
+      clock.advance(200);
+    }
+    clock.advance(FINAL_MS);
+    expect(second.streams).toHaveLength(1);
+  });
+
   it('gives a guess’s words to the next when the first dies before their final', () => {
     const { first, stream, speak } = setUp();
     speak(1_000);

@@ -22,6 +22,10 @@ import { withoutRepeated } from './repeated-words.ts';
  * mean that the recogniser is dead.
  */
 const SURELY_SPEECH_MS = 600;
+/** Of a sound that the recogniser has heard as well, and then has no words for, silence means nothing: it may be a long cough. This is none. */
+const SURELY_WORDS_MS = 1_500;
+/** After a pause of this length a sound is another one, and its length counts from its own beginning. */
+const SAME_SOUND_PAUSE_MS = 1_000;
 /** Audio kept for a successor: what the caller said around a failure is not lost. */
 const REPLAY_MS = 3_000;
 /** A transcript without word times may leave out what was said just before it came. */
@@ -77,6 +81,9 @@ class RoutedRecognition implements SttStream {
   /** What the recogniser has told of that: guesses at words promise a final, a sound of which nothing comes may be a cough. */
   #toldOfOwed: 'nothing' | 'sound' | 'words' = 'nothing';
   #speechStartedAtMs = 0;
+  #speechEndedAtMs = Number.NEGATIVE_INFINITY;
+  /** When the sound began that was taken for a cough since the recogniser last had words for one: there is one such at most. */
+  #excusedAtMs: number | undefined;
   /** Position in the caller's audio of the last end of speech, and up to where words have been told. */
   #speechEndedByte = 0;
   #answeredByte = 0;
@@ -113,12 +120,11 @@ class RoutedRecognition implements SttStream {
   hint(voice: 'speech-started' | 'speech-ended'): void {
     if (this.#closed) return;
     const nowMs = this.#context.clock.nowMs();
-    // Speech after a pause that nothing was said of is part of what is owed already.
-    if (voice === 'speech-started' && !this.#owed) {
-      this.#speechStartedAtMs = nowMs;
-      this.#toldOfOwed = 'nothing';
+    if (voice === 'speech-started') this.#onSpeechStarted(nowMs);
+    else {
+      this.#speechEndedAtMs = nowMs;
+      this.#speechEndedByte = this.#replay.writtenBytes;
     }
-    if (voice === 'speech-ended') this.#speechEndedByte = this.#replay.writtenBytes;
     if (voice === 'speech-started' || this.#owed) this.#owed = voice;
     this.#lane?.stream?.hint(voice);
     const isSpeech = this.#toldOfOwed === 'words' || nowMs - this.#speechStartedAtMs >= SURELY_SPEECH_MS;
@@ -134,24 +140,44 @@ class RoutedRecognition implements SttStream {
     this.#lane?.stream?.close();
   }
 
+  /** Speech after a short pause that nothing was said of is part of what is owed already. */
+  #onSpeechStarted(nowMs: number): void {
+    if (this.#owed && nowMs - this.#speechEndedAtMs <= SAME_SOUND_PAUSE_MS) return;
+    this.#speechStartedAtMs = nowMs;
+    // Words promise a final also while the caller goes on.
+    if (!this.#owed || this.#toldOfOwed === 'sound') this.#toldOfOwed = 'nothing';
+    this.#forgetAttempt();
+  }
+
+  /** The caller goes on: how long the transcript would have taken cannot be known. */
+  #forgetAttempt(): void {
+    this.#attempt?.abandon();
+    this.#attempt = undefined;
+  }
+
   /** From the end of clear speech on, the time until its transcript is the recogniser's. */
   #expectTranscript(voice: 'speech-started' | 'speech-ended'): void {
-    if (voice === 'speech-started') {
-      // The caller goes on: how long the transcript would have taken cannot be known.
-      this.#attempt?.abandon();
-      this.#attempt = undefined;
-    } else this.#attempt ??= this.#lane?.candidate.health.begin();
+    if (voice === 'speech-started') this.#forgetAttempt();
+    else this.#attempt ??= this.#lane?.candidate.health.begin();
     if (!this.#watchdog.running) this.#watch();
   }
 
   #watch(): void {
     this.#watchdog.stop();
     const lane = this.#lane;
-    if (this.#owed !== 'speech-ended' || this.#toldOfOwed === 'sound' || !lane) return;
+    if (this.#owed !== 'speech-ended' || this.#isExcused() || !lane) return;
     const limitMs = lane.candidate.health.firstDeadlineMs;
     this.#watchdog.restart(limitMs, () =>
       this.#onFailure(lane, deadlineError('first', lane.candidate.provider.name, limitMs)),
     );
+  }
+
+  /** The recogniser has heard the last sound, too, and need not have words for it. One whose voice detector alone is well never has any. */
+  #isExcused(): boolean {
+    const startedAtMs = this.#speechStartedAtMs;
+    if (this.#toldOfOwed !== 'sound' || this.#speechEndedAtMs - startedAtMs >= SURELY_WORDS_MS) return false;
+    this.#excusedAtMs ??= startedAtMs;
+    return this.#excusedAtMs === startedAtMs;
   }
 
   #openNext(reason: BvraiError): void {
@@ -178,6 +204,7 @@ class RoutedRecognition implements SttStream {
       isReconnected,
     };
     this.#lane = lane;
+    this.#excusedAtMs = undefined;
     const context = { ...this.#context, connecting: health.connecting };
     lane.stream = provider.open(requestOf(this.#request, entry), (part) => this.#onPart(lane, part), context);
     if (previous !== undefined && previous !== provider.name) {
@@ -227,11 +254,13 @@ class RoutedRecognition implements SttStream {
       case 'utterance-ended':
         this.#owed = undefined;
         this.#toldOfOwed = 'nothing';
+        this.#excusedAtMs = undefined;
         return this.#watchdog.stop();
       case 'transcript-interim':
       case 'turn-end-likely':
         if (part.text === '') return;
         this.#toldOfOwed = 'words';
+        this.#excusedAtMs = undefined;
         // The vendor may hear speech before the local detector does.
         this.#owed ??= 'speech-started';
         // One that decides itself may rightly wait on; meanwhile it goes on telling.
@@ -241,7 +270,8 @@ class RoutedRecognition implements SttStream {
       case 'turn-resumed':
         if (this.#toldOfOwed !== 'nothing') return;
         this.#toldOfOwed = 'sound';
-        return this.#watchdog.stop();
+        if (this.#owed !== 'speech-ended' || this.#isExcused()) this.#watchdog.stop();
+        return;
       default:
         return unreachable(part);
     }

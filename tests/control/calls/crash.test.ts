@@ -32,8 +32,8 @@ import { startServerOfItsOwn } from '../../support/server-of-its-own.ts';
 import type { ServerOfItsOwn } from '../../support/server-of-its-own.ts';
 
 const CALLS = 10;
-/** With nothing else on the machine all of them are. */
-const LEAST_COMPARED = 3;
+/** With nothing else on the machine all of them are; with ten times as much as it can do, hardly any. */
+const LEAST_COMPARED = 1;
 /** Answers that everybody has heard when the server is killed. */
 const TURNS_BEFORE = 2;
 
@@ -170,6 +170,6 @@ describe('kill -9 of the server in the middle of ten calls', () => {
         `killed ${moment}: ${safe.size} events were on disk, of which the database had ${inDatabase.size}; ${compared.length} calls compared word for word`,
       );
     },
-    120_000,
+    180_000,
   );
 });
