@@ -173,6 +173,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   });
   const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };
   const listeners = await listen(parts, closers);
+  admission.watch();
   sayListening(parts, listeners);
   return serverOf(listeners, { log, admission, calls, warm }, closers);
 }

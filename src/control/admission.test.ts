@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../core/clock.ts';
-import { silentLog } from '../core/log.ts';
+import type { Clock } from '../core/clock.ts';
+import { memoryLog, silentLog } from '../core/log.ts';
 import { Admission } from './admission.ts';
 
 describe('admission', () => {
@@ -27,5 +28,59 @@ describe('admission', () => {
     await waiting;
     other.close();
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('tells of every stall of the event loop, in a line a second, and takes no call for a second after a long one', () => {
+    const virtual = new VirtualClock();
+    let stalledMs = 0;
+    const clock: Clock = {
+      nowMs: () => virtual.nowMs() + stalledMs,
+      after: (delayMs, callback) => virtual.after(delayMs, callback),
+    };
+    const log = memoryLog();
+    let read = 0;
+    const lines = (): unknown[] => {
+      const fresh = log.lines.slice(read).map(({ level, fields }) => ({ level, ...fields }));
+      read = log.lines.length;
+      return fresh;
+    };
+    const admission = new Admission({ clock, log, maxCalls: 9, activeCalls: () => 3 });
+    admission.watch();
+    const stall = (forMs: number): void => {
+      stalledMs += forMs;
+      virtual.advance(50);
+    };
+    stall(90);
+    expect(lines()).toEqual([]);
+    stall(150);
+    expect(admission.closedBecause).toBeUndefined();
+    expect(lines()).toEqual([{ level: 'warn', stalls: 1, worstMs: 150, activeCalls: 3 }]);
+    stall(110);
+    stall(120);
+    expect(lines()).toEqual([]);
+    virtual.advance(1_000);
+    expect(lines()).toEqual([{ level: 'warn', stalls: 2, worstMs: 120, activeCalls: 3 }]);
+
+    virtual.advance(1_000);
+    stall(600);
+    expect(admission.closedBecause).toBe('The server cannot keep up.');
+    expect(lines()).toEqual([
+      { level: 'warn', stalls: 1, worstMs: 600, activeCalls: 3 },
+      { level: 'error', latenessMs: 600, activeCalls: 3 },
+    ]);
+    virtual.advance(900);
+    expect(admission.closedBecause).toBe('The server cannot keep up.');
+    virtual.advance(100);
+    expect(admission.closedBecause).toBeUndefined();
+    expect(lines()).toMatchObject([{ level: 'info' }]);
+
+    for (let i = 0; i < 10; i++) stall(101);
+    expect(admission.closedBecause).toBeUndefined();
+    stall(101);
+    expect(admission.closedBecause).toBe('The server cannot keep up.');
+    virtual.advance(1_000);
+    expect(admission.closedBecause).toBeUndefined();
+    admission.close();
+    expect(virtual.pendingTimers).toBe(0);
   });
 });

@@ -2,6 +2,7 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { BvraiError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import { LoopGate } from './loop-gate.ts';
 import { MemoryGate, readMemory } from './memory-gate.ts';
 import type { MemoryReading } from './memory-gate.ts';
 
@@ -18,27 +19,27 @@ export interface AdmissionOptions {
 /** A stream follows its webhook within a second; what takes longer has probably hung up. */
 const PLACE_KEPT_MS = 10_000;
 const PROBE_EVERY_MS = 50;
-/** Over about a second; half of them late means that the process cannot keep up, one late probe is only a hiccup. */
-const PROBES = 20;
-/** A caller hears a frame that comes this late as a gap (reliability.md, fault 39). */
-const MAX_LATENESS_MS = 100;
 const READ_MEMORY_EVERY_MS = 1_000;
 
 /** Closed while as many calls run as may, while the event loop is late or memory short, and for good once the server drains. */
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #latenessMs: number[] = [];
+  readonly #loop = new LoopGate();
   /** Calls that were told to open their stream, and have not yet. */
   readonly #expected = new Set<Timer>();
   readonly #memory = new MemoryGate();
   #timer: Timer | undefined;
   #memoryDueMs = 0;
-  #late = false;
+  #isLate = false;
   #draining = false;
   #onNoneExpected: (() => void) | undefined;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+  }
+
+  /** Looks after the event loop and the memory from now on: what a server does before it listens holds up no call. Once. */
+  watch(): void {
     this.#probe();
   }
 
@@ -64,7 +65,7 @@ export class Admission {
     const { maxCalls, activeCalls } = this.#options;
     if (this.#draining) return 'The server is shutting down.';
     if (activeCalls() + this.#expected.size >= maxCalls) return `${maxCalls} calls are in progress (MAX_CALLS).`;
-    if (this.#late) return 'The server cannot keep up.';
+    if (this.#isLate) return 'The server cannot keep up.';
     return this.#memory.closed ? 'The server is short of memory.' : undefined;
   }
 
@@ -97,7 +98,7 @@ export class Admission {
     const dueMs = clock.nowMs() + PROBE_EVERY_MS;
     this.#timer = clock.after(PROBE_EVERY_MS, () => {
       const nowMs = clock.nowMs();
-      this.#noteLateness(nowMs - dueMs);
+      this.#noteLateness(nowMs - dueMs, nowMs);
       if (nowMs >= this.#memoryDueMs) {
         this.#memoryDueMs = nowMs + READ_MEMORY_EVERY_MS;
         this.#noteMemory((this.#options.readMemory ?? readMemory)());
@@ -120,15 +121,16 @@ export class Admission {
     onExhausted?.();
   }
 
-  #noteLateness(latenessMs: number): void {
-    this.#latenessMs.push(latenessMs);
-    if (this.#latenessMs.length > PROBES) this.#latenessMs.shift();
-    const late = this.#latenessMs.filter((value) => value > MAX_LATENESS_MS).length * 2 > PROBES;
-    if (late !== this.#late) {
-      const fields = { latenessMs: Math.round(latenessMs), activeCalls: this.#options.activeCalls() };
-      if (late) this.#options.log.error(fields, 'the event loop is late; no further call is taken');
-      else this.#options.log.info(fields, 'the event loop keeps time again; calls are taken');
-    }
-    this.#late = late;
+  #noteLateness(latenessMs: number, nowMs: number): void {
+    const { log, activeCalls } = this.#options;
+    this.#loop.note(latenessMs, nowMs);
+    const report = this.#loop.takeReport(nowMs);
+    if (report) log.warn({ ...report, activeCalls: activeCalls() }, 'the event loop stalled');
+    const isLate = this.#loop.closedAt(nowMs);
+    if (isLate === this.#isLate) return;
+    this.#isLate = isLate;
+    const fields = { latenessMs: Math.round(latenessMs), activeCalls: activeCalls() };
+    if (isLate) log.error(fields, 'the event loop is late; no further call is taken');
+    else log.info(fields, 'the event loop keeps time again; calls are taken');
   }
 }

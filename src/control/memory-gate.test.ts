@@ -28,6 +28,7 @@ function openGate({ maxCalls = 2 } = {}) {
     readMemory: read,
     onExhausted: () => exhausted++,
   });
+  gate.watch();
   onTestFinished(() => gate.close());
   return {
     gate,

@@ -7,9 +7,11 @@ import type { VadEngine } from '../media/vad/vad.ts';
 import type { CallEvent } from './events.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { AgentConfig, CallControl, LiveCallControl, RouteEntry } from './ports.ts';
-import type { LlmProvider, StreamContext, SttProvider, TtsProvider } from './providers/spec.ts';
+import type { LlmProvider, SttProvider, TtsProvider } from './providers/spec.ts';
+import { EmergencySpeech } from './router/emergency-speech.ts';
 import { ProvidersHealth } from './router/health.ts';
 import { keptSpeech } from './router/kept-speech.ts';
+import type { KeptVoice } from './router/kept-speech.ts';
 import { llmProbe } from './router/llm-probe.ts';
 import { llmRoute } from './router/llm-route.ts';
 import { resolveRoute } from './router/route.ts';
@@ -18,7 +20,7 @@ import { sttProbe, ttsProbe } from './router/speech-probes.ts';
 import { SpeechCache, cachedSpeech } from './router/speech-cache.ts';
 import { sttRoute } from './router/stt-route.ts';
 import { ttsRoute } from './router/tts-route.ts';
-import { emergencyTexts, fixedClauses } from './session/phrases.ts';
+import { emergencyPieces } from './session/phrases.ts';
 import { CallSession } from './session/session.ts';
 import { sttRequestOf, ttsRequestOf } from './session/stream-requests.ts';
 import { fillAgent } from './session/variables.ts';
@@ -52,9 +54,10 @@ interface Routes {
   readonly stt: SttProvider;
   readonly llm: LlmProvider;
   readonly tts: TtsProvider;
+  /** Speaks what is to be kept for an emergency. */
+  readonly emergency: TtsProvider;
+  readonly voices: readonly KeptVoice[];
 }
-
-const EMERGENCY_SPEECH_AFTER_MS = 3_000;
 
 /** How long the farewell of a call that is drained may take. */
 const FAREWELL_MS = 8_000;
@@ -69,19 +72,18 @@ export class LiveCalls implements LiveCallControl {
    */
   readonly #leaving = new Map<string, ((isTransferred: boolean) => void)[]>();
   readonly #routes = new WeakMap<AgentConfig, Routes>();
-  /** Fixed phrases, once spoken. */
-  readonly #speech = new SpeechCache();
   readonly #health: ProvidersHealth;
-  /** Agents whose emergency speech is kept, or about to be. */
-  readonly #prepared = new WeakSet<AgentConfig>();
-  /** Emergency speech that is being kept, or will be in a moment. */
-  readonly #emergencies = new Set<AbortController>();
+  readonly #emergency: EmergencySpeech;
+  /** Fixed phrases, once spoken. */
+  readonly #speech: SpeechCache;
   #onIdle: (() => void) | undefined;
 
   constructor(deps: LiveCallsDependencies) {
     this.#deps = deps;
     const { clock, log, random, hedgeShare, metrics } = deps;
     const onEvent = metrics.providerEvent.bind(metrics);
+    this.#emergency = new EmergencySpeech({ clock, log });
+    this.#speech = new SpeechCache(undefined, this.#emergency.cache);
     this.#health = new ProvidersHealth({ clock, log, random, hedgeShare, onEvent });
     metrics.observeProviders(() => this.#health.snapshot());
   }
@@ -95,7 +97,7 @@ export class LiveCalls implements LiveCallControl {
     const { clock, vad, metrics, onEvent } = this.#deps;
     const { callSid } = port.info;
     const { control } = this.#deps;
-    const { agent: speaking, unknown } = fillAgent(agent, variables);
+    const { agent: speaking, greetsAlike, unknown } = fillAgent(agent, variables);
     if (unknown.length > 0)
       log.warn({ variables: unknown }, 'the agent uses variables that have no value in this call');
     const tell = (event: CallEvent): void => {
@@ -107,6 +109,7 @@ export class LiveCalls implements LiveCallControl {
       clock,
       log,
       vad,
+      greetsAlike,
       ...this.#routesOf(agent, log),
       onEvent: (event) => {
         const ends = event.type === 'call-ended' ? this.#leaving.get(callSid) : undefined;
@@ -119,7 +122,8 @@ export class LiveCalls implements LiveCallControl {
     this.#sessions.set(session, callSid);
     metrics.callStarted();
     session.start();
-    this.#keepEmergencySpeech(agent);
+    const { emergency, voices } = this.#routesOf(agent, log);
+    this.#emergency.keep({ agent, pieces: emergencyPieces(agent), voices, tts: emergency });
     return session;
   }
 
@@ -188,40 +192,19 @@ export class LiveCalls implements LiveCallControl {
 
   /** Ends what outlives calls: probes of providers, and speech that is being kept. After `drain`. */
   close(): void {
-    for (const scope of this.#emergencies) scope.abort();
+    this.#emergency.close();
     this.#health.close();
   }
 
   /** Stands behind every voice of a route, and says what they have said before. */
-  #keptVoice(voices: readonly Candidate<TtsProvider>[]): Candidate<TtsProvider> {
-    const known = voices.map(({ provider, entry }) => ({ provider: provider.name, entry }));
+  #keptVoice(voices: readonly KeptVoice[]): Candidate<TtsProvider> {
     const entry = { provider: 'kept' };
     return {
-      provider: keptSpeech(this.#speech, known),
+      provider: keptSpeech(this.#speech, voices),
       entry,
       health: this.#health.of('tts', entry),
       isLastResort: true,
     };
-  }
-
-  /**
-   * Has what an agent says in an emergency synthesised while it can be, once for each agent. The greeting of the call that is just
-   * beginning goes first.
-   */
-  #keepEmergencySpeech(agent: AgentConfig): void {
-    if (this.#prepared.has(agent)) return;
-    this.#prepared.add(agent);
-    const { clock, log } = this.#deps;
-    const scope = new AbortController();
-    this.#emergencies.add(scope);
-    const timer = clock.after(EMERGENCY_SPEECH_AFTER_MS, () => {
-      const context = { clock, log, signal: scope.signal };
-      keepSpoken(this.#routesOf(agent, log).tts, agent, context, () => {
-        this.#emergencies.delete(scope);
-        scope.abort();
-      });
-    });
-    scope.signal.addEventListener('abort', () => timer.cancel(), { once: true });
   }
 
   #released(session: CallSession): void {
@@ -273,14 +256,16 @@ export class LiveCalls implements LiveCallControl {
       last: last.tts,
       probe: (provider: TtsProvider, entry: RouteEntry) => ttsProbe(provider, entry, probing),
     };
-    const voices = resolveRoute(tts, health, log).map((candidate) => ({
-      ...candidate,
-      provider: cachedSpeech(candidate.provider, this.#speech),
-    }));
+    const speakers = resolveRoute(tts, health, log);
+    const keptBy = (cache: SpeechCache): Candidate<TtsProvider>[] =>
+      speakers.map((speaker) => ({ ...speaker, provider: cachedSpeech(speaker.provider, cache) }));
+    const voices = speakers.map(({ provider, entry }) => ({ provider: provider.name, entry }));
     const routes = {
       stt: sttRoute(resolveRoute(stt, health, log), random),
       llm: llmRoute(resolveRoute(llm, health, log), random),
-      tts: ttsRoute(voices, random, this.#keptVoice(voices)),
+      tts: ttsRoute(keptBy(this.#speech), random, this.#keptVoice(voices)),
+      emergency: ttsRoute(keptBy(this.#emergency.cache), random),
+      voices,
     };
     this.#routes.set(agent, routes);
     return routes;
@@ -290,32 +275,6 @@ export class LiveCalls implements LiveCallControl {
 /** A call whose caller is being connected to somebody else ends by that, whatever its wire looks like. */
 function asTransferred(event: CallEvent): CallEvent {
   return event.type === 'call-ended' ? { ...event, reason: 'transferred' } : event;
-}
-
-/** Has the agent's emergency texts said, one after the other, by a route that keeps what is fixed. */
-function keepSpoken(tts: TtsProvider, agent: AgentConfig, context: StreamContext, done: () => void): void {
-  const texts = emergencyTexts(agent);
-  let said = 0;
-  const stream = tts.open(
-    { language: agent.language },
-    (part) => {
-      if (part.type === 'audio-chunk') return;
-      if (part.type !== 'utterance-finished')
-        context.log.warn({ agent: agent.id, code: part.error.code }, 'emergency speech was not kept');
-      sayNext();
-    },
-    context,
-  );
-  const sayNext = (): void => {
-    const text = texts[said++];
-    if (text === undefined) {
-      stream.close();
-      return done();
-    }
-    for (const { spoken } of fixedClauses(text, agent)) stream.speak(String(said), spoken, { fixed: true });
-    stream.finish(String(said));
-  };
-  sayNext();
 }
 
 /** What operators see. What was said is for debugging only. */

@@ -54,7 +54,8 @@ describe('an agent that is filled', () => {
     const filled = fillAgent(agent, { company: 'Harbour View', caller: '{{company}}' });
     // What is put in is not looked at again.
     expect(filled.agent).toMatchObject({ systemPrompt: 'For Harbour View.', firstMessage: 'Hello {{company}}.' });
-    expect(filled.unknown).toEqual(['x', 'y']);
+    expect(filled).toMatchObject({ greetsAlike: false, unknown: ['x', 'y'] });
+    expect(fillAgent({ ...agent, firstMessage: 'Hello.' }, { company: 'Harbour View' }).greetsAlike).toBe(true);
     expect(agent.firstMessage).toContain('{{ caller }}');
   });
 

@@ -15,8 +15,8 @@ describe('in local mode', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startTestServer({ agents: AGENTS, ready: false });
-  });
-  afterAll(() => server.close());
+  }, 60_000);
+  afterAll(() => server?.close());
 
   it('connects a call to its media stream with a one-time token', async () => {
     const response = await post(`${server.url}/twilio/voice`, CALL);
@@ -92,8 +92,8 @@ describe('with a Twilio token', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startTestServer({ agents: AGENTS, environment, ready: false });
-  });
-  afterAll(() => server.close());
+  }, 60_000);
+  afterAll(() => server?.close());
 
   const signed = (form: Record<string, string>): Promise<Response> => {
     const signature = twilioSignature('auth-token', `${publicUrl}/twilio/voice`, form);

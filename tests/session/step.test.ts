@@ -55,6 +55,19 @@ describe('the call machine', () => {
     expect(nextWakeMs(thinking, 8_400.01)).toBe(8_400);
   });
 
+  it('has the audio of a text kept only if other calls say it too', () => {
+    const spoken = (state: CallState): unknown[] =>
+      run(state, [
+        [0, { type: 'call-started' }],
+        [1_000, { type: 'say', text: 'Your table is number nine.' }],
+        [2_000, { type: 'leave' }],
+      ]).actions.flatMap((action) => (action.type === 'speak' ? [action.fixed] : []));
+    const greeting = { ...agent, firstMessage: 'Hello.' };
+    const leaving = [true, true];
+    expect(spoken(newCall(greeting, 0))).toEqual([true, false, ...leaving]);
+    expect(spoken(newCall(greeting, 0, false))).toEqual([false, false, ...leaving]);
+  });
+
   it('does not change the state that it is given', () => {
     const before = structuredClone(asked);
     run(asked, [

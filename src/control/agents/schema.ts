@@ -237,7 +237,7 @@ export const agentFileSchema = z.strictObject({
 
 /**
  * The agent as the pipeline runs it; `version` is 1 for files, which have none. Voice configurations must have been filled in
- * (voice-configurations/resolve.ts).
+ * (agents/for-calls.ts).
  */
 export function toAgentConfig(id: string, document: AgentDocument, version = 1): AgentConfig {
   return {

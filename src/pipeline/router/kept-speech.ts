@@ -2,7 +2,7 @@
 import type { Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import type { RouteEntry } from '../ports.ts';
-import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../providers/spec.ts';
+import type { Sink, StreamContext, TtsPart, TtsProvider, TtsStream } from '../providers/spec.ts';
 import { EndedIds } from '../providers/utterances.ts';
 import type { KeptChunk, SpeechCache } from './speech-cache.ts';
 import { speechKey } from './speech-cache.ts';
@@ -13,23 +13,31 @@ export interface KeptVoice {
   readonly entry: RouteEntry;
 }
 
+/** What one of the voices has said before, if these were the pieces of it. */
+export function findKept(
+  cache: SpeechCache,
+  voices: readonly KeptVoice[],
+  language: string,
+  texts: readonly string[],
+): readonly KeptChunk[] | undefined {
+  for (const { provider, entry } of voices) {
+    const { model, voice, options } = entry;
+    const chunks = cache.get(speechKey(provider, { language, model, voice, options }, texts));
+    if (chunks) return chunks;
+  }
+  return undefined;
+}
+
 /**
  * Says whole utterances that one of the voices has said in an earlier call, and fails all others: with every synthesiser down the
  * agent can still apologise and take its leave.
  */
 export function keptSpeech(cache: SpeechCache, voices: readonly KeptVoice[]): TtsProvider {
-  const find = (request: TtsRequest, texts: readonly string[]): readonly KeptChunk[] | undefined => {
-    for (const { provider, entry } of voices) {
-      const { model, voice, options } = entry;
-      const chunks = cache.get(speechKey(provider, { language: request.language, model, voice, options }, texts));
-      if (chunks) return chunks;
-    }
-    return undefined;
-  };
   return {
     name: 'kept',
     capabilities: { mulawOut: true },
-    open: (request, sink, context) => new KeptSpeech((texts) => find(request, texts), sink, context),
+    open: ({ language }, sink, context) =>
+      new KeptSpeech((texts) => findKept(cache, voices, language, texts), sink, context),
   };
 }
 

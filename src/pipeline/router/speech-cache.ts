@@ -34,11 +34,14 @@ export interface KeptChunk {
 /** Spoken utterances by provider, voice and text: process-wide, bounded by bytes, least recently used first out. */
 export class SpeechCache {
   readonly #utterances: ByteCache<readonly KeptChunk[]>;
+  readonly #more: SpeechCache | undefined;
   /** Larger utterances are not kept. */
   readonly maxUtteranceBytes: number;
 
-  constructor(maxBytes: number = DEFAULT_MAX_BYTES) {
+  /** `more`: looked into as well; others fill it. */
+  constructor(maxBytes: number = DEFAULT_MAX_BYTES, more?: SpeechCache) {
     this.#utterances = new ByteCache(maxBytes);
+    this.#more = more;
     this.maxUtteranceBytes = maxBytes * MAX_SHARE;
   }
 
@@ -47,7 +50,7 @@ export class SpeechCache {
   }
 
   get(key: string): readonly KeptChunk[] | undefined {
-    return this.#utterances.get(key);
+    return this.#utterances.get(key) ?? this.#more?.get(key);
   }
 
   set(key: string, chunks: readonly KeptChunk[], bytes: number): void {

@@ -57,9 +57,11 @@ export function fallbackText({ language, fallback }: AgentConfig): string {
   return fallback.action === 'transfer' ? phrases.handingOver : phrases.cannotServe;
 }
 
-/** What must be sayable when nothing can be synthesised any more. */
-export function emergencyTexts(agent: AgentConfig): string[] {
-  return [fixedPhrases(agent.language).trouble, fallbackText(agent), agent.goodbyeMessage];
+/** What must be sayable when nothing can be synthesised any more: texts in the pieces in which they are given to a voice. */
+export function emergencyPieces(agent: AgentConfig): string[][] {
+  return [fixedPhrases(agent.language).trouble, fallbackText(agent), agent.goodbyeMessage]
+    .map((text) => fixedClauses(text, agent).flatMap(({ spoken }) => (spoken.trim() === '' ? [] : [spoken])))
+    .filter((pieces) => pieces.length > 0);
 }
 
 /** A text that needs no model, as it is given to a voice: the same pieces in every call, so that their audio can be kept. */

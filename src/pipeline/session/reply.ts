@@ -24,7 +24,7 @@ export function greet(state: CallState, nowMs: number, actions: Action[]): CallS
   const { firstMessage, turnTaking } = state.agent;
   if (firstMessage === '') return state;
   const greeting = { ...newReply(state, 'greeting', nowMs), interruptible: turnTaking.interruptibleFirstMessage };
-  return sayFixed(state, greeting, firstMessage, nowMs, actions);
+  return sayFixed(state, greeting, firstMessage, nowMs, actions, state.greetsAlike);
 }
 
 /** The caller's turn is over: asks the model for a reply to `text`. */
@@ -91,6 +91,12 @@ export function sayGoodbye(state: CallState, text: string, nowMs: number, action
 export function say(state: CallState, kind: SpeechKind, text: string, nowMs: number, actions: Action[]): CallState {
   const silent = cutCurrent(dropGuess(state, actions), actions);
   return sayFixed(silent, newReply(silent, kind, nowMs), text, nowMs, actions);
+}
+
+/** Says what somebody outside the call wants said in it, instead of whatever was going on. */
+export function sayInThisCall(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
+  const silent = cutCurrent(dropGuess(state, actions), actions);
+  return sayFixed(silent, newReply(silent, 'reply', nowMs), text, nowMs, actions, false);
 }
 
 /** Says a last word, and hangs up when it was heard. */
@@ -232,13 +238,23 @@ export function dropGuess(state: CallState, actions: Action[]): CallState {
   return { ...state, speculation: undefined, wastedTokens: state.wastedTokens + reply.tokens };
 }
 
-/** Puts a whole text that needs no model on its way; one without a word that could be said is over at once. */
-function sayFixed(state: CallState, reply: Reply, text: string, nowMs: number, actions: Action[]): CallState {
+/**
+ * Puts a whole text that needs no model on its way; one without a word that could be said is over at once. `fixed`: other calls say
+ * it too, so that its audio is worth keeping.
+ */
+function sayFixed(
+  state: CallState,
+  reply: Reply,
+  text: string,
+  nowMs: number,
+  actions: Action[],
+  fixed = true,
+): CallState {
   const whole: Reply = { ...reply, clauses: fixedClauses(text, state.agent), answered: true };
   if (!whole.clauses.some(isAudible)) {
     return leaveOrListen(recordCaller(state, whole, actions).state, whole, nowMs, actions);
   }
-  const spoken = speakClauses(whole, { fixed: true }, nowMs, actions);
+  const spoken = speakClauses(whole, { fixed }, nowMs, actions);
   actions.push({ type: 'finish-speech', generation: reply.generation });
   return {
     ...state,

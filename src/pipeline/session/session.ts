@@ -38,6 +38,8 @@ export interface SessionDependencies {
   readonly stt: SttProvider;
   readonly llm: LlmProvider;
   readonly tts: TtsProvider;
+  /** False: the first message is this call's own, because variables were filled in. */
+  readonly greetsAlike?: boolean | undefined;
   /** Receives the call's events in order. Must not throw or block. */
   readonly onEvent: (event: CallEvent) => void;
   /** Connects the caller to another number; absent: that cannot be done. Settles within seconds. */
@@ -93,7 +95,7 @@ export class CallSession implements CallListener {
       onAudible: (generation) => this.#dispatch({ type: 'reply-audible', generation }),
       onHeard: (heard) => this.#dispatch({ type: 'reply-heard', heard }),
     });
-    this.#state = newCall(deps.transfer ? agent : withoutTransfer(agent), deps.clock.nowMs());
+    this.#state = newCall(deps.transfer ? agent : withoutTransfer(agent), deps.clock.nowMs(), deps.greetsAlike);
   }
 
   /** Opens the recogniser and the synthesiser and lets the agent greet. */

@@ -128,6 +128,8 @@ export type HistoryMessage =
 
 export interface CallState {
   readonly agent: AgentConfig;
+  /** The first message is the same in every call of the agent. */
+  readonly greetsAlike: boolean;
   readonly startedAtMs: number;
   readonly phase: Phase;
   readonly turn: CallerTurn;
@@ -262,9 +264,10 @@ export function emptyTurn(modelDecides: boolean): CallerTurn {
   };
 }
 
-export function newCall(agent: AgentConfig, nowMs: number): CallState {
+export function newCall(agent: AgentConfig, nowMs: number, greetsAlike = true): CallState {
   return {
     agent,
+    greetsAlike,
     startedAtMs: nowMs,
     phase: { type: 'listening' },
     turn: emptyTurn(false),

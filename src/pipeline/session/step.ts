@@ -236,7 +236,7 @@ function leave(state: CallState, nowMs: number, actions: Action[]): CallState {
 /** What it was saying is cut; an agent that is saying goodbye is not held up. */
 function say(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
   if (isLeaving(state)) return state;
-  return replies.say(state, 'reply', text, nowMs, actions);
+  return replies.sayInThisCall(state, text, nowMs, actions);
 }
 
 /** Whether the agent is already saying goodbye. */

@@ -6,6 +6,8 @@ const PLACEHOLDER = /\{\{\s*([a-z][a-z0-9_]{0,49})\s*\}\}/gu;
 /** The agent as it speaks in one call. `unknown`: names that have no value, each once. */
 export interface FilledAgent {
   readonly agent: AgentConfig;
+  /** Nothing was filled into the first message. */
+  readonly greetsAlike: boolean;
   readonly unknown: readonly string[];
 }
 
@@ -14,8 +16,9 @@ export function fillAgent(agent: AgentConfig, values: Readonly<Record<string, st
   const unknown = new Set<string>();
   const fill = (text: string): string => fillTemplate(text, values, (name) => unknown.add(name));
   const [systemPrompt, firstMessage] = [fill(agent.systemPrompt), fill(agent.firstMessage)];
-  const isSame = systemPrompt === agent.systemPrompt && firstMessage === agent.firstMessage;
-  return { agent: isSame ? agent : { ...agent, systemPrompt, firstMessage }, unknown: [...unknown] };
+  const greetsAlike = firstMessage === agent.firstMessage;
+  const isSame = systemPrompt === agent.systemPrompt && greetsAlike;
+  return { agent: isSame ? agent : { ...agent, systemPrompt, firstMessage }, greetsAlike, unknown: [...unknown] };
 }
 
 /** What has no value becomes empty, since a caller must never hear braces. What is put in is not looked at again. */
