@@ -56,6 +56,8 @@ export async function fuzzAdapter(adapter: FuzzedAdapter, messages: number, seed
 }
 
 function bytesInUse(): number {
+  heapInUseBytes();
+  // What lies outside the heap is let go only after a collection.
   const heap = heapInUseBytes();
   return heap + process.memoryUsage().external;
 }
