@@ -22,6 +22,7 @@ import { openRecords } from './control/records.ts';
 import type { Records } from './control/records.ts';
 import { TwilioRest } from './control/twilio/rest.ts';
 import { systemClock } from './core/clock.ts';
+import { Closers } from './core/closers.ts';
 import { BvraiError } from './core/errors.ts';
 import { LOG_OPTIONS } from './core/log-options.ts';
 import { listenMedia } from './media/socket/listen-media.ts';
@@ -61,6 +62,8 @@ export interface BvraiServer {
 
 /** How long calls may go on after SIGTERM. */
 const DRAIN_GRACE_MS = 60_000;
+/** How long a call whose webhook was answered may take to open its stream. */
+const ARRIVALS_GRACE_MS = 3_000;
 /** How long their last records may take to get into the database; what does not waits on disk. */
 const RECORDS_GRACE_MS = 5_000;
 const MEDIA_PATH = '/media';
@@ -85,20 +88,11 @@ interface Parts {
 }
 
 /** What a stream token stands for. */
-type StreamClaims = ExpectedCall & { readonly agentId: string };
-
-/** Ends, newest first, what was begun. */
-class Closers {
-  readonly #closers: (() => unknown)[] = [];
-
-  add(close: () => unknown): void {
-    this.#closers.push(close);
-  }
-
-  async close(): Promise<void> {
-    for (const close of this.#closers.splice(0).toReversed()) await close();
-  }
-}
+type StreamClaims = ExpectedCall & {
+  readonly agentId: string;
+  /** Gives up the place that was kept for the call (admission.ts). */
+  readonly arrived: () => void;
+};
 
 export interface StartOptions {
   /** Called once, when the process has nearly used up its memory: it should be closed and started anew. */
@@ -111,7 +105,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   try {
     return await start(config, log, options, closers);
   } catch (thrown) {
-    await closers.close();
+    await closers.close().catch((err: unknown) => log.error({ err }, 'not all that was begun could be ended'));
     throw thrown;
   }
 }
@@ -119,12 +113,8 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
 async function start(config: Config, log: Logger, options: StartOptions, closers: Closers): Promise<BvraiServer> {
   // Where nobody can be authenticated by Twilio, the server begins with agents of its own.
   const files = config.twilio ? [] : await readAgentFiles(config.agentsDirectory);
-  const embedded = createEmbeddedEngines({ log, clock: systemClock });
-  closers.add(() => embedded.close());
+  const { embedded, warming } = startEngines(log, closers);
   const state = { enginesReady: false };
-  const warming = embedded.warm();
-  const warmed = warming.catch((thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'));
-  closers.add(() => warmed);
   const vad = await loadVad(log, { clock: systemClock });
   closers.add(() => vad.close());
   const records = await openRecords({ ...config, log });
@@ -133,7 +123,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   const authSecret = await loadAuthSecret(config.authSecret, config.dataDirectory, log);
 
   const metrics = new Metrics();
-  metrics.observeRecords(() => recorder.status.waitingBytes);
+  metrics.observeRecords(() => recorder.status);
   const warm = new WarmSockets({ clock: systemClock, log, onEvent: (event) => metrics.warmSocketEvent(event) });
   closers.add(() => warm.close());
   const cloud = createCloudProviders(config, warm);
@@ -149,10 +139,11 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
     onExhausted: options.onExhausted,
   });
   closers.add(() => admission.close());
+  metrics.observeAdmission(() => admission.closedBecause === undefined);
   const mintToken = (call: ExpectedCall): string => {
     // Its stream follows in a fraction of a second, about as long as a handshake takes.
     calls.prepare(call.agent);
-    return tokens.mint({ ...call, agentId: call.agent.id });
+    return tokens.mint({ ...call, agentId: call.agent.id, arrived: admission.expect() });
   };
   const desk = new CallDesk({ recorder, admission, mintToken });
   const { onEvent } = desk;
@@ -177,33 +168,52 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
 
   const readiness = (): Record<string, boolean> => ({
     embedded_engines: state.enginesReady,
-    database: recorder.status.writing,
+    database: records.isDatabaseReady,
     accepting_calls: admission.closedBecause === undefined,
   });
   const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };
   const listeners = await listen(parts, closers);
+  sayListening(parts, listeners);
+  return serverOf(listeners, { log, admission, calls, warm }, closers);
+}
+
+/** Starts the embedded engines, which takes seconds; whoever needs them waits for `warming`. */
+function startEngines(log: Logger, closers: Closers) {
+  const embedded = createEmbeddedEngines({ log, clock: systemClock });
+  const warming = embedded.warm();
+  const warmed = warming.catch((thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'));
+  closers.add(() => warmed);
+  // Ends the warming, too.
+  closers.add(() => embedded.close());
+  return { embedded, warming };
+}
+
+/** What operators see of a start that went well, and what they should not overlook. */
+function sayListening({ config, log, local }: Parts, ports: Ports): void {
+  log.info({ ...ports, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
+  if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
+  else if (config.registration === 'open') log.warn({}, OPEN_REGISTRATION);
+}
+
+interface Drained {
+  readonly log: Logger;
+  readonly admission: Admission;
+  readonly calls: LiveCalls;
+  readonly warm: WarmSockets;
+}
+
+function serverOf(listeners: Ports, { log, admission, calls, warm }: Drained, closers: Closers): BvraiServer {
+  let closing: Promise<void> | undefined;
   const drain = async (graceMs: number): Promise<void> => {
+    const startedMs = systemClock.nowMs();
     admission.drain();
-    warm.close();
     log.info({ activeCalls: calls.active, graceMs }, 'draining');
-    await calls.drain(graceMs);
+    await admission.untilNoneExpected(Math.min(graceMs, ARRIVALS_GRACE_MS));
+    warm.close();
+    await calls.drain(Math.max(0, graceMs - (systemClock.nowMs() - startedMs)));
     await closers.close();
     log.info({}, 'stopped');
   };
-  log.info({ ...listeners, host: config.host, agents: [...(local?.agentIds.keys() ?? [])] }, 'listening');
-  if (!config.twilio) log.warn({}, LOCAL_MODE_REFUSAL);
-  else if (config.registration === 'open') log.warn({}, OPEN_REGISTRATION);
-
-  return serverOf(listeners, calls, warm, drain);
-}
-
-function serverOf(
-  listeners: { readonly port: number; readonly mediaPort: number | undefined },
-  calls: LiveCalls,
-  warm: WarmSockets,
-  drain: (graceMs: number) => Promise<void>,
-): BvraiServer {
-  let closing: Promise<void> | undefined;
   return {
     ...listeners,
     get activeCalls() {
@@ -285,6 +295,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       door,
       agents,
       desk,
+      rest: twilio,
       local,
       streamUrl: socketUrl(MEDIA_PATH),
     },
@@ -340,7 +351,7 @@ function mediaListenerOptions(parts: Parts): MediaListenerOptions {
 }
 
 function onlyLocal({ remoteAddress, headers }: UpgradeRequest): UpgradeVerdict {
-  return isLocalPeer({ remoteAddress, hasHeader: (name) => headers.has(name) })
+  return isLocalPeer({ remoteAddress, header: (name) => headers.get(name) })
     ? { ok: true }
     : { ok: false, status: 403, reason: LOCAL_MODE_REFUSAL };
 }
@@ -365,6 +376,7 @@ function serveCall({ calls, desk, metrics, tokens, log }: Parts, socket: MediaSo
     },
     accept: (port) => {
       if (!claims) throw new BvraiError('agent.unknown', 'This stream has no token.');
+      claims.arrived();
       desk.begin(claims);
       const { agent, callSid, id } = claims;
       const callLog = log.child({ callSid, call: id, agent: agent.id });

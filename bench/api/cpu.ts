@@ -1,6 +1,7 @@
 /** How busy processes and the machine were, where the system tells (Linux). */
 import { readFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Of both kinds of time in /proc; 100 a second on every Linux that Node runs on. */
 const MS_A_TICK = 10;
@@ -22,4 +23,18 @@ export function machineMs(): { readonly busyMs: number; readonly allMs: number }
     allMs += times.user + times.nice + times.sys + times.irq + times.idle;
   }
   return { busyMs: allMs - idleMs, allMs };
+}
+
+const LOOK_EVERY_MS = 2_000;
+const QUIET_SHARE = 0.2;
+
+/** Waits, for `maxMs` at most, until the machine has nothing else to do: what was seeded is being written, other work ends. */
+export async function waitUntilQuiet(maxMs: number): Promise<void> {
+  const untilMs = performance.now() + maxMs;
+  for (let before = machineMs(); performance.now() < untilMs;) {
+    await sleep(LOOK_EVERY_MS);
+    const after = machineMs();
+    if (after.busyMs - before.busyMs < (after.allMs - before.allMs) * QUIET_SHARE) return;
+    before = after;
+  }
 }

@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { type ServerProcess, startServer } from '../demo/server-process.ts';
 import { findProjectRoot, loadRecording } from '../turn-taking/recordings.ts';
 import { makeAgent } from '../turn-taking/rig.ts';
-import { cpuMsOf, machineMs } from './cpu.ts';
+import { cpuMsOf, machineMs, waitUntilQuiet } from './cpu.ts';
 import { type LoadPlan, type LoadReport, runLoad } from './load.ts';
 import { type Get, requestKinds } from './requests.ts';
 import { type Phase, printReport } from './report.ts';
@@ -31,6 +31,8 @@ interface Options {
   readonly phaseMs: number;
   /** Loaded phases; there is one more quiet one, around each. */
   readonly rounds: number;
+  /** How long other work on the machine is waited for, at most. */
+  readonly settleMs: number;
 }
 
 function readOptions(): Options {
@@ -40,6 +42,7 @@ function readOptions(): Options {
       rate: { type: 'string', default: '300' },
       'phase-s': { type: 'string', default: '20' },
       rounds: { type: 'string', default: '2' },
+      'settle-s': { type: 'string', default: '30' },
     },
   });
   return {
@@ -47,6 +50,7 @@ function readOptions(): Options {
     ratePerSecond: Number(values.rate),
     phaseMs: Number(values['phase-s']) * 1_000,
     rounds: Number(values.rounds),
+    settleMs: Number(values['settle-s']) * 1_000,
   };
 }
 
@@ -125,6 +129,7 @@ async function measure(server: ServerProcess, tenant: Tenant, options: Options):
     connections: CONNECTIONS,
     seed: 1,
   };
+  await waitUntilQuiet(options.settleMs);
   const phases: Phase[] = [];
   const phase = async (name: string, work: () => Promise<LoadReport | undefined>): Promise<void> => {
     phases.push(await observe(name, server, work));
@@ -176,13 +181,13 @@ async function observe(
   const load = await work();
   const toMs = performance.now();
   const after = { server: await cpuMsOf(server.pid), machine: machineMs() };
-  const server_ = before.server === undefined || after.server === undefined ? NaN : after.server - before.server;
+  const serverCpuMs = before.server === undefined || after.server === undefined ? NaN : after.server - before.server;
   return {
     name,
     fromMs: fromMs + WARM_UP_MS,
     toMs,
     load,
-    serverCpuShare: server_ / (toMs - fromMs),
+    serverCpuShare: serverCpuMs / (toMs - fromMs),
     machineBusyShare:
       (after.machine.busyMs - before.machine.busyMs) / Math.max(1, after.machine.allMs - before.machine.allMs),
   };

@@ -25,8 +25,8 @@ export interface TwilioEmulator {
   readonly url: string;
   /** Those that were served, oldest first. */
   readonly requests: readonly TwilioRequest[];
-  /** What every request gets instead of service: `hang` no answer, `reset` a broken connection. */
-  fault: TwilioRefusal | 'hang' | 'reset' | undefined;
+  /** What every request gets instead of service: `hang` no answer, `reset` a broken connection, `lose-answer` that after it was served. */
+  fault: TwilioRefusal | 'hang' | 'reset' | 'lose-answer' | undefined;
   /** Requests that have come and wait for their answer. */
   readonly held: number;
   /** From now on requests wait for their answers; the result ends that and answers them. */
@@ -47,7 +47,7 @@ export async function startTwilioEmulator(): Promise<TwilioEmulator> {
     const answer = (status: number, reply: object): void => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(reply));
     };
-    if (fault) return answer(fault.status, { ...fault, more_info: '' });
+    if (fault && fault !== 'lose-answer') return answer(fault.status, { ...fault, more_info: '' });
     if (account === undefined || request.method !== 'POST') return answer(404, { code: 20404, message: 'not found' });
     if (sid === undefined && !/^\+[1-9]\d{4,14}$/u.test(form.get('To') ?? ''))
       return answer(400, { code: 21211, message: "The 'To' number is not a valid phone number." });
@@ -58,6 +58,7 @@ export async function startTwilioEmulator(): Promise<TwilioEmulator> {
       form,
       callSid,
     });
+    if (fault === 'lose-answer') return void response.destroy();
     return answer(sid === undefined ? 201 : 200, {
       sid: callSid,
       status: sid === undefined ? 'queued' : 'in-progress',

@@ -15,6 +15,8 @@ export interface AdmissionOptions {
   readonly readMemory?: () => MemoryReading;
 }
 
+/** A stream follows its webhook within a second; what takes longer has probably hung up. */
+const PLACE_KEPT_MS = 10_000;
 const PROBE_EVERY_MS = 50;
 /** Over about a second; half of them late means that the process cannot keep up, one late probe is only a hiccup. */
 const PROBES = 20;
@@ -26,11 +28,14 @@ const READ_MEMORY_EVERY_MS = 1_000;
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #latenessMs: number[] = [];
+  /** Calls that were told to open their stream, and have not yet. */
+  readonly #expected = new Set<Timer>();
   readonly #memory = new MemoryGate();
   #timer: Timer | undefined;
   #memoryDueMs = 0;
   #late = false;
   #draining = false;
+  #onNoneExpected: (() => void) | undefined;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -42,11 +47,23 @@ export class Admission {
     this.#draining = true;
   }
 
+  /** Resolves when all calls that were told to come have come, or after `limitMs`. For the one who drains. */
+  async untilNoneExpected(limitMs: number): Promise<void> {
+    if (this.#expected.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#options.clock.after(limitMs, resolve);
+      this.#onNoneExpected = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
   /** Undefined: open. */
   get closedBecause(): string | undefined {
     const { maxCalls, activeCalls } = this.#options;
     if (this.#draining) return 'The server is shutting down.';
-    if (activeCalls() >= maxCalls) return `${maxCalls} calls are in progress (MAX_CALLS).`;
+    if (activeCalls() + this.#expected.size >= maxCalls) return `${maxCalls} calls are in progress (MAX_CALLS).`;
     if (this.#late) return 'The server cannot keep up.';
     return this.#memory.closed ? 'The server is short of memory.' : undefined;
   }
@@ -58,8 +75,21 @@ export class Admission {
       throw new BvraiError('capacity', `No further call can be taken now: ${reason}`, { retryAfterMs: 5_000 });
   }
 
+  /** Keeps a place for a call that is about to come, for a moment; the result, called when it comes, gives the place up. Idempotent. */
+  expect(): () => void {
+    const timer = this.#options.clock.after(PLACE_KEPT_MS, () => this.#giveUpPlace(timer));
+    this.#expected.add(timer);
+    return () => this.#giveUpPlace(timer);
+  }
+
   close(): void {
     this.#timer?.cancel();
+    for (const timer of this.#expected) this.#giveUpPlace(timer);
+  }
+
+  #giveUpPlace(timer: Timer): void {
+    timer.cancel();
+    if (this.#expected.delete(timer) && this.#expected.size === 0) this.#onNoneExpected?.();
   }
 
   #probe(): void {

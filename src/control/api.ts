@@ -14,6 +14,7 @@ import { clientOf, installGuard } from './auth/guard.ts';
 import { LoginThrottle } from './auth/login-throttle.ts';
 import type { LoginQuotas } from './auth/login-throttle.ts';
 import { trustOrigins } from './auth/origin.ts';
+import { passwordRoute } from './auth/password-route.ts';
 import { Passwords } from './auth/passwords.ts';
 import type { Registration } from './auth/registration.ts';
 import { authRoutes } from './auth/routes.ts';
@@ -86,6 +87,7 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
     const { registration = 'open' } = deps;
     authRoutes(api, { door, sessions, invitations, accessTokens, throttle, isTrustedOrigin, registration });
     const resources: ResourceDependencies = { door, mutate: createMutate({ door, authSecret, applyAuthChange }) };
+    passwordRoute(api, { ...resources, sessions, passwords, throttle });
     organizationRoutes(api, { ...resources, registration });
     for (const declare of RESOURCES) declare(api, resources);
     newCallRoute(api, { ...resources, ...deps.calls, clock, log });

@@ -5,21 +5,33 @@ import type { FastifyRequest } from 'fastify';
 export interface Peer {
   readonly remoteAddress: string;
   /** `name` in lower case. */
-  readonly hasHeader: (name: string) => boolean;
+  readonly header: (name: string) => string | undefined;
 }
 
 /** The facts of an HTTP request. */
 export function peerOf(request: FastifyRequest): Peer {
-  return { remoteAddress: request.ip, hasHeader: (name) => request.headers[name] !== undefined };
+  const header = (name: string): string | undefined => {
+    const value = request.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  };
+  return { remoteAddress: request.ip, header };
 }
 
 /** A proxy or tunnel on this machine speaks for somebody else; these are what it adds. */
 const FORWARDING_HEADERS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'cf-connecting-ip'];
 
-/** Whether the request comes from this machine, and not through a tunnel that ends here. */
-export function isLocalPeer({ remoteAddress, hasHeader }: Peer): boolean {
+/** Whether the request comes from this machine: not through a tunnel that ends here, and not from another site's page in a browser here. */
+export function isLocalPeer({ remoteAddress, header }: Peer): boolean {
   const loopback = /^(127\.|::1$|::ffff:127\.)/u.test(remoteAddress);
-  return loopback && !FORWARDING_HEADERS.some(hasHeader);
+  if (!loopback || FORWARDING_HEADERS.some((name) => header(name) !== undefined)) return false;
+  const origin = header('origin');
+  return origin === undefined || isLocalOrigin(origin);
+}
+
+/** Browsers say whose page sends a POST or opens a WebSocket, by the name that its visitor sees, whatever that resolves to. */
+function isLocalOrigin(origin: string): boolean {
+  if (!URL.canParse(origin)) return false;
+  return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/u.test(new URL(origin).hostname);
 }
 
 /** What a caller from elsewhere is told. */

@@ -1,15 +1,16 @@
 /** Everything that keeps the records of calls: the database, the spool before it, and who closes what others left open. */
 import { randomUUID } from 'node:crypto';
+import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { EventFeed } from './calls/feed.ts';
 import { OrphanKeeper } from './calls/orphans.ts';
 import { CallRecorder } from './calls/recorder.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import type { Database } from './db/database.ts';
-import { purgeExpired } from './db/lookups.ts';
 import { openDatabase } from './db/open.ts';
 import { openTenantDoor } from './db/tenant.ts';
 import type { TenantDoor } from './db/tenant.ts';
+import { Purge } from './purge.ts';
 
 export interface RecordsOptions {
   readonly databaseUrl: string | undefined;
@@ -25,11 +26,11 @@ export interface Records {
   readonly feed: EventFeed;
   /** This start of this server. */
   readonly instanceId: string;
+  /** Whether the database took what was written to it last: call records, or the heartbeat of a server without calls. */
+  readonly isDatabaseReady: boolean;
   /** Writes what it can within `graceMs`; the rest waits on disk for the next start. Idempotent. */
   close(graceMs: number): Promise<void>;
 }
-
-const PURGE_EVERY_MS = 60 * 60 * 1_000;
 
 /** Opens all of it, migrates, and begins to close orphans. Throws `db.…` or `config.invalid`, having closed what it opened. */
 export async function openRecords(options: RecordsOptions): Promise<Records> {
@@ -58,18 +59,17 @@ export async function openRecords(options: RecordsOptions): Promise<Records> {
     const { replayed } = recorder;
     const keeper = await OrphanKeeper.start({ door, instanceId, nodeId: directory.nodeId, log, replayed });
     closers.push(() => keeper.close());
-    const purging = setInterval(() => {
-      door
-        .beforeTenant(purgeExpired)
-        .catch((thrown: unknown) => log.warn({ err: thrown }, 'what has expired was not removed'));
-    }, PURGE_EVERY_MS);
-    closers.push(async () => clearInterval(purging));
+    const purge = new Purge({ door, clock: systemClock, log, random: Math.random });
+    closers.push(() => purge.close());
     return {
       database,
       door,
       recorder,
       feed,
       instanceId,
+      get isDatabaseReady() {
+        return recorder.status.writing && keeper.isBeating;
+      },
       close(limitMs) {
         graceMs = limitMs;
         return closeAll();

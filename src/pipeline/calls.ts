@@ -63,8 +63,11 @@ export class LiveCalls implements LiveCallControl {
   readonly #deps: LiveCallsDependencies;
   /** With the CallSid of each: one call may open a second stream while the first is ending. */
   readonly #sessions = new Map<CallSession, string>();
-  /** Calls that their operator is connecting to another number: their streams may end before it has said so. */
-  readonly #leaving = new Set<string>();
+  /**
+   * Calls that their operator is connecting to another number. Their streams may end before it has answered: whether that was the
+   * transfer or the caller hung up, only the answer tells.
+   */
+  readonly #leaving = new Map<string, ((isTransferred: boolean) => void)[]>();
   readonly #routes = new WeakMap<AgentConfig, Routes>();
   /** Fixed phrases, once spoken. */
   readonly #speech = new SpeechCache();
@@ -95,16 +98,20 @@ export class LiveCalls implements LiveCallControl {
     const { agent: speaking, unknown } = fillAgent(agent, variables);
     if (unknown.length > 0)
       log.warn({ variables: unknown }, 'the agent uses variables that have no value in this call');
+    const tell = (event: CallEvent): void => {
+      metrics.callEvent(event);
+      logEvent(log, event);
+      onEvent(callSid, event);
+    };
     const session = new CallSession(port, speaking, {
       clock,
       log,
       vad,
       ...this.#routesOf(agent, log),
-      onEvent: (told) => {
-        const event = this.#leaving.has(callSid) ? asTransferred(told) : told;
-        metrics.callEvent(event);
-        logEvent(log, event);
-        onEvent(callSid, event);
+      onEvent: (event) => {
+        const ends = event.type === 'call-ended' ? this.#leaving.get(callSid) : undefined;
+        if (ends) ends.push((isTransferred) => tell(isTransferred ? asTransferred(event) : event));
+        else tell(event);
       },
       transfer: control && ((to) => control.transfer(callSid, to)),
       onReleased: () => this.#released(session),
@@ -127,14 +134,19 @@ export class LiveCalls implements LiveCallControl {
   async transfer(callSid: string, to: string): Promise<boolean> {
     const { control } = this.#deps;
     if (!control || ![...this.#sessions.values()].includes(callSid)) return false;
-    this.#leaving.add(callSid);
+    if (this.#leaving.has(callSid)) throw new BvraiError('conflict', 'The call is being transferred already.');
+    const ends: ((isTransferred: boolean) => void)[] = [];
+    let isTransferred = false;
+    this.#leaving.set(callSid, ends);
     try {
       await control.transfer(callSid, to);
-      this.#forEachOf(callSid, (session) => session.end('transferred'));
-      return true;
+      isTransferred = true;
     } finally {
       this.#leaving.delete(callSid);
+      for (const tell of ends) tell(isTransferred);
     }
+    this.#forEachOf(callSid, (session) => session.end('transferred'));
+    return true;
   }
 
   #forEachOf(callSid: string, act: (session: CallSession) => void): boolean {

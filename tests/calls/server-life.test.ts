@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { decodeToneSpeech } from '../../bench/emulators/tone-speech.ts';
+import { ringWebhook } from '../../bench/phone/connect.ts';
 import { CallRefused, Phone } from '../../bench/phone/phone.ts';
 import { startEmulatedCloud } from '../support/cloud.ts';
 import { expectNoLeaks, openHandles } from '../support/leaks.ts';
@@ -68,5 +69,17 @@ describe('a server that is told to stop', () => {
     await server.close();
     await cloud.close();
     await expectNoLeaks(before);
+  }, 30_000);
+
+  it('still takes the call whose webhook it had answered', async () => {
+    const server = await startTestServer({ agents: { ada: { name: 'Ada', first_message: 'Hello.' } } });
+    const announced = await ringWebhook({ serverUrl: server.url, agent: 'ada' });
+    const closing = server.server.close(10_000);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    const phone = await Phone.dialStream(announced);
+    await phone.waitForAgent({ silenceMs: 300 });
+    await phone.hangUp();
+    await closing;
+    await server.close();
   }, 30_000);
 });

@@ -73,6 +73,19 @@ describe('a call that goes on', () => {
     expect(await board.ended(phone.callSid)).toMatchObject({ status: 'completed', end_reason: 'transferred' });
   }, 30_000);
 
+  it('was hung up when its caller does so while Twilio is asked, and Twilio then refuses', async () => {
+    const phone = await greeted();
+    board.twilio.fault = { status: 400, code: 21220, message: 'Call is not in-progress.' };
+    const release = board.twilio.hold();
+    const refused = act(phone, 'transfer', { to: COLLEAGUE });
+    await phone.waitUntil('Twilio to be asked', 10_000, () => board.twilio.held > 0);
+    expect(await act(phone, 'transfer', { to: COLLEAGUE })).toMatchObject({ status: 409, body: { code: 'conflict' } });
+    await phone.hangUp();
+    release();
+    expect((await refused).status).toBe(422);
+    expect(await board.ended(phone.callSid)).toMatchObject({ status: 'completed', end_reason: 'caller-hung-up' });
+  }, 30_000);
+
   it('goes on when Twilio does not transfer it', async () => {
     const phone = await greeted();
     board.twilio.fault = { status: 400, code: 21220, message: 'Call is not in-progress.' };

@@ -42,6 +42,21 @@ const call = (body: object = {}, headers: Record<string, string> = {}) =>
   board.api('POST', '/calls', { agent_id: board.agentId, to: CALLED, ...body }, { headers });
 const heardBy = (phone: Phone): string => decodeToneSpeech(phone.heard()).text.replace(/\s+/gu, ' ').trim();
 
+describe('a number that another organization had first', () => {
+  it('rings nobody in the name of those who claim it later', async () => {
+    const bearer = await board.register('mallory@example.com');
+    const post = (path: string, body: object) => board.api('POST', path, body, { bearer });
+    const { body: agent } = await post('/agents', { name: 'Mallory' });
+    expect((await post('/phone-numbers', { number: NUMBER, agent_id: agent.id })).status).toBe(201);
+    const before = board.twilio.requests.length;
+    for (const from of [NUMBER, undefined]) {
+      const refused = await post('/calls', { agent_id: agent.id, to: CALLED, from });
+      expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer: '/from' }] } });
+    }
+    expect(board.twilio.requests).toHaveLength(before);
+  });
+});
+
 describe('a call that is rung', () => {
   it('is answered, knows whom it calls, and ends in the record as the conversation did', async () => {
     const made = await call({ variables: { customer: 'Grace' }, metadata: { campaign: 'spring' } });
@@ -89,6 +104,17 @@ describe('a call that is rung', () => {
     expect(warned.at(-1)?.['variables']).toEqual(['nobody_knows']);
   }, 30_000);
 
+  it('ends as its conversation did, even when Twilio reports the end before anything of it is written', async () => {
+    const { id } = (await call()).body;
+    const { address, report, callSid } = rung();
+    const phone = await board.ring({ answers: address('Url'), callSid, from: NUMBER, to: CALLED });
+    await expect.poll(() => board.server.server.activeCalls).toBe(1);
+    await report('completed', 3);
+    await phone.waitUntilAgentSpeaks();
+    await phone.hangUp();
+    expect(await board.ended(id)).toMatchObject({ status: 'completed', end_reason: 'caller-hung-up' });
+  }, 30_000);
+
   it.each([
     ['busy', 'busy'],
     ['no-answer', 'no_answer'],
@@ -119,7 +145,15 @@ describe('a call that is rung', () => {
     expect(second.headers.get('idempotency-replayed')).toBe('true');
     expect((await call({ to: '+15550178' }, { 'idempotency-key': 'once' })).status).toBe(422);
     expect(board.twilio.requests.length).toBe(before + 1);
-    await call({}, { 'idempotency-key': 'twice' });
+    // At the same moment, while Twilio takes its time.
+    const release = board.twilio.hold();
+    let settled = 0;
+    const together = [1, 2, 3].map(() => call({}, { 'idempotency-key': 'together' }).finally(() => settled++));
+    await expect.poll(() => board.twilio.held).toBe(1);
+    await expect.poll(() => settled).toBe(2);
+    release();
+    const answers = await Promise.all(together);
+    expect(answers.map(({ status }) => status).filter((status) => status !== 201 && status !== 409)).toEqual([]);
     expect(board.twilio.requests.length).toBe(before + 2);
   });
 });
@@ -150,6 +184,21 @@ describe('a call that Twilio does not ring', () => {
       });
     },
   );
+
+  it('is ended at Twilio if it rings nevertheless, and taken by nobody', async () => {
+    board.twilio.fault = 'lose-answer';
+    expect((await call()).status).toBe(503);
+    board.twilio.fault = undefined;
+    const { callSid, report, address } = rung();
+    await report('ringing', 1);
+    expect(board.twilio.requests.at(-1)?.path).toContain(`/Calls/${callSid}.json`);
+    expect(board.twilio.requests.at(-1)?.form.get('Status')).toBe('completed');
+    const form = { CallSid: callSid, From: NUMBER, To: CALLED, Direction: 'outbound-api' };
+    expect((await board.hook(address('Url'), form)).body).toContain('This call has ended');
+    const asked = board.twilio.requests.length;
+    await report('canceled', 2);
+    expect(board.twilio.requests.length).toBe(asked);
+  });
 
   it('says which field was at fault', async () => {
     board.twilio.fault = invalid;

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { calls } from '../../src/control/db/schema.ts';
 import { newId } from '../../src/control/db/ids.ts';
 import { applyAnsweredBy, applyStatus, readStatus } from '../../src/control/twilio/status.ts';
+import type { StatusOutcome } from '../../src/control/twilio/status.ts';
 import { readCall } from '../../src/control/calls/store.ts';
 import type { StoredCall } from '../../src/control/calls/store.ts';
 import { openTestDatabase } from '../support/database.ts';
@@ -29,7 +30,7 @@ class RungCall {
     return this;
   }
 
-  told(fields: Record<string, string>, hasConversation = false): Promise<boolean> {
+  told(fields: Record<string, string>, hasConversation = false): Promise<StatusOutcome> {
     const named = { id: this.id, orgId: tenant.orgId };
     return applyStatus(database.door, { callSid: this.callSid, named }, readStatus(fields), () => hasConversation);
   }
@@ -106,7 +107,7 @@ describe('status callbacks', () => {
     await call.told({ CallStatus: 'ringing', SequenceNumber: 'two', Timestamp: 'yesterday' });
     await call.told({ CallStatus: 'in-progress', SequenceNumber: '-1' });
     expect((await call.read()).status).toBe('in_progress');
-    expect(await call.told({ CallStatus: 'on-fire' })).toBe(false);
+    expect(await call.told({ CallStatus: 'on-fire' })).toBe('unknown');
     expect((await call.read()).status).toBe('in_progress');
   });
 
@@ -127,7 +128,7 @@ describe('status callbacks', () => {
 
   it('of calls that are not ours change nothing', async () => {
     const unknown = { callSid: `CA${'f'.repeat(32)}`, named: undefined };
-    expect(await applyStatus(database.door, unknown, readStatus({ CallStatus: 'busy' }), () => false)).toBe(false);
+    expect(await applyStatus(database.door, unknown, readStatus({ CallStatus: 'busy' }), () => false)).toBe('unknown');
     expect(await applyAnsweredBy(database.door, unknown, 'human')).toBe(false);
     // Named, as in an address of ours, but without a sid: it is not taken for one.
     const call = await new RungCall().insert();

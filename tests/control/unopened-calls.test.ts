@@ -11,6 +11,7 @@ import type { TenantDoor } from '../../src/control/db/tenant.ts';
 import { VirtualClock } from '../../src/core/clock.ts';
 import { BvraiError } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/log.ts';
+import { NO_LIMITS, startTestApi } from '../support/api.ts';
 import { openTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { foundTenant } from '../support/tenant.ts';
@@ -107,4 +108,27 @@ describe('a call that nobody opens', () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(await read(call)).toMatchObject({ status: 'initiated' });
   });
+});
+
+describe('a browser call that was begun over the API', () => {
+  it('ends when its socket has not been opened while its token was good', async () => {
+    const clock = new VirtualClock();
+    const api = await startTestApi({ api: { clock, ...NO_LIMITS } });
+    try {
+      const { accessToken: token } = await api.register();
+      const agent = await api.call({ method: 'POST', url: '/api/v1/agents', token, body: { name: 'Ada' } });
+      const body = { agent_id: agent.body.id, channel: 'web' };
+      const { id } = (await api.call({ method: 'POST', url: '/api/v1/calls', token, body })).body;
+      const state = async (): Promise<string> => {
+        const { status, end_reason: reason } = (await api.call({ url: `/api/v1/calls/${id}`, token })).body;
+        return `${status} ${reason}`;
+      };
+      clock.advance(60_000);
+      expect(await state()).toBe('initiated null');
+      clock.advance(15_000);
+      await expect.poll(state).toBe('no_answer never-opened');
+    } finally {
+      await api.close();
+    }
+  }, 30_000);
 });

@@ -83,7 +83,7 @@ describe('deepgram', () => {
 
   sttContract(stt, {
     final: 'transcript-final',
-    messagesBeforeWords: 3,
+    messagesUnderWay: 3,
     announcesSession: false,
     faults: [
       {

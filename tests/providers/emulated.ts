@@ -42,10 +42,11 @@ export class Emulated<Settings extends EmulatorSettings> {
     return this.emulator.received.map(({ text }) => text);
   }
 
-  /** How the emulator is reached, but for what is given. */
-  access(given: Partial<Access> = {}): Access {
+  /** How the emulator is reached, but for what is given. `basePath`: another one than the vendor's, after the origin. */
+  access(given: Partial<Access> = {}, basePath?: string): Access {
     const { settings, url } = this.emulator;
-    return { apiKey: settings.apiKey, baseUrl: url, connectTimeoutMs: 10_000, ...given };
+    const baseUrl = basePath === undefined ? url : new URL(basePath, url).href;
+    return { apiKey: settings.apiKey, baseUrl, connectTimeoutMs: 10_000, ...given };
   }
 
   /** Waits until no connection is left. */

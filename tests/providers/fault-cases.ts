@@ -9,19 +9,22 @@ import type { Access } from './emulated.ts';
 export interface FaultCase<Request> {
   readonly what: string;
   readonly access?: Partial<Access>;
+  /** Of the base URL, after the origin. */
+  readonly basePath?: string;
   readonly request?: Partial<Request>;
   readonly faults?: Faults;
   readonly code: ErrorCode;
   readonly retryAfterMs?: number;
 }
 
-/** A vendor that cannot be asked, or refuses. `basePath`: what its base URL has after the origin. */
-export function refusals(basePath = ''): FaultCase<never>[] {
+/** A vendor that cannot be asked, or refuses. */
+export function refusals(): FaultCase<never>[] {
   return [
     { what: 'a wrong key', access: { apiKey: 'wrong' }, code: 'provider.auth' },
     { what: 'a key that no header can carry', access: { apiKey: 'line\nbreak' }, code: 'provider.bad-request' },
     { what: 'a base URL that is none', access: { baseUrl: 'vendor' }, code: 'config.invalid' },
-    { what: 'nobody there', access: { baseUrl: `http://127.0.0.1:1${basePath}` }, code: 'provider.unavailable' },
+    { what: 'a wrong path', basePath: '/nowhere', code: 'provider.bad-request' },
+    { what: 'nobody there', access: { baseUrl: 'http://127.0.0.1:1' }, code: 'provider.unavailable' },
     {
       what: '429 with a time to wait',
       faults: { refuse: { status: 429, retryAfterSeconds: 7 } },
@@ -30,6 +33,7 @@ export function refusals(basePath = ''): FaultCase<never>[] {
     },
     { what: '400', faults: { refuse: { status: 400 } }, code: 'provider.bad-request' },
     { what: '500', faults: { refuse: { status: 500 } }, code: 'provider.overloaded' },
+    { what: '529', faults: { refuse: { status: 529 } }, code: 'provider.overloaded' },
     { what: '503', faults: { refuse: { status: 503 } }, code: 'provider.overloaded' },
     { what: 'a redirect', faults: { refuse: { status: 307 } }, code: 'provider.protocol' },
     { what: 'a vendor whose process has died', faults: { refuseConnections: true }, code: 'provider.unavailable' },

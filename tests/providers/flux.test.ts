@@ -108,7 +108,7 @@ describe('deepgram flux', () => {
 
   sttContract(stt, {
     final: 'turn-ended',
-    messagesBeforeWords: 2,
+    messagesUnderWay: 2,
     announcesSession: false,
     faults: [
       {

@@ -1,6 +1,6 @@
 /**
  * Vendors that say anything at all: recorded messages, mutated, 100,000 of them through each adapter's parser. It must answer with
- * parts of the right shape or a BvraiError, and keep nothing. For the drivers see fuzz-streams.test.ts.
+ * parts of the right shape or a BvraiError, and keep nothing. For the drivers see tests/fuzz.
  */
 import assert from 'node:assert/strict';
 import { describe, expect, it } from 'vitest';

@@ -11,10 +11,13 @@ import type { Sink, StreamContext } from '../../src/pipeline/providers/spec.ts';
 /** Generous: two cores, shared. */
 const PATIENCE_MS = 10_000;
 
-export async function until(what: string, condition: () => boolean): Promise<void> {
+/** `what`, for the error, may be a function: then it is asked when the time is over. */
+export async function until(what: string | (() => string), condition: () => boolean): Promise<void> {
   const deadlineMs = performance.now() + PATIENCE_MS;
   while (!condition()) {
-    if (performance.now() > deadlineMs) throw new Error(`Waited in vain: ${what}`);
+    if (performance.now() > deadlineMs) {
+      throw new Error(`Waited in vain: ${typeof what === 'string' ? what : what()}`);
+    }
     await sleep(2);
   }
 }
@@ -23,12 +26,21 @@ export function sleep(delayMs: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
+/** Beyond every wait that may follow the end of a stream, such as that for the other side's part of a close handshake. */
+const LONG_MS = 1_000;
+
 /** The process's clock, which knows what has been set on it and is still to come. */
 class CountedClock implements Clock {
   readonly #pending = new Set<Timer>();
+  #longTimersFired = 0;
 
   get pendingTimers(): number {
     return this.#pending.size;
+  }
+
+  /** Timers of more than a second that nobody cancelled. */
+  get longTimersFired(): number {
+    return this.#longTimersFired;
   }
 
   nowMs(): number {
@@ -38,6 +50,7 @@ class CountedClock implements Clock {
   after(delayMs: number, callback: () => void): Timer {
     const running = systemClock.after(delayMs, () => {
       this.#pending.delete(timer);
+      if (delayMs > LONG_MS) this.#longTimersFired++;
       callback();
     });
     const timer: Timer = {
@@ -85,7 +98,9 @@ export class Received<Part extends { readonly type: string }> {
   /** Waits until the stream, which is over, has let go of the call: no timer is left, and no listener on its signal. */
   async released(): Promise<void> {
     const { signal } = this.controller;
+    const firedBefore = this.clock.longTimersFired;
     await until('no timer of the stream', () => this.clock.pendingTimers === 0);
+    assert.equal(this.clock.longTimersFired, firedBefore, 'a timer of the stream outlived it');
     await until('no listener on the signal', () => getEventListeners(signal, 'abort').length === 0);
   }
 
@@ -95,7 +110,7 @@ export class Received<Part extends { readonly type: string }> {
 
   async first<Type extends Part['type']>(type: Type, count = 1): Promise<Extract<Part, { readonly type: Type }>> {
     await until(
-      `${count} × ${type}, not ${JSON.stringify(this.parts.map((part) => part.type))}`,
+      () => `${count} × ${type}, not ${JSON.stringify(this.parts.map((part) => part.type))}`,
       () => this.of(type).length >= count,
     );
     const part = this.of(type)[count - 1];

@@ -4,6 +4,7 @@ import type { OpenAiEmulatorSettings } from '../../bench/emulators/openai.ts';
 import { createOpenAiStt } from '../../src/pipeline/providers/openai/realtime-stt.ts';
 import { silence, speech } from './harness.ts';
 import { EmulatedStt, audioBytes, say, sttContract } from './stt-contract.ts';
+import { startBabbler } from '../fuzz/vendor.ts';
 
 const COMMIT = '{"type":"input_audio_buffer.commit"}';
 
@@ -14,29 +15,6 @@ const stt = new EmulatedStt<OpenAiEmulatorSettings>(
 );
 
 describe('openai realtime transcription', () => {
-  it('tells words while they are said, and a final at the local detector’s pause', async () => {
-    await stt.start({ transcripts: ['Hello there, friend.', 'Bye.'] });
-    const { received, stream } = stt.open();
-    say(stream, 1_000);
-    expect(await received.first('transcript-final')).toEqual({
-      type: 'transcript-final',
-      text: 'Hello there, friend.',
-      confidence: 0,
-      words: [],
-      speechFinal: false,
-      fromFinalize: true,
-    });
-    expect(received.parts[0]).toEqual({ type: 'stream-opened' });
-    expect(received.of('transcript-interim').map(({ text }) => text)).toEqual(
-      expect.arrayContaining(['Hello', 'Hello there,', 'Hello there, friend.']),
-    );
-    say(stream, 500);
-    expect(await received.first('transcript-final', 2)).toMatchObject({ text: 'Bye.' });
-    received.expectNoMore();
-    stream.close();
-    await stt.gone();
-  });
-
   it('sends speech only, with what came just before it, and each byte once', async () => {
     await stt.start({ transcripts: ['Yes.'] });
     const { received, stream } = stt.open();
@@ -96,7 +74,7 @@ describe('openai realtime transcription', () => {
 
   sttContract(stt, {
     final: 'transcript-final',
-    messagesBeforeWords: 2,
+    messagesUnderWay: 2,
     announcesSession: true,
     startWithoutAnswers: () => stt.start({ transcriptDelayMs: 1_000_000 }),
     faults: [
@@ -107,5 +85,17 @@ describe('openai realtime transcription', () => {
         code: 'provider.bad-request',
       },
     ],
+  });
+
+  it('gives up on a vendor that opens items without end', async () => {
+    await stt.start();
+    const delta = (n: number): string =>
+      `{"type":"conversation.item.input_audio_transcription.delta","item_id":"i${n}","delta":"x"}`;
+    const messages = Array.from({ length: 5_000 }, (_, n) => delta(n));
+    const next = () => ({ messages, closeCode: 1000, status: 200, cutOff: false });
+    const vendor = await startBabbler({ next, speaksFirst: false, events: false });
+    const { received } = stt.open({ access: { baseUrl: `${vendor.url}/v1` } });
+    await received.failedWith('stream-failed', 'provider.protocol');
+    await vendor.close();
   });
 });

@@ -60,6 +60,36 @@ export const SCRIBE: readonly string[] = [
   '{"message_type":"transcriber_error","error":"x"}',
 ];
 
+export const ANTHROPIC: readonly string[] = [
+  '{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"model":"m","stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":1}}}',
+  '{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
+  '{"type":"ping"}',
+  '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}',
+  '{"type":"content_block_stop","index":0}',
+  '{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"toolu_1","name":"look_up","input":{}}}',
+  '{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\\"q\\":1}"}}',
+  '{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"output_tokens":15}}',
+  '{"type":"message_stop"}',
+  '{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}',
+];
+
+export const AURA: readonly string[] = [
+  '{"type":"Metadata","request_id":"x","model_name":"aura-2-thalia-en","model_version":"1","model_uuid":"x"}',
+  '{"type":"Flushed","sequence_id":0}',
+  '{"type":"Flushed","sequence_id":1}',
+  '{"type":"Cleared","sequence_id":1}',
+  '{"type":"Warning","code":"EXCESSIVE_FLUSH","description":"Too many Flush messages."}',
+  '{"type":"Error","code":"DATA-0001","description":"x"}',
+];
+
+/** Bodies of refusals, of those who speak over HTTP. */
+export const REFUSALS: readonly string[] = [
+  '{"error":{"message":"x","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}',
+  '{"error":{"message":"x","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}',
+  '{"detail":{"status":"quota_exceeded","message":"x"}}',
+  '{"detail":[{"loc":["body","text"],"msg":"field required","type":"value_error"}]}',
+];
+
 export function checkError(part: object): void {
   if ('error' in part) assert(part.error instanceof BvraiError);
 }

@@ -91,8 +91,8 @@ export type AnyStt = EmulatedStt<SttEmulatorSettings>;
 export interface SttTraits {
   /** What carries the words of an utterance once they will not change. */
   readonly final: 'transcript-final' | 'turn-ended';
-  /** Messages that the vendor says before its first words. */
-  readonly messagesBeforeWords: number;
+  /** Messages that the vendor has sent when the stream is under way. */
+  readonly messagesUnderWay: number;
   /** The vendor says when a session has begun; whoever does not is taken to have begun it by accepting the connection. */
   readonly announcesSession: boolean;
   /** For a vendor that is asked for finals: starts one that gives none. */
@@ -109,7 +109,7 @@ export function sttContract(stt: AnyStt, traits: SttTraits): void {
     sttFails(stt, traits);
     sttBoundsItsQueue(stt);
     if (!traits.announcesSession) sttBearsSilence(stt);
-    if (traits.startWithoutAnswers !== undefined) sttAwaitsFinals(stt, traits.startWithoutAnswers);
+    if (traits.startWithoutAnswers !== undefined) sttAsksForFinals(stt, traits.startWithoutAnswers);
   });
 }
 
@@ -212,10 +212,10 @@ function sttEnds(stt: AnyStt): void {
     received.expectNoMore();
     const { stream } = stt.open({}, received);
     say(stream, 500);
-    stream.close();
     await sleep(50);
     expect(stt.emulator.requests).toEqual([]);
     expect(stt.emulator.connections).toBe(0);
+    stream.close();
     await received.released();
   });
 
@@ -232,7 +232,7 @@ function sttEnds(stt: AnyStt): void {
 }
 
 function sttFails(stt: AnyStt, traits: SttTraits): void {
-  const { messagesBeforeWords, announcesSession, faults } = traits;
+  const { messagesUnderWay, announcesSession, faults } = traits;
   const late = { access: { connectTimeoutMs: 50 }, code: 'provider.timeout-connect' } as const;
   const silent = { what: 'silence after accepting', faults: { stallAfter: 0 }, ...late };
   const cases: FaultCase<SttRequest>[] = [
@@ -241,21 +241,22 @@ function sttFails(stt: AnyStt, traits: SttTraits): void {
     ...(announcesSession ? [silent] : []),
     ...breaks(0, 'at once'),
     ...closes(0, 'at once'),
-    ...breaks(messagesBeforeWords, 'mid-stream'),
-    ...closes(messagesBeforeWords, 'mid-stream'),
+    ...breaks(messagesUnderWay, 'mid-stream'),
+    ...closes(messagesUnderWay, 'mid-stream'),
     ...faults,
   ];
 
   it.each(cases)('fails once on $what', async (fault) => {
     await stt.start({ faults: fault.faults ?? {} });
-    const { received, stream } = stt.open(fault);
+    const access = stt.access(fault.access, fault.basePath);
+    const { received, stream } = stt.open({ access, request: fault.request });
     const utter = (): void => {
       say(stream, 500);
       hear(stream, silence(1_000));
     };
     utter();
     const error = await received.failedWith('stream-failed', fault.code);
-    expectTold(error, fault, stt.access(fault.access).apiKey);
+    expectTold(error, fault, access.apiKey);
     utter();
     stream.close();
     await stt.gone();
@@ -285,15 +286,37 @@ function sttBearsSilence(stt: AnyStt): void {
     await stt.start({ faults: { stallAfter: 0 } });
     const { received, stream } = stt.open();
     await received.first('stream-opened');
-    hear(stream, speech(1_000));
-    await until('audio', () => stt.emulator.audioBytes >= 7_680);
+    hear(stream, speech(960));
+    await until('audio', () => stt.emulator.audioBytes === 960 * 8);
     expect(received.parts).toHaveLength(1);
     stream.close();
     await stt.gone();
   });
 }
 
-function sttAwaitsFinals(stt: AnyStt, startWithoutAnswers: () => Promise<void>): void {
+function sttAsksForFinals(stt: AnyStt, startWithoutAnswers: () => Promise<void>): void {
+  it('tells words while they are said, and a final at the local detector’s pause', async () => {
+    await stt.start({ transcripts: ['Hello there, friend.', 'Bye.'] });
+    const { received, stream } = stt.open();
+    say(stream, 1_000);
+    const final = {
+      type: 'transcript-final',
+      text: 'Hello there, friend.',
+      confidence: 0,
+      words: [],
+      speechFinal: false,
+      fromFinalize: true,
+    };
+    expect(await received.first('transcript-final')).toEqual(final);
+    expect(received.of('transcript-interim').map(({ text }) => text)).toEqual(
+      expect.arrayContaining(['Hello', 'Hello there,', 'Hello there, friend.']),
+    );
+    say(stream, 500);
+    expect(await received.first('transcript-final', 2)).toEqual({ ...final, text: 'Bye.' });
+    stream.close();
+    await stt.gone();
+  });
+
   it('fails when it waits five seconds in vain for a final', async () => {
     await startWithoutAnswers();
     const clock = new VirtualClock();

@@ -9,8 +9,11 @@ export interface VoiceCall {
   readonly stream: TtsStream;
 }
 
-export function openVoice(provider: TtsProvider, request: Partial<TtsRequest> = {}): VoiceCall {
-  const received = new Received<TtsPart>();
+export function openVoice(
+  provider: TtsProvider,
+  request: Partial<TtsRequest> = {},
+  received = new Received<TtsPart>(),
+): VoiceCall {
   const stream = received.open(() => provider.open({ language: 'en-US', ...request }, received.sink, received.context));
   return { received, stream };
 }

@@ -361,6 +361,57 @@ describe('the rest of a call', () => {
   });
 });
 
+describe('a sound that does not end', () => {
+  it('does not keep a question from its answer that was confirmed just before it', () => {
+    const call = new ScriptedCall({ agent: { turn_taking: { speculation: { enabled: false } } } });
+    call.say('Hello?');
+    call.advance(220);
+    expect(call.of('turn-confirmed')).toHaveLength(1);
+    call.beginNoise();
+    call.advance(8_000);
+    expect(call.of('agent-said')).toMatchObject([{ kind: 'reply', heard_text: 'All right.' }]);
+    expect(call.of('caller-said')).toMatchObject([{ text: 'Hello?' }]);
+  });
+
+  it('does not keep words from taking the floor', () => {
+    const call = new ScriptedCall({
+      reply: () => ({ pieces: ['Let me tell you all about it, from the very beginning to the end.'] }),
+    });
+    call.beginNoise();
+    call.final('Tell me all.');
+    call.advance(4_500);
+    expect(call.of('first-audio')).toHaveLength(1);
+    call.final('Stop, stop, wait!');
+    call.advance(200);
+    expect(call.of('barge-in')).toHaveLength(1);
+    expect(call.of('agent-said')).toMatchObject([{ kind: 'reply', interrupted: true }]);
+  });
+
+  it('and says nothing is silence: the agent reminds, and takes its leave', () => {
+    const call = new ScriptedCall({ agent: { silence: { reminder_after_ms: 4_000, max_reminders: 1 } } });
+    call.beginNoise();
+    call.advance(30_000);
+    expect(call.of('agent-said').map(({ kind }) => kind)).toEqual(['reminder', 'goodbye']);
+    expect(call.events.at(-1)).toMatchObject({ type: 'call-ended', reason: 'caller-silent' });
+  });
+});
+
+describe('what the operator has the agent say', () => {
+  it('is said although the caller is speaking, and is no turn of theirs', () => {
+    const call = new ScriptedCall();
+    call.beginNoise(600);
+    call.interim('I would like to');
+    call.session.say('Your table is ready.');
+    call.advance(6_000);
+    expect(call.of('agent-said')[0]).toMatchObject({ kind: 'reply', text: 'Your table is ready.' });
+    call.say('Thank you.');
+    call.advance(3_000);
+    const turns = call.of('turn-confirmed').map(({ turn }) => turn);
+    expect(turns).toEqual([...new Set(turns)]);
+    expect(Math.min(...turns)).toBe(1);
+  });
+});
+
 describe('when something fails', () => {
   it('apologises when the model fails before it said anything, and answers the next turn', () => {
     let turn = 0;
@@ -405,13 +456,40 @@ describe('when something fails', () => {
     const call = new ScriptedCall({ ttsFails: true });
     call.say('Hello?');
     call.advance(3_000);
-    expect(call.of('turn-failed').map(({ stage }) => stage)).toEqual(['tts']);
+    // The reply, and the apology for it.
+    expect(call.of('turn-failed').map(({ stage }) => stage)).toEqual(['tts', 'tts']);
     expect(call.of('call-ended')).toEqual([]);
     call.say('Hello?');
     call.advance(3_000);
     expect(new Set(call.of('turn-failed').map(({ stage }) => stage))).toEqual(new Set(['tts']));
     expect(call.of('caller-said')).toHaveLength(2);
     expect(call.events.at(-1)).toMatchObject({ type: 'call-ended', reason: 'providers-down' });
+  });
+
+  it('apologises in words that can be said when no voice can say the reply', () => {
+    const call = new ScriptedCall({ ttsFails: (text) => text.includes('All right.') });
+    call.say('Hello?');
+    call.advance(8_000);
+    expect(call.of('turn-failed')).toMatchObject([{ stage: 'tts' }]);
+    expect(call.of('agent-said')).toMatchObject([{ kind: 'apology', interrupted: false }]);
+    expect(call.of('call-ended')).toEqual([]);
+  });
+
+  it.each(['👍', ' ', '…'])('takes a reply that leaves nothing to say (%j) for none', (text) => {
+    const call = new ScriptedCall({ reply: () => ({ pieces: [text] }) });
+    call.say('Hello?');
+    call.advance(5_000);
+    expect(call.of('turn-failed')).toMatchObject([{ stage: 'llm', code: 'empty-reply' }]);
+    expect(call.of('agent-said')).toMatchObject([{ kind: 'apology', interrupted: false }]);
+  });
+
+  it('listens at once when the first message leaves nothing to say', () => {
+    const call = new ScriptedCall({ agent: { first_message: '👋' } });
+    call.advance(500);
+    call.say('Hello?');
+    call.advance(3_000);
+    expect(call.of('turn-failed')).toEqual([]);
+    expect(call.of('agent-said')).toMatchObject([{ kind: 'reply' }]);
   });
 
   it('takes its way out after two turns in a row that nobody could answer', () => {

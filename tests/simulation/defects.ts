@@ -144,8 +144,8 @@ export const DEFECTS: readonly Defect[] = [
   ]),
   defect('the transcripts of a withdrawn turn are lost', [
     INTERRUPTION,
-    `    turn: { ...state.turn, finals: [reply.callerText, ...state.turn.finals] },`,
-    `    turn: state.turn,`,
+    `      finals: [reply.callerText, ...state.turn.finals],\n`,
+    ``,
   ]),
   defect(
     'the turn deadline is ignored',

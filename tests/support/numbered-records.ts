@@ -54,7 +54,8 @@ export function expectWholeRecord(record: NumberedRecord, caller: NumberedCaller
  */
 export function expectCutRecord(record: NumberedRecord, caller: NumberedCaller): boolean {
   expectEndedOnce(record);
-  if (wasDisturbed(record)) return false;
+  // Also when the caller had given up waiting, and hung up before.
+  if (wasDisturbed(record) || ownEvents(record).some(({ type }) => type === 'call-ended')) return false;
   expect(record).toMatchObject({ status: 'failed', end_reason: 'server-restarted' });
   const said = spoken(record);
   const { answersUnderstood } = caller;

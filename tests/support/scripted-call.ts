@@ -39,7 +39,8 @@ export interface CallScript {
   readonly finalAfterMs?: number | undefined;
   /** How long after the text the audio comes; undefined: never. */
   readonly audioAfterMs?: number | undefined;
-  readonly ttsFails?: boolean;
+  /** Of all texts, or of those of which it says so. */
+  readonly ttsFails?: boolean | ((text: string) => boolean);
   readonly echoMarks?: boolean;
   /** An operator can connect the caller to another number. */
   readonly canTransfer?: boolean;
@@ -101,11 +102,7 @@ export class ScriptedCall {
   say(text: string, durationMs = 1_000): void {
     const startedAtMs = this.#writtenMs;
     this.#voice('speech-started', startedAtMs, 64);
-    for (let spokenMs = 64; spokenMs < durationMs; spokenMs += 32) {
-      this.advance(32);
-      const detectedAtMs = this.#writtenMs;
-      this.#vad?.onEvent({ type: 'speech-continued', startedAtMs, speechMs: spokenMs, faded: false, detectedAtMs });
-    }
+    for (let spokenMs = 64; spokenMs < durationMs; spokenMs += 32) this.#goOn(startedAtMs, spokenMs);
     const endedAtMs = this.#writtenMs;
     this.advance(100);
     this.#vad?.onEvent({
@@ -119,6 +116,13 @@ export class ScriptedCall {
     if (!('finalAfterMs' in this.#script) || this.#script.finalAfterMs !== undefined) {
       this.clock.after(finalAfterMs, () => this.final(text));
     }
+  }
+
+  /** A sound begins that the detector takes for a voice, and does not end; it is `durationMs` old when this returns. */
+  beginNoise(durationMs = 1_000): void {
+    const startedAtMs = this.#writtenMs;
+    this.#voice('speech-started', startedAtMs, 64);
+    for (let spokenMs = 64; spokenMs < durationMs; spokenMs += 32) this.#goOn(startedAtMs, spokenMs);
   }
 
   /** An interim transcript arrives. */
@@ -155,6 +159,12 @@ export class ScriptedCall {
   #voice(type: 'speech-started', startedAtMs: number, afterMs: number): void {
     this.advance(afterMs);
     this.#vad?.onEvent({ type, atMs: startedAtMs, detectedAtMs: this.#writtenMs });
+  }
+
+  #goOn(startedAtMs: number, speechMs: number): void {
+    this.advance(32);
+    const detectedAtMs = this.#writtenMs;
+    this.#vad?.onEvent({ type: 'speech-continued', startedAtMs, speechMs, faded: false, detectedAtMs });
   }
 
   #port(): CallPort {
@@ -263,7 +273,8 @@ export class ScriptedCall {
   }
 
   #speak(utteranceId: string, text: string): void {
-    if (this.#script.ttsFails) {
+    const { ttsFails = false } = this.#script;
+    if (typeof ttsFails === 'function' ? ttsFails(text) : ttsFails) {
       const error = new BvraiError('provider.overloaded', 'scripted');
       this.#tts?.({ type: 'utterance-failed', utteranceId, error });
       return;

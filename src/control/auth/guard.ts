@@ -7,6 +7,7 @@ import { accessFault } from './access.ts';
 import type { Principal } from './access.ts';
 import type { Authenticator } from './authenticator.ts';
 import { ACCESS_COOKIE, readCookie } from './cookies.ts';
+import { networkOf } from './network.ts';
 import { checkOrigin } from './origin.ts';
 
 declare module 'fastify' {
@@ -43,13 +44,14 @@ export function installGuard(app: FastifyInstance, { authenticator, clock, isTru
   app.addHook('onRequest', async (request) => {
     const { access } = request.routeOptions.config;
     if (access === undefined || access === 'public') return;
-    const state = failures.peek(request.ip);
+    const network = networkOf(request.ip);
+    const state = failures.peek(network);
     if (!state.allowed) throw tooMany(state.resetMs);
     const credential = credentialOf(request);
     if (credential.from === 'cookie') checkOrigin(request, isTrustedOrigin);
     const principal = await authenticator.authenticate(credential.text);
     if (!principal) {
-      failures.take(request.ip);
+      failures.take(network);
       throw new BvraiError(
         'unauthenticated',
         'The access token or API key is not valid, or no longer: log in, or refresh the session.',

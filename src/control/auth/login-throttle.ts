@@ -2,6 +2,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { RateLimiter, tooMany } from '../http/rate-limit.ts';
 import type { Quota } from '../http/rate-limit.ts';
+import { networkOf } from './network.ts';
 
 export interface LoginQuotas {
   readonly pair: Quota;
@@ -36,17 +37,18 @@ export class LoginThrottle {
    * Throws `rate-limited`.
    */
   begin(email: string, address: string): void {
-    const states = [this.#pair.take(pairKey(email, address)), this.#account.take(email), this.#address.take(address)];
+    const network = networkOf(address);
+    const states = [this.#pair.take(pairKey(email, network)), this.#account.take(email), this.#address.take(network)];
     const waitMs = Math.max(0, ...states.filter(({ allowed }) => !allowed).map(({ resetMs }) => resetMs));
     if (waitMs > 0) throw tooMany(waitMs);
   }
 
   /** The password was right: what this person has mistyped is forgiven. */
   succeeded(email: string, address: string): void {
-    this.#pair.forget(pairKey(email, address));
+    this.#pair.forget(pairKey(email, networkOf(address)));
   }
 }
 
-function pairKey(email: string, address: string): string {
-  return `${address} ${email}`;
+function pairKey(email: string, network: string): string {
+  return `${network} ${email}`;
 }

@@ -82,6 +82,15 @@ export const acceptInvitationBody = z.strictObject({
   cookies,
 });
 
+export const changePasswordBody = z.strictObject({
+  current_password: z
+    .string()
+    .min(1)
+    .max(200)
+    .meta({ examples: ['correct horse battery staple'] }),
+  new_password: newPasswordSchema,
+});
+
 export const userSchema = z.object({ id: z.uuid(), email: z.string(), name: z.string() }).meta({ id: 'User' });
 
 const membershipFields = {

@@ -123,5 +123,7 @@ function notLive(): BvraiError {
 }
 
 function refused(thrown: unknown): never {
+  // Nobody was asked: the call is being transferred already.
+  if (thrown instanceof BvraiError && thrown.code === 'conflict') throw thrown;
   throw carrierProblem(thrown, ['/to']);
 }

@@ -23,8 +23,9 @@ export const EVENT_STREAM_TIMES: EventStreamTimes = {
   lastWordsMs: 2_000,
 };
 
-/** Followers at the same time, over all organizations. */
+/** Followers at the same time, over all organizations, and of one, so that none shuts the others out. */
 const MAX_FOLLOWERS = 500;
+const MAX_FOLLOWERS_OF_ONE = 100;
 
 /** Why the server ends a stream, as its last event says: name and words. */
 const TOO_SLOW = ['too-slow', 'You read too slowly; come back with Last-Event-ID.'] as const;
@@ -41,7 +42,8 @@ export interface Following {
 export class EventStreams {
   readonly #feed: EventFeed;
   readonly #times: EventStreamTimes;
-  readonly #open = new Set<AbortController>();
+  /** Each with its organization. */
+  readonly #open = new Map<AbortController, string>();
 
   constructor(feed: EventFeed, times: EventStreamTimes = EVENT_STREAM_TIMES) {
     this.#feed = feed;
@@ -50,10 +52,12 @@ export class EventStreams {
 
   /** Answers a request with a stream. Throws `capacity`. */
   begin(request: FastifyRequest, reply: FastifyReply, following: Following): FastifyReply {
-    if (this.#open.size >= MAX_FOLLOWERS)
+    const { organizationId } = principalOf(request);
+    const own = [...this.#open.values()].filter((each) => each === organizationId).length;
+    if (this.#open.size >= MAX_FOLLOWERS || own >= MAX_FOLLOWERS_OF_ONE)
       throw new BvraiError('capacity', 'Too many followers at once; try again later.', { retryAfterMs: 10_000 });
     const scope = new AbortController();
-    this.#open.add(scope);
+    this.#open.set(scope, organizationId);
     const headers = Object.entries(reply.getHeaders()).flatMap(([name, value]) =>
       value === undefined ? [] : [[name, value] as const],
     );
@@ -72,7 +76,7 @@ export class EventStreams {
 
   /** Ends all of them. */
   close(): void {
-    for (const scope of this.#open) scope.abort();
+    for (const scope of this.#open.keys()) scope.abort();
   }
 
   async #serve(

@@ -9,6 +9,7 @@ import { metadataSchema, phoneNumberSchema, variablesSchema } from '../agents/sc
 import type { AnsweringAgents } from '../agents/answering.ts';
 import { findAgent } from '../agents/store.ts';
 import { newId } from '../db/ids.ts';
+import { findPhoneNumber } from '../db/lookups.ts';
 import { calls, phoneNumbers } from '../db/schema.ts';
 import type { Transaction } from '../db/tenant.ts';
 import { read } from '../http/api-app.ts';
@@ -41,6 +42,8 @@ type Dependencies = ResourceDependencies & NewCallDependencies & { readonly cloc
 const CALLBACK_GRACE_MS = 60_000;
 /** A socket that opens at the last moment still has to say its start. */
 const START_GRACE_MS = 15_000;
+/** Of an organization's numbers, when the request names none. */
+const MAX_NUMBERS_TRIED = 20;
 
 const createBody = z.strictObject({
   agent_id: z.uuid(),
@@ -150,7 +153,7 @@ async function beginCall(
   const agent = await findAgent(tx, body.agent_id);
   if (!agent || agent.publishedVersion === null) throw noSuchAgent();
   const id = newId();
-  const numbers = body.channel === 'phone' ? await numbersOf(tx, body, deps) : undefined;
+  const numbers = body.channel === 'phone' ? await numbersOf(tx, orgId, body, deps) : undefined;
   await tx.insert(calls).values({
     id,
     orgId,
@@ -173,6 +176,7 @@ async function beginCall(
 
 async function numbersOf(
   tx: Transaction,
+  orgId: string,
   body: CreateBody,
   { twilio }: Dependencies,
 ): Promise<{ readonly from: string; readonly to: string }> {
@@ -182,19 +186,19 @@ async function numbersOf(
       'conflict',
       'This server cannot ring telephones: TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and PUBLIC_URL are not all set.',
     );
-  return { from: await callerNumber(tx, body), to: body.to };
+  return { from: await callerNumber(tx, orgId, body), to: body.to };
 }
 
-async function callerNumber(tx: Transaction, { from, agent_id: agentId }: CreateBody): Promise<string> {
+/** Only a number whose calls come here: whoever claims one that another organization has may not ring in its name either. */
+async function callerNumber(tx: Transaction, orgId: string, { from, agent_id: agentId }: CreateBody): Promise<string> {
   const rows = await tx
     .select({ number: phoneNumbers.number })
     .from(phoneNumbers)
     .where(from === undefined ? undefined : eq(phoneNumbers.number, from))
     .orderBy(sql`${phoneNumbers.agentId} IS NOT DISTINCT FROM ${agentId} DESC`, asc(phoneNumbers.createdAt))
-    .limit(1);
-  const [row] = rows;
-  if (!row) throw fault('from', 'is none of your phone numbers; add it first');
-  return row.number;
+    .limit(MAX_NUMBERS_TRIED);
+  for (const { number } of rows) if ((await findPhoneNumber(tx, number))?.org_id === orgId) return number;
+  throw fault('from', 'is none of the phone numbers that are answered here for you; add it first');
 }
 
 async function withSocket(

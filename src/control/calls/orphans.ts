@@ -35,6 +35,7 @@ export class OrphanKeeper {
   readonly #watched = new Map<string, { readonly beats: number; readonly sinceMs: number }>();
   readonly #loop: Promise<void>;
   #replayed = false;
+  #isBeating = true;
 
   private constructor(options: OrphanKeeperOptions) {
     this.#options = options;
@@ -51,6 +52,11 @@ export class OrphanKeeper {
     return new OrphanKeeper(options);
   }
 
+  /** Whether the last heartbeat could be written. */
+  get isBeating(): boolean {
+    return this.#isBeating;
+  }
+
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#loop;
@@ -62,8 +68,10 @@ export class OrphanKeeper {
     while (!signal.aborted) {
       try {
         await beat(this.#options);
+        this.#isBeating = true;
         await this.#watch();
       } catch (thrown) {
+        this.#isBeating = false;
         // Standing still proves something only from the next success on.
         this.#watched.clear();
         log.warn({ err: thrown }, 'the heartbeat of this server could not be written');

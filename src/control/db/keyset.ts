@@ -8,7 +8,7 @@ export interface RowPosition {
   readonly id: string;
 }
 
-/** The condition for rows behind `after`; undefined: all. */
+/** The condition for rows behind `after`, one comparison of rows, as the index is ordered; undefined: all. */
 export function behind(after: RowPosition | undefined, createdAt: AnyColumn, id: AnyColumn): SQL | undefined {
   return after && sql`(${createdAt}, ${id}) < (${after.at}::timestamptz, ${after.id}::uuid)`;
 }

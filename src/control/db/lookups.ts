@@ -83,9 +83,16 @@ export const findOpenCalls = (tx: Transaction, instanceId: string): Promise<Open
 export const findCallOwners = (tx: Transaction): Promise<CallOwnerLookup[]> =>
   rows(tx, callOwner, sql`SELECT * FROM lookup_call_owners()`);
 
-/** Removes expired refresh tokens and idempotency keys of every tenant; the number of rows. */
-export async function purgeExpired(tx: Transaction): Promise<number> {
-  const [purged] = await rows(tx, z.object({ count: z.coerce.number() }), sql`SELECT purge_expired() AS count`);
+/**
+ * Removes expired refresh tokens and idempotency keys of every tenant, and servers without calls that were not heard of for a day:
+ * at most `maxRows` of each. The number of rows; 0 while another server does it.
+ */
+export async function purgeExpired(tx: Transaction, maxRows: number): Promise<number> {
+  const [purged] = await rows(
+    tx,
+    z.object({ count: z.coerce.number() }),
+    sql`SELECT purge_expired(${maxRows}) AS count`,
+  );
   return purged?.count ?? 0;
 }
 

@@ -40,7 +40,13 @@ export function connectionSettings(url: string): pg.ClientConfig {
 
 /** Opens a pool. Nothing is connected yet: that happens with the first use. */
 export function openPostgres({ url, log, poolSize = POOL_SIZE }: PostgresOptions): Database {
-  const pool = new pg.Pool({ ...connectionSettings(url), max: poolSize, idleTimeoutMillis: IDLE_TIMEOUT_MS });
+  const pool = new pg.Pool({
+    ...connectionSettings(url),
+    // What is asked does not wait for the answer to what was asked before (tenant.ts).
+    pipeline: true,
+    max: poolSize,
+    idleTimeoutMillis: IDLE_TIMEOUT_MS,
+  });
   // Without a listener an idle session that the server ends would take the process with it (reliability.md, fault 36).
   pool.on('error', (error) => log.warn({ err: toDatabaseError(error) }, 'an idle database session ended'));
   // One that is lent, between two queries, tells nobody else: its borrower hears of it with the next query.

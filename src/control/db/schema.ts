@@ -216,7 +216,8 @@ export const calls = pgTable('calls', {
   llmCostUsd: numeric('llm_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   ttsCostUsd: numeric('tts_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   twilioSequence: integer('twilio_sequence'),
-  instanceId: uuid('instance_id').references(() => instances.id),
+  /** Of `instances`, whose row may be gone once the call has ended. */
+  instanceId: uuid('instance_id'),
   variables: jsonb('variables')
     .$type<Readonly<Record<string, string>>>()
     .notNull()

@@ -3,7 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefau
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { principalOf } from '../auth/guard.ts';
-import type { TenantDoor, Transaction } from '../db/tenant.ts';
+import type { TenantDoor, Transaction, TransactionOptions } from '../db/tenant.ts';
 import type { Mutate } from './mutation.ts';
 
 /** The scope of the API: guarded, limited, with zod schemas for types. */
@@ -25,7 +25,9 @@ export function read<T>(
   { door }: Pick<ResourceDependencies, 'door'>,
   request: Pick<FastifyRequest, 'principal'> & FastifyRequest,
   work: (tx: Transaction) => Promise<T>,
+  options: Pick<TransactionOptions, 'oneRead'> = {},
 ): Promise<T> {
   const principal = principalOf(request);
-  return door.inTenant(principal.organizationId, work, principal.kind === 'user' ? { userId: principal.userId } : {});
+  const userId = principal.kind === 'user' ? principal.userId : undefined;
+  return door.inTenant(principal.organizationId, work, { ...options, userId });
 }

@@ -62,7 +62,8 @@ export async function installOpenApi(app: FastifyInstance, version: string): Pro
       },
     },
     transform: ({ schema, url, route, ...document }) => {
-      // Twilio's webhooks, metrics and pages are not for clients of the API.
+      // Twilio's webhooks, metrics and pages are not for clients of the API: the first need Twilio's signature, and speak forms and
+      // TwiML. docs/production.md tells of them.
       if (schema?.operationId === undefined) return { schema: { hide: true }, url };
       const transformed = jsonSchemaTransform({ schema, url, route, ...document });
       return { ...transformed, schema: withConventions(transformed.schema, route) };

@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
+import { networkOf } from '../auth/network.ts';
 
 export interface Quota {
   readonly requests: number;
@@ -117,7 +118,7 @@ export function installRateLimits(
   app.addHook('onRequest', async (request, reply) => {
     const name = limitOf(request.method, request.routeOptions.config.limit);
     const { quota } = limiters[name];
-    const state = limiters[name].take(name === 'auth' ? request.ip : clientOf(request));
+    const state = limiters[name].take(name === 'auth' ? networkOf(request.ip) : clientOf(request));
     reply.header('ratelimit-policy', `"${name}";q=${quota.requests};w=${quota.windowS}`);
     reply.header('ratelimit', `"${name}";r=${state.remaining};t=${Math.ceil(state.resetMs / 1_000)}`);
     if (!state.allowed) throw tooMany(state.resetMs);

@@ -13,6 +13,7 @@ import { sendProblem } from '../http/problem.ts';
 import type { LocalOrganization } from '../local-organization.ts';
 import { authenticateWebhook, callSidField, formFields } from './requests.ts';
 import type { WebhookGate } from './requests.ts';
+import type { TwilioRest } from './rest.ts';
 import { applyAnsweredBy, applyStatus, readStatus } from './status.ts';
 import type { CalledBack } from './status.ts';
 
@@ -20,6 +21,8 @@ export interface TwilioDependencies extends WebhookGate {
   readonly door: TenantDoor;
   readonly agents: AnsweringAgents;
   readonly desk: CallDesk;
+  /** Absent: this server rings nobody. */
+  readonly rest: Pick<TwilioRest, 'hangUp'> | undefined;
   /** In local mode. */
   readonly local: LocalOrganization | undefined;
   /** `ws(s)://…/media`, as the far side of this request reaches it. */
@@ -115,7 +118,7 @@ function namedCall(request: FastifyRequest): { readonly id: string; readonly org
   return { id: query.data.call, orgId: query.data.org };
 }
 
-function statusRoutes(app: FastifyInstance, { door, desk }: TwilioDependencies): void {
+function statusRoutes(app: FastifyInstance, { door, desk, rest }: TwilioDependencies): void {
   const told = (request: FastifyRequest): CalledBack & { readonly fields: z.infer<typeof formFields> } => {
     const fields = formFields.catch({}).parse(request.body);
     return { callSid: callSidField.catch('').parse(fields['CallSid']), named: namedCall(request), fields };
@@ -125,9 +128,10 @@ function statusRoutes(app: FastifyInstance, { door, desk }: TwilioDependencies):
     const { fields, ...call } = told(request);
     const report = readStatus(fields);
     // Asked again later by Twilio, should it fail: applied twice it changes nothing.
-    const known = await applyStatus(door, call, report, (id) => desk.hasBegun(id));
+    const outcome = await applyStatus(door, call, report, (id) => desk.hasBegun(id));
     const { status, sequence } = report;
-    request.log.info({ callSid: call.callSid, status, sequence, known }, 'twilio reports a status');
+    request.log.info({ callSid: call.callSid, status, sequence, outcome }, 'twilio reports a status');
+    if (outcome === 'given-up') await stopRinging(request, call.callSid, rest);
     const { AnsweredBy: answeredBy } = fields;
     if (typeof answeredBy === 'string') await applyAnsweredBy(door, call, answeredBy.slice(0, 100));
     return reply.status(204).send();
@@ -149,6 +153,16 @@ function statusRoutes(app: FastifyInstance, { door, desk }: TwilioDependencies):
     );
     return reply.status(204).send();
   });
+}
+
+/** Twilio's answer to the request for this call was late or lost, so it counts as failed: nobody shall take it any more. */
+async function stopRinging(request: FastifyRequest, callSid: string, rest: TwilioDependencies['rest']): Promise<void> {
+  try {
+    await rest?.hangUp(callSid);
+    request.log.warn({ callSid }, 'ended a call at Twilio that had been given up');
+  } catch (thrown) {
+    request.log.error({ err: thrown, callSid }, 'a call that had been given up could not be ended at Twilio');
+  }
 }
 
 function connectStream(url: string, token: string): VoiceResponse {

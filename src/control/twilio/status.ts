@@ -33,12 +33,18 @@ export interface StatusReport {
   readonly at: Date | undefined;
 }
 
+/** `unknown`: the call is not ours, or the status is none. `given-up`: it goes on at Twilio, though it was given up here. */
+export type StatusOutcome = 'unknown' | 'known' | 'given-up';
+
 const sequenceField = z
   .string()
   .regex(/^\d{1,9}$/u)
   .transform(Number)
   .optional()
   .catch(undefined);
+/** A call that this server believes not to ring. */
+const givenUp = z.object({ end_reason: z.enum(['dial-failed', 'no-callback']) });
+
 /** RFC 2822, as in `Fri, 27 Nov 2026 09:00:00 +0000`. */
 const timestampField = z
   .string()
@@ -61,21 +67,20 @@ export function readStatus(fields: Readonly<Record<string, unknown>>): StatusRep
  * call's life than what is known from elsewhere; without numbers the latter alone decides. So a callback that comes late or twice
  * changes nothing, except that a late one still tells when the call was answered. A call that has a conversation ends by
  * that, which knows why: `hasConversation` says so while its record does not yet.
- * False: the call is not ours, or the status is none.
  */
 export async function applyStatus(
   door: TenantDoor,
   call: CalledBack,
   { status: twilioStatus, sequence, at }: StatusReport,
   hasConversation: (callId: string) => boolean,
-): Promise<boolean> {
+): Promise<StatusOutcome> {
   const status = STATUS_OF[twilioStatus];
   const found = await find(door, call);
-  if (status === undefined || !found) return false;
+  if (status === undefined || !found) return 'unknown';
   const endReason = twilioStatus === 'completed' ? 'ended-without-conversation' : twilioStatus;
   const isEnd = !['initiated', 'ringing', 'in_progress'].includes(status);
   const isElsewhere = isEnd && hasConversation(found.id);
-  await door.inTenant(found.orgId, (tx) =>
+  const { rows } = await door.inTenant(found.orgId, (tx) =>
     tx.execute(sql`
       WITH known AS (
         SELECT id, greatest(created_at, coalesce(${at?.toISOString() ?? null}::timestamptz, now())) AS at,
@@ -92,9 +97,11 @@ export async function applyStatus(
         status = CASE WHEN counts THEN ${status}::text ELSE calls.status END,
         ended_at = CASE WHEN counts AND ${isEnd}::boolean THEN known.at ELSE calls.ended_at END,
         end_reason = CASE WHEN counts AND ${isEnd}::boolean THEN ${endReason}::text ELSE calls.end_reason END
-      FROM known WHERE calls.id = known.id`),
+      FROM known WHERE calls.id = known.id
+      RETURNING calls.end_reason`),
   );
-  return true;
+  const isGivenUp = z.array(givenUp).nonempty().safeParse(rows).success;
+  return isGivenUp && !isEnd ? 'given-up' : 'known';
 }
 
 /** Keeps what the answering machine detection heard. False: the call is not ours. */

@@ -109,3 +109,21 @@ describe('what the process counts of its providers', () => {
     expect(closed).toContain(`bvrai_provider_probes_total{${FIRST},outcome="ok"} 1`);
   });
 });
+
+describe('the metrics of the process', () => {
+  it('tell whether calls are taken, and what has become of their records', async () => {
+    const metrics = new Metrics();
+    const state = { open: true, lost: 0 };
+    metrics.observeAdmission(() => state.open);
+    metrics.observeRecords(() => ({ waitingBytes: 5, droppedLines: state.lost, rejectedLines: 2 }));
+    expect((await metrics.expose()).text).toContain('\nbvrai_accepting_calls 1\n');
+    Object.assign(state, { open: false, lost: 3 });
+    const { text } = await metrics.expose();
+    expect(text).toContain('\nbvrai_accepting_calls 0\n');
+    expect(text).toContain('\nbvrai_records_waiting_bytes 5\n');
+    // Read anew each time, not added up.
+    await metrics.expose();
+    expect((await metrics.expose()).text).toContain('bvrai_records_lost_total{cause="spool-full"} 3\n');
+    expect(text).toContain('bvrai_records_lost_total{cause="refused"} 2\n');
+  });
+});

@@ -14,16 +14,35 @@ function labelsOf({ stage, provider, model, region }: ProviderKey): Record<(type
   return { stage, provider, model, region };
 }
 
+/** Of the records of calls, on their way to the database. */
+export interface RecordsStatus {
+  /** On disk, waiting. */
+  readonly waitingBytes: number;
+  /** Events let go of since the start, because the disk or the spool was full. */
+  readonly droppedLines: number;
+  /** Events that the database refused for good since the start. */
+  readonly rejectedLines: number;
+}
+
 /** Counters of this process; one instance, handed to those who count. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly #active = new Gauge({ name: 'bvrai_calls_active', help: 'Calls in progress', registers: [this.#registry] });
-  #recordsWaiting: () => number = () => 0;
+  readonly #accepting = new Gauge({
+    name: 'bvrai_accepting_calls',
+    help: '1 while a further call would be taken',
+    registers: [this.#registry],
+  });
+  #isAccepting: () => boolean = () => true;
   readonly #spool = new Gauge({
     name: 'bvrai_records_waiting_bytes',
     help: 'Call records that wait on disk for the database',
     registers: [this.#registry],
   });
+  readonly #recordsLost = this.#counter('bvrai_records_lost_total', 'Events of calls that the database never got', [
+    'cause',
+  ]);
+  #records: () => RecordsStatus = () => ({ waitingBytes: 0, droppedLines: 0, rejectedLines: 0 });
   readonly #ended = this.#counter('bvrai_calls_total', 'Calls ended, by reason', ['reason']);
   readonly #refused = this.#counter('bvrai_streams_refused_total', 'Media streams refused at their start, by reason', [
     'reason',
@@ -116,9 +135,14 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry });
   }
 
-  /** Bytes of call records that wait on disk for the database. */
-  observeRecords(waitingBytes: () => number): void {
-    this.#recordsWaiting = waitingBytes;
+  /** How the records of calls fare, read whenever somebody looks. */
+  observeRecords(status: () => RecordsStatus): void {
+    this.#records = status;
+  }
+
+  /** Whether a further call would be taken, read whenever somebody looks. */
+  observeAdmission(isAccepting: () => boolean): void {
+    this.#isAccepting = isAccepting;
   }
 
   /** Where percentiles and breakers are read whenever somebody looks. */
@@ -189,7 +213,12 @@ export class Metrics {
   /** The exposition text and its content type. */
   async expose(): Promise<{ contentType: string; text: string }> {
     this.#readHealth();
-    this.#spool.set(this.#recordsWaiting());
+    this.#accepting.set(this.#isAccepting() ? 1 : 0);
+    const { waitingBytes, droppedLines, rejectedLines } = this.#records();
+    this.#spool.set(waitingBytes);
+    this.#recordsLost.reset();
+    this.#recordsLost.inc({ cause: 'spool-full' }, droppedLines);
+    this.#recordsLost.inc({ cause: 'refused' }, rejectedLines);
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 

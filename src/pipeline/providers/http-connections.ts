@@ -59,7 +59,7 @@ export class HttpConnections {
 
   /** Resolves at the response's headers, whatever the status. Follows no redirect: that would carry the key elsewhere. */
   async post({ url, headers, body }: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
-    const { undici, dispatcher } = await this.#loading;
+    const { undici, dispatcher } = await this.loaded();
     const response = await undici.request(url, { method: 'POST', headers, body, signal, dispatcher });
     // A response may break off before anybody reads it; without a listener that would be an uncaught exception.
     response.body.on('error', () => {});

@@ -53,6 +53,7 @@ describe('networkError', () => {
     [coded('ENOTFOUND'), 'provider.unavailable'],
     [coded('ECONNRESET'), 'provider.closed'],
     [coded('UND_ERR_CONNECT_TIMEOUT'), 'provider.timeout-connect'],
+    [coded('UND_ERR_INVALID_ARG'), 'provider.bad-request'],
     [coded('WS_ERR_INVALID_UTF8'), 'provider.protocol'],
     [coded('UND_ERR_RES_EXCEEDED_MAX_SIZE'), 'provider.protocol'],
     [new TypeError('terminated', { cause: coded('UND_ERR_SOCKET') }), 'provider.closed'],

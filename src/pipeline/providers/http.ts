@@ -130,6 +130,9 @@ const TIMEOUT_CODES: Readonly<Record<string, ErrorCode>> = {
 /** Codes of a connection that was there and went away, as against one that never came about. */
 const CLOSED_CODES: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_ABORTED']);
 
+/** Codes of a request that cannot be sent as it is, e.g. for an API key with a line break in it. */
+const UNSENDABLE_CODES: ReadonlySet<string> = new Set(['UND_ERR_INVALID_ARG', 'ERR_INVALID_CHAR']);
+
 /** Codes of a peer that does not speak HTTP as it should, or says far too much. */
 const PROTOCOL_CODE = /^(HPE_|UND_ERR_RES_|UND_ERR_RESPONSE|WS_ERR_)/;
 
@@ -137,10 +140,15 @@ const PROTOCOL_CODE = /^(HPE_|UND_ERR_RES_|UND_ERR_RESPONSE|WS_ERR_)/;
 export function networkError(provider: string, thrown: unknown): BvraiError {
   if (thrown instanceof BvraiError) return thrown;
   const reason = systemCode(thrown);
-  const details = { provider, ...(reason === undefined ? {} : { reason }) };
-  return new BvraiError(codeOfNetwork(reason), `The connection to ${provider} failed${reason ? ` (${reason})` : ''}.`, {
+  const code = codeOfNetwork(reason);
+  const why = reason ? ` (${reason})` : '';
+  const message =
+    code === 'provider.bad-request'
+      ? `The request to ${provider} cannot be sent${why}. Check the API key.`
+      : `The connection to ${provider} failed${why}.`;
+  return new BvraiError(code, message, {
     cause: thrown,
-    details,
+    details: { provider, ...(reason === undefined ? {} : { reason }) },
   });
 }
 
@@ -149,6 +157,7 @@ function codeOfNetwork(reason: string | undefined): ErrorCode {
   const timeout = TIMEOUT_CODES[reason];
   if (timeout !== undefined) return timeout;
   if (CLOSED_CODES.has(reason)) return 'provider.closed';
+  if (UNSENDABLE_CODES.has(reason)) return 'provider.bad-request';
   return PROTOCOL_CODE.test(reason) ? 'provider.protocol' : 'provider.unavailable';
 }
 

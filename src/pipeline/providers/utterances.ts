@@ -7,6 +7,23 @@ const MAX_UTTERANCES = 64;
 /** Ids of ended utterances that are remembered, so that a late `speak` or `finish` does not begin them again. */
 const MAX_ENDED_IDS = 64;
 
+/** The ids of a stream's utterances that have ended, as far as they are remembered. */
+export class EndedIds {
+  readonly #ids = new Set<string>();
+
+  has(id: string): boolean {
+    return this.#ids.has(id);
+  }
+
+  add(id: string): void {
+    this.#ids.add(id);
+    for (const oldest of this.#ids) {
+      if (this.#ids.size <= MAX_ENDED_IDS) return;
+      this.#ids.delete(oldest);
+    }
+  }
+}
+
 /** What every adapter keeps of an utterance; each adds its own. */
 export interface BookedUtterance {
   readonly id: string;
@@ -21,7 +38,7 @@ export class UtteranceBook<Utterance extends BookedUtterance> {
   readonly #provider: string;
   readonly #begin: (id: string) => Utterance;
   readonly #live = new Map<string, Utterance>();
-  readonly #endedIds = new Set<string>();
+  readonly #endedIds = new EndedIds();
   #waitingLength = 0;
 
   constructor(provider: string, begin: (id: string) => Utterance) {
@@ -84,10 +101,6 @@ export class UtteranceBook<Utterance extends BookedUtterance> {
   /** As {@link end}, for one that may never have begun. */
   endUnbegun(id: string): void {
     this.#endedIds.add(id);
-    for (const oldest of this.#endedIds) {
-      if (this.#endedIds.size <= MAX_ENDED_IDS) return;
-      this.#endedIds.delete(oldest);
-    }
   }
 
   clear(): void {

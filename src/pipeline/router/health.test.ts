@@ -160,6 +160,24 @@ describe('the probes of a provider that is left alone', () => {
   });
 });
 
+describe('providers beyond the thousandth', () => {
+  it('are remembered in place of those that nobody has asked for longest, whose routes and probes go on', () => {
+    const { clock, all, health, probes } = setUp();
+    for (let n = 0; n < 1_000; n++) all.of('llm', { provider: 'other', model: String(n) });
+    expect(all.snapshot()).toHaveLength(1_000);
+    expect(all.of('llm', { provider: 'first', model: 'm' })).not.toBe(health);
+    expect(all.of('llm', { provider: 'other', model: '999' })).toBe(all.of('llm', { provider: 'other', model: '999' }));
+    open(health);
+    clock.advance(5_000);
+    expect(probes).toHaveLength(1);
+    probes[0]?.done();
+    expect(health.available).toBe(true);
+    open(health);
+    all.close();
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
 describe('a first failure', () => {
   const late = new BvraiError('provider.timeout-first', 'scripted');
 

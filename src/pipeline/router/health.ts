@@ -68,14 +68,16 @@ const PROBE_LIMIT_MS = 5_000;
 const SUSPECT_AFTER_MS = 100;
 /** A provider that was tried out and is well is not tried out again for so long. */
 const TRUSTED_FOR_MS = 5_000;
-/** Agents come and go; their models are few. Beyond this many, health is not remembered. */
+/** Agents come and go; their models are few. Beyond this many, the one that no route was made with for longest is forgotten. */
 const MAX_ENTRIES = 1_000;
 
 /** Process-wide; whoever makes it closes it. */
 export class ProvidersHealth {
   readonly #deps: HealthDependencies;
+  /** Least recently asked for first. */
   readonly #entries = new Map<string, ProviderHealth>();
   readonly #budgets: Readonly<Record<Stage, HedgeBudget>>;
+  readonly #probes: Probes = { pending: new Set(), closed: false };
 
   constructor(deps: HealthDependencies) {
     this.#deps = deps;
@@ -92,11 +94,14 @@ export class ProvidersHealth {
     const region = options?.['region'];
     const key = { stage, provider, model: model ?? '', region: typeof region === 'string' ? region : '' };
     const id = JSON.stringify([stage, provider, key.model, key.region]);
-    const known = this.#entries.get(id);
-    if (known) return known;
-    const made = new ProviderHealth(key, this.#deps, this.#budgets[stage], probe);
-    if (this.#entries.size < MAX_ENTRIES) this.#entries.set(id, made);
-    return made;
+    const entry =
+      this.#entries.get(id) ?? new ProviderHealth(key, this.#deps, this.#budgets[stage], probe, this.#probes);
+    this.#entries.delete(id);
+    this.#entries.set(id, entry);
+    // Routes that have the one that is forgotten go on with it.
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > MAX_ENTRIES && oldest !== undefined) this.#entries.delete(oldest);
+    return entry;
   }
 
   snapshot(): HealthSnapshot[] {
@@ -105,8 +110,16 @@ export class ProvidersHealth {
 
   /** Ends every probe that is out or due. */
   close(): void {
-    for (const entry of this.#entries.values()) entry.close();
+    this.#probes.closed = true;
+    for (const entry of this.#probes.pending) entry.stopProbe();
   }
+}
+
+/** All of a process: also of providers that are no longer remembered. */
+interface Probes {
+  /** Whose probe is due or out. */
+  readonly pending: Set<ProviderHealth>;
+  closed: boolean;
 }
 
 /** One request of a caller, from its start to its one outcome. All but the first call that ends it are ignored. */
@@ -140,9 +153,16 @@ export class ProviderHealth {
   #probeTimer: Timer | undefined;
   #probing: AbortController | undefined;
   #trustedUntilMs = 0;
-  #closed = false;
+  readonly #probes: Probes;
 
-  constructor(key: ProviderKey, deps: HealthDependencies, budget: HedgeBudget, probe: Probe | undefined) {
+  constructor(
+    key: ProviderKey,
+    deps: HealthDependencies,
+    budget: HedgeBudget,
+    probe: Probe | undefined,
+    probes: Probes,
+  ) {
+    this.#probes = probes;
     this.key = key;
     this.#deps = deps;
     this.#budget = budget;
@@ -213,9 +233,13 @@ export class ProviderHealth {
     return { key: this.key, state: this.#breaker.state.type, ...quantiles, connectDeadlineMs };
   }
 
-  close(): void {
-    this.#closed = true;
-    this.#stopProbe();
+  /** Ends the probe that is out or due. */
+  stopProbe(): void {
+    this.#probeTimer?.cancel();
+    this.#probeTimer = undefined;
+    this.#probing?.abort();
+    this.#probing = undefined;
+    this.#noteProbe();
   }
 
   get #nowMs(): number {
@@ -234,26 +258,24 @@ export class ProviderHealth {
   }
 
   #onTransition(transition: BreakerTransition | undefined): void {
-    if (!transition || this.#closed) return;
+    if (!transition || this.#probes.closed) return;
     const { stage, provider, model, region } = this.key;
     const facts = { stage, provider, model, region, ...transition };
     if (transition.to === 'closed') this.#deps.log.info(facts, 'provider serves again');
     else if (transition.to !== 'probing') this.#deps.log.warn(facts, 'provider is left alone');
     this.#emit({ type: 'breaker-changed', key: this.key, transition });
     // What was suspected is decided.
-    if (transition.from === 'closed') this.#stopProbe();
+    if (transition.from === 'closed') this.stopProbe();
     this.#scheduleProbe();
   }
 
   #scheduleProbe(): void {
     this.#probeTimer?.cancel();
     this.#probeTimer = undefined;
+    this.#noteProbe();
     const dueAtMs = this.#breaker.probeDueAtMs;
     if (dueAtMs === undefined) return;
-    this.#probeTimer = this.#deps.clock.after(dueAtMs - this.#nowMs, () => {
-      this.#probeTimer = undefined;
-      this.#sendProbe();
-    });
+    this.#probeAfter(dueAtMs - this.#nowMs, () => this.#sendProbe());
   }
 
   #sendProbe(): void {
@@ -270,11 +292,10 @@ export class ProviderHealth {
   #suspect(): void {
     const probe = this.#probe;
     const isIdle = this.#probeTimer === undefined && this.#probing === undefined;
-    if (!probe || this.#closed || !isIdle || !this.available || !this.#breaker.isSuspect) return;
+    if (!probe || this.#probes.closed || !isIdle || !this.available || !this.#breaker.isSuspect) return;
     if (this.#nowMs < this.#trustedUntilMs) return;
     const { connection, session } = this.connecting;
-    this.#probeTimer = this.#deps.clock.after(SUSPECT_AFTER_MS, () => {
-      this.#probeTimer = undefined;
+    this.#probeAfter(SUSPECT_AFTER_MS, () => {
       if (!this.available || !this.#breaker.isSuspect) return;
       const limitMs = Math.max(this.firstDeadlineMs, connection.limitMs + session.limitMs);
       this.#tryOut(probe, limitMs, (error) => {
@@ -290,12 +311,14 @@ export class ProviderHealth {
   #tryOut(probe: Probe, limitMs: number, ended: (error?: BvraiError) => void): void {
     const probing = new AbortController();
     this.#probing = probing;
+    this.#noteProbe();
     const finish = (error?: BvraiError): void => {
       if (this.#probing !== probing) return;
       this.#probing = undefined;
+      this.#noteProbe();
       limit.cancel();
       probing.abort();
-      if (this.#closed) return;
+      if (this.#probes.closed) return;
       this.#emit({ type: 'probe-finished', key: this.key, outcome: error?.code ?? 'ok' });
       ended(error);
     };
@@ -307,11 +330,19 @@ export class ProviderHealth {
     probe(finish, probing.signal, this.connecting);
   }
 
-  #stopProbe(): void {
-    this.#probeTimer?.cancel();
-    this.#probeTimer = undefined;
-    this.#probing?.abort();
-    this.#probing = undefined;
+  #noteProbe(): void {
+    if (this.#probeTimer || this.#probing) this.#probes.pending.add(this);
+    else this.#probes.pending.delete(this);
+  }
+
+  /** Has a probe due; there is one such timer. */
+  #probeAfter(delayMs: number, run: () => void): void {
+    this.#probeTimer = this.#deps.clock.after(delayMs, () => {
+      this.#probeTimer = undefined;
+      this.#noteProbe();
+      run();
+    });
+    this.#noteProbe();
   }
 
   #emit(event: HealthEvent): void {

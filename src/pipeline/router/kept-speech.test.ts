@@ -65,6 +65,18 @@ describe('speech that was kept', () => {
     expect(parts).toMatchObject([{ type: 'audio-chunk' }]);
   });
 
+  it('finishes an utterance of no text, once; one that was cancelled never', () => {
+    const { clock, context } = callContext();
+    const parts: TtsPart[] = [];
+    const stream = keptSpeech(new SpeechCache(), []).open({ language: 'en' }, (part) => parts.push(part), context);
+    stream.cancel('1');
+    for (const id of ['1', '2', '2']) stream.finish(id);
+    clock.advance(0);
+    stream.finish('2');
+    clock.advance(0);
+    expect(parts).toEqual([{ type: 'utterance-finished', utteranceId: '2' }]);
+  });
+
   it('is silent after it was cancelled', () => {
     const { clock, parts, stream, die } = setUp();
     die();

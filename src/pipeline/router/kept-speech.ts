@@ -3,6 +3,7 @@ import type { Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import type { RouteEntry } from '../ports.ts';
 import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../providers/spec.ts';
+import { EndedIds } from '../providers/utterances.ts';
 import type { KeptChunk, SpeechCache } from './speech-cache.ts';
 import { speechKey } from './speech-cache.ts';
 
@@ -38,6 +39,7 @@ class KeptSpeech implements TtsStream {
   readonly #context: StreamContext;
   /** The call speaks one utterance at a time. */
   #utterance: { readonly id: string; readonly texts: string[] } | undefined;
+  readonly #endedIds = new EndedIds();
   #timer: Timer | undefined;
   readonly #onAbort = (): void => this.#forget();
 
@@ -53,21 +55,29 @@ class KeptSpeech implements TtsStream {
   }
 
   speak(utteranceId: string, text: string): void {
-    if (this.#utterance?.id === utteranceId) this.#utterance.texts.push(text);
-    else this.#utterance = { id: utteranceId, texts: [text] };
-    // Whatever is fixed is spoken and finished in one go; what is still unfinished then cannot have been kept.
-    this.#timer ??= this.#context.clock.after(0, () => this.#deliver());
+    if (this.#endedIds.has(utteranceId)) return;
+    this.#open(utteranceId).texts.push(text);
   }
 
-  finish(): void {}
+  finish(utteranceId: string): void {
+    if (!this.#endedIds.has(utteranceId)) this.#open(utteranceId);
+  }
 
   cancel(utteranceId: string): void {
+    this.#endedIds.add(utteranceId);
     if (this.#utterance?.id === utteranceId) this.#forget();
   }
 
   close(): void {
     this.#context.signal.removeEventListener('abort', this.#onAbort);
     this.#forget();
+  }
+
+  #open(id: string): { readonly texts: string[] } {
+    if (this.#utterance?.id !== id) this.#utterance = { id, texts: [] };
+    // Whatever is fixed is spoken and finished in one go; what is still unfinished then cannot have been kept.
+    this.#timer ??= this.#context.clock.after(0, () => this.#deliver());
+    return this.#utterance;
   }
 
   #forget(): void {
@@ -81,7 +91,8 @@ class KeptSpeech implements TtsStream {
     this.#forget();
     if (!utterance) return;
     const { id: utteranceId, texts } = utterance;
-    const chunks = this.#find(texts);
+    this.#endedIds.add(utteranceId);
+    const chunks = texts.length === 0 ? [] : this.#find(texts);
     if (!chunks) {
       const error = new BvraiError('provider.unavailable', 'No voice can speak, and none has said this before.');
       return this.#sink({ type: 'utterance-failed', utteranceId, error });

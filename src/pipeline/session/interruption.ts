@@ -82,7 +82,8 @@ export function resumed(state: CallState, generation: number, repeatedMs: number
 /** Whether the caller goes on with a turn that was taken for finished, before anything of the reply is audible. */
 export function withdraws(state: CallState, reply: Reply): boolean {
   const { turn, agent } = state;
-  if (reply.kind !== 'reply' || reply.afterwards.type === 'hang-up') return false;
+  // What the operator has the agent say is the answer to nothing.
+  if (reply.kind !== 'reply' || reply.callerText === '' || reply.afterwards.type === 'hang-up') return false;
   if (turn.voice.type === 'speaking') return turn.voice.speechMs >= agent.turnTaking.bargeInMs;
   return turnText(turn) !== '';
 }
@@ -93,7 +94,11 @@ export function withdraw(state: CallState, reply: Reply, nowMs: number, actions:
   return {
     ...state,
     phase: { type: 'listening' },
-    turn: { ...state.turn, finals: [reply.callerText, ...state.turn.finals] },
+    turn: {
+      ...state.turn,
+      finals: [reply.callerText, ...state.turn.finals],
+      transcriptAtMs: state.turn.transcriptAtMs ?? reply.trace.transcriptAtMs ?? nowMs,
+    },
     turnNumber: state.turnNumber - 1,
     wastedTokens: state.wastedTokens + reply.tokens,
     quietSinceMs: nowMs,

@@ -3,6 +3,7 @@ import { unreachable } from '../../core/errors.ts';
 import { failure } from './caller.ts';
 import { fixedPhrases } from './phrases.ts';
 import * as replies from './reply.ts';
+import { collectRest, collectText, speakGuess } from './reply-text.ts';
 import type { Action, CallState, SessionEvent, Speculation } from './state.ts';
 import { emptyTurn, newReply } from './state.ts';
 import { waitedMs } from './trace.ts';
@@ -57,13 +58,11 @@ export function absorbGuess(
   });
   switch (event.type) {
     case 'llm-text':
-      return withReply(
-        replies.speakGuess(replies.collectText(state, reply, event.text, nowMs, actions), nowMs, actions),
-      );
+      return withReply(speakGuess(collectText(state, reply, event.text, nowMs, actions), nowMs, actions));
     case 'llm-tool':
       return withReply({ ...reply, toolCalls: [...reply.toolCalls, event.call] });
     case 'llm-finished':
-      return withReply(replies.speakGuess(replies.collectRest(state, reply), nowMs, actions));
+      return withReply(speakGuess(collectRest(state, reply), nowMs, actions));
     case 'llm-failed':
       return replies.dropGuess(state, actions);
     default:
@@ -147,17 +146,29 @@ function settleQuiet(state: CallState, nowMs: number, actions: Action[]): CallSt
 }
 
 function reminderDueMs(state: CallState): number | undefined {
-  if (state.agent.silence.maxReminders === 0 || !isQuiet(state)) return undefined;
-  return state.quietSinceMs + state.agent.silence.reminderAfterMs;
+  const quietMs = quietSinceMs(state);
+  if (state.agent.silence.maxReminders === 0 || quietMs === undefined) return undefined;
+  return quietMs + state.agent.silence.reminderAfterMs;
 }
 
 function warningDueMs(state: CallState): number | undefined {
-  const { maxDurationMs, durationWarningMs } = state.agent;
-  if (durationWarningMs === 0 || durationWarningMs >= maxDurationMs || state.durationWarned || !isQuiet(state))
+  const { maxDurationMs, durationWarningMs, silence } = state.agent;
+  const quietMs = quietSinceMs(state);
+  if (durationWarningMs === 0 || durationWarningMs >= maxDurationMs || state.durationWarned || quietMs === undefined)
     return undefined;
-  return state.startedAtMs + maxDurationMs - durationWarningMs;
+  const dueMs = state.startedAtMs + maxDurationMs - durationWarningMs;
+  return state.turn.voice.type === 'silent' ? dueMs : Math.max(dueMs, quietMs + silence.reminderAfterMs);
 }
 
-function isQuiet(state: CallState): boolean {
-  return state.turn.voice.type === 'silent' && turnText(state.turn) === '' && !state.speculation;
+/** Since when nobody says anything; a sound without words, a phone beside a radio say, is nothing said. */
+function quietSinceMs({ turn, speculation, quietSinceMs: sinceMs }: CallState): number | undefined {
+  if (turnText(turn) !== '' || speculation) return undefined;
+  switch (turn.voice.type) {
+    case 'silent':
+      return sinceMs;
+    case 'speaking':
+      return Math.max(sinceMs, turn.voice.startedAtMs);
+    case 'paused':
+      return undefined;
+  }
 }

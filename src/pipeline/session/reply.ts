@@ -2,13 +2,12 @@
 import type { Heard } from '../../media/playout.ts';
 import type { CallEndReason, SpeechKind } from '../events.ts';
 import type { ToolCall } from '../providers/spec.ts';
-import { endText, pushText } from '../text/chunker.ts';
-import { makeSpeakable } from '../text/speakable.ts';
 import { failure } from './caller.ts';
 import { recordCaller, recordInFull } from './history.ts';
 import { fallbackText, fixedClauses, fixedPhrases } from './phrases.ts';
 import { buildMessages } from './prompt.ts';
 import type { Action, CallState, Reply, Speculation } from './state.ts';
+import { addClauses, collectRest, collectText, isAudible, speakAll, speakClauses } from './reply-text.ts';
 import { currentReply, emptyTurn, newReply } from './state.ts';
 import { END_CALL, TOOLS, resultOf } from './tools.ts';
 import { beginTrace, confirmTrace, stages, waitedMs } from './trace.ts';
@@ -150,30 +149,6 @@ export function modelFailed(state: CallState, reply: Reply, code: string, nowMs:
   return finishText(state, { ...reply, toolCalls: [] }, nowMs, actions);
 }
 
-/** Folds the model's text into a reply's clauses. Nothing is spoken by this. */
-export function collectText(state: CallState, reply: Reply, text: string, nowMs: number, actions: Action[]): Reply {
-  if (reply.modelFinished || text === '') return reply;
-  const pushed = pushText(reply.chunker, text);
-  const collected = addClauses(state, { ...reply, chunker: pushed.state, tokens: reply.tokens + 1 }, pushed.clauses);
-  if (reply.trace.firstTokenAtMs !== undefined) return collected;
-  // Of a guess nobody knows yet that it belongs to a turn.
-  if (state.speculation?.reply.generation !== reply.generation) {
-    actions.push({ type: 'emit', event: { type: 'first-token', turn: reply.trace.turn } });
-  }
-  return { ...collected, trace: { ...collected.trace, firstTokenAtMs: nowMs } };
-}
-
-/** The model writes no more: what is left of its text becomes the last clauses. */
-export function collectRest(state: CallState, reply: Reply): Reply {
-  const { clauses } = endText(reply.chunker);
-  return { ...addClauses(state, reply, clauses), chunker: endText(reply.chunker).state, modelFinished: true };
-}
-
-/** Of a guess only the first clause is synthesised, and its audio is held. */
-export function speakGuess(reply: Reply, nowMs: number, actions: Action[]): Reply {
-  return speakClauses(reply, 1, true, false, nowMs, actions);
-}
-
 /** The synthesiser cannot go on with this reply: what was heard stands, and the floor goes back to the caller. */
 export function voiceFailed(
   state: CallState,
@@ -203,7 +178,7 @@ export function settleWaiting(state: CallState, reply: Reply, nowMs: number, act
   if (fillerMs === undefined || nowMs < fillerMs) return state;
   const text = `${fixedPhrases(state.agent.language).filler} `;
   const filled = { ...addClauses(state, current, [text]), answered: false, fillerSpoken: true };
-  return withReply(state, speakClauses(filled, Number.POSITIVE_INFINITY, false, true, nowMs, actions));
+  return withReply(state, speakClauses(filled, { fixed: true }, nowMs, actions));
 }
 
 /** When time alone would change something about a reply. */
@@ -257,48 +232,19 @@ export function dropGuess(state: CallState, actions: Action[]): CallState {
   return { ...state, speculation: undefined, wastedTokens: state.wastedTokens + reply.tokens };
 }
 
-/** Puts a whole text that needs no model on its way. */
+/** Puts a whole text that needs no model on its way; one without a word that could be said is over at once. */
 function sayFixed(state: CallState, reply: Reply, text: string, nowMs: number, actions: Action[]): CallState {
   const whole: Reply = { ...reply, clauses: fixedClauses(text, state.agent), answered: true };
-  const spoken = speakClauses(whole, Number.POSITIVE_INFINITY, false, true, nowMs, actions);
+  if (!whole.clauses.some(isAudible)) {
+    return leaveOrListen(recordCaller(state, whole, actions).state, whole, nowMs, actions);
+  }
+  const spoken = speakClauses(whole, { fixed: true }, nowMs, actions);
   actions.push({ type: 'finish-speech', generation: reply.generation });
   return {
     ...state,
     phase: { type: 'thinking', reply: { ...spoken, modelFinished: true } },
     nextGeneration: reply.generation + 1,
   };
-}
-
-function addClauses(state: CallState, reply: Reply, originals: readonly string[]): Reply {
-  if (originals.length === 0) return reply;
-  const added = originals.map((original) => ({ original, spoken: makeSpeakable(original, state.agent) }));
-  return { ...reply, clauses: [...reply.clauses, ...added], answered: true };
-}
-
-function speakAll(reply: Reply, nowMs: number, actions: Action[]): Reply {
-  return speakClauses(reply, Number.POSITIVE_INFINITY, false, false, nowMs, actions);
-}
-
-/** Sends the clauses that have not been sent to the synthesiser, as far as the `upTo`-th of the reply. */
-function speakClauses(
-  reply: Reply,
-  upTo: number,
-  held: boolean,
-  fixed: boolean,
-  nowMs: number,
-  actions: Action[],
-): Reply {
-  const { generation, kind } = reply;
-  const due = reply.clauses.slice(reply.clausesSpoken, upTo);
-  let firstClauseAtMs = reply.trace.firstClauseAtMs;
-  for (const { original, spoken } of due) {
-    if (!held) actions.push({ type: 'emit', event: { type: 'agent-clause', kind, text: original } });
-    if (spoken.trim() === '') continue;
-    actions.push({ type: 'speak', generation, text: spoken, held, fixed });
-    firstClauseAtMs ??= nowMs;
-  }
-  const trace = firstClauseAtMs === undefined ? reply.trace : { ...reply.trace, firstClauseAtMs };
-  return { ...reply, clausesSpoken: reply.clausesSpoken + due.length, trace };
 }
 
 /** The model is done and all of its text is with the synthesiser: its tools are run, and a reply of no words is mended. */
@@ -333,12 +279,18 @@ function apologise(state: CallState, nowMs: number, actions: Action[]): CallStat
   return say(failed, 'apology', fixedPhrases(state.agent.language).trouble, nowMs, actions);
 }
 
-/** No voice can say this reply. What was kept of other calls may still be sayable, so the agent can take its leave. */
+/**
+ * No voice can say this reply. What was kept of other calls may still be sayable: an apology, or the words with which the agent
+ * takes its leave. When not even those are, the floor goes back to the caller.
+ */
 function mute(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
+  // The turn for which an apology is made is counted already.
+  if (reply.afterwards.type !== 'listen' || reply.kind === 'apology') return giveUp(state, reply, nowMs, actions);
+  if (reply.kind === 'reply') return apologise(state, nowMs, actions);
   const failed = { ...state, failedTurns: state.failedTurns + 1 };
-  const isLeaving = reply.afterwards.type !== 'listen';
-  if (isLeaving || failed.failedTurns < MAX_FAILED_TURNS) return giveUp(failed, reply, nowMs, actions);
-  return fallBack(failed, nowMs, actions);
+  return failed.failedTurns < MAX_FAILED_TURNS
+    ? giveUp(failed, reply, nowMs, actions)
+    : fallBack(failed, nowMs, actions);
 }
 
 /** Ends a reply that can get no more audio: what was heard of it stands. */
@@ -398,5 +350,13 @@ function turnTaken(state: CallState, turn: number, text: string): CallState {
     misheardTurns: 0,
     reminders: 0,
     guesses: 0,
+    ...ignoringNoise(state),
   };
+}
+
+/** A sound that goes on although the words have stopped is no voice; words that come with it later may still take the floor. */
+function ignoringNoise({ turn }: CallState): Pick<CallState, 'ignoredVoiceMs'> | undefined {
+  return turn.voice.type === 'speaking' && turn.modelTurn === 'none'
+    ? { ignoredVoiceMs: turn.voice.startedAtMs }
+    : undefined;
 }

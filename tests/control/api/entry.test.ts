@@ -149,3 +149,52 @@ describe('an invitation', () => {
     expect(statuses).toEqual([401, 401, 401, 401, 401, 429, 429]);
   });
 });
+
+describe('changing a password', () => {
+  const change = (token: string, current: string, wanted: string) =>
+    api.call({
+      method: 'POST',
+      url: '/api/v1/auth/password',
+      token,
+      body: { current_password: current, new_password: wanted },
+    });
+  const login = (account: TestAccount, password: string, organizationId?: string) =>
+    api.call({
+      method: 'POST',
+      url: '/api/v1/auth/login',
+      body: { email: account.email, password, organization_id: organizationId },
+    });
+
+  it('ends every other session of the user, in all organizations, and keeps this one', async () => {
+    const account = await api.register();
+    const other = await make(api, account.accessToken, 'Elsewhere', 'password-1');
+    const [here, elsewhere] = [
+      await login(account, account.password),
+      await login(account, account.password, String(other.body.id)),
+    ];
+    const me = async (token: unknown) => (await api.call({ url: '/api/v1/auth/me', token: String(token) })).status;
+    expect([await me(here.body.access_token), await me(elsewhere.body.access_token)]).toEqual([200, 200]);
+
+    expect((await change(account.accessToken, account.password, 'another long password')).status).toBe(204);
+    expect(await me(account.accessToken)).toBe(200);
+    expect([await me(here.body.access_token), await me(elsewhere.body.access_token)]).toEqual([401, 401]);
+    const body = { refresh_token: elsewhere.body.refresh_token };
+    expect((await api.call({ method: 'POST', url: '/api/v1/auth/refresh', body })).status).toBe(401);
+    const own = { refresh_token: account.refreshToken };
+    expect((await api.call({ method: 'POST', url: '/api/v1/auth/refresh', body: own })).status).toBe(200);
+    expect((await login(account, account.password)).status).toBe(401);
+    expect((await login(account, 'another long password')).status).toBe(200);
+  });
+
+  it('needs the present one, and leaves other people alone', async () => {
+    const account = await api.register();
+    expect(await change(account.accessToken, 'not my password', 'another long password')).toMatchObject({
+      status: 422,
+      body: { errors: [{ in: 'body', pointer: '/current_password' }] },
+    });
+    expect((await change(account.accessToken, account.password, 'short')).status).toBe(422);
+    const colleague = await api.join(account, 'member');
+    expect((await change(account.accessToken, account.password, 'another long password')).status).toBe(204);
+    expect((await api.call({ url: '/api/v1/auth/me', token: colleague.accessToken })).status).toBe(200);
+  });
+});

@@ -15,11 +15,17 @@ let powerlessKey: string;
 let maker: RequestMaker;
 let judge: Judge;
 let operations: readonly Operation[];
+let responses: readonly (readonly [operation: string, status: string, description: string])[];
 
 beforeAll(async () => {
   api = await startTestApi();
   const document = parseDocument((await api.call({ url: PLACE })).body);
   operations = operationsOf(document);
+  responses = Object.values(document.paths).flatMap((methods) =>
+    Object.values(methods).flatMap(({ operationId, responses: all }) =>
+      Object.entries(all).map(([status, { description }]) => [operationId, status, description] as const),
+    ),
+  );
   maker = new RequestMaker(api, document);
   judge = createJudge(document);
   owner = await api.register();
@@ -134,6 +140,16 @@ describe('the OpenAPI document', () => {
       if (path.startsWith('/api/v1/') && role === undefined)
         expect([id, path]).toEqual([id, expect.stringContaining('/api/v1/auth/')]);
     }
+  });
+});
+
+describe('every answer', () => {
+  it('has a description of its own in the document', () => {
+    expect(responses.filter(([, , text]) => text === '' || text === 'Default Response')).toEqual([]);
+    const told = new Map(responses.map(([operation, status, text]) => [`${operation} ${status}`, text]));
+    expect(told.get('listCalls 200')).toBe('List calls: one page of them.');
+    expect(told.get('createAgent 201')).toBe('Make an agent: it has been made.');
+    expect(told.get('followEvents 200')).toContain('for as long as the stream lasts');
   });
 });
 

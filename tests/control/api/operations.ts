@@ -72,6 +72,8 @@ const BODIES: Readonly<Record<string, (api: TestApi, owner: TestAccount) => Prom
     return { agent_id: agent.body.id, channel: 'web' };
   },
   updateMember: () => Promise.resolve({ role: 'member' }),
+  // The same again: whoever logs in afterwards still can.
+  changePassword: (_api, { password }) => Promise.resolve({ current_password: password, new_password: password }),
 };
 
 async function freshRefreshToken(api: TestApi, { email, password }: TestAccount): Promise<string> {

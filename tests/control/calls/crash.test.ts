@@ -170,6 +170,6 @@ describe('kill -9 of the server in the middle of ten calls', () => {
         `killed ${moment}: ${safe.size} events were on disk, of which the database had ${inDatabase.size}; ${compared.length} calls compared word for word`,
       );
     },
-    120_000,
+    180_000,
   );
 });

@@ -8,12 +8,7 @@ import { CallRefused, Phone } from '../../../bench/phone/phone.ts';
 import { startEmulatedCloud } from '../../support/cloud.ts';
 import { testDatabaseUrl } from '../../support/database.ts';
 import { EventFollower } from '../../support/event-follower.ts';
-import {
-  NUMBERED_CLOUD,
-  NumberedCaller,
-  makeNumberedAgents,
-  ringNumberedCallers,
-} from '../../support/numbered-callers.ts';
+import { NUMBERED_CLOUD, makeNumberedAgents, ringNumberedCallers } from '../../support/numbered-callers.ts';
 import { expectWholeRecord, readRecord } from '../../support/numbered-records.ts';
 import { findPostgresBinaries, startPostgresServer } from '../../support/postgres-server.ts';
 import { startServerOfItsOwn } from '../../support/server-of-its-own.ts';
@@ -47,7 +42,6 @@ describe.runIf(binaries !== undefined)('Postgres away in the middle of ten calls
     const follower = await EventFollower.connect({ url: `${server.url}/api/v1/events`, token: server.apiKey });
     cleanups.push(() => follower.close());
     const agents = await makeNumberedAgents(server, CALLS);
-    const ring = (caller: number) => NumberedCaller.ring(server.url, agents[caller] ?? '', caller);
     const callers = await ringNumberedCallers(server.url, agents);
     await Promise.all(callers.map((caller) => caller.untilAnswered(1)));
     const answeredBefore = callers.map(({ answered }) => answered);
@@ -58,13 +52,13 @@ describe.runIf(binaries !== undefined)('Postgres away in the middle of ten calls
       .poll(() => server.readiness(), { timeout: outageMs })
       .toEqual({ status: 503, parts: { embedded_engines: true, database: false, accepting_calls: true } });
     // Their agent has answered before, and is known; nobody knows who answers this number.
-    const newcomers = await Promise.all([ring(0), ring(1)]);
+    const newcomers = await ringNumberedCallers(server.url, agents.slice(0, 2));
     const stranger = Phone.ring({ serverUrl: server.url, to: '+15550123' });
     await expect(stranger).rejects.toBeInstanceOf(CallRefused);
     await expect(stranger).rejects.toThrow('We are sorry');
     await Promise.all(newcomers.map((caller) => caller.untilAnswered(1)));
     // Three hang up while nobody can write it down.
-    const leaving = [...callers.slice(8), newcomers[1]];
+    const leaving = [...callers.slice(8), ...newcomers.slice(1)];
     await Promise.all(leaving.map((caller) => caller.hangUp()));
     await sleep(Math.max(0, backAtMs - performance.now()));
     const goingOn = callers.filter((caller) => caller.answered > (answeredBefore[caller.caller] ?? 0));
@@ -84,6 +78,13 @@ describe.runIf(binaries !== undefined)('Postgres away in the middle of ten calls
     await expect.poll(() => follower.events.length, { timeout: 10_000 }).toBe(recorded.length);
     expect(follower.events.map(({ callId, seq }) => `${callId} ${seq}`).toSorted()).toEqual(recorded.toSorted());
     expect(follower.events.map(({ id }) => id)).toEqual(follower.events.map(({ id }) => id).toSorted((a, b) => a - b));
+    // With no calls it is the heartbeat that notices.
+    await postgres.stop('fast');
+    await expect
+      .poll(() => server.readiness(), { timeout: 15_000 })
+      .toMatchObject({ status: 503, parts: { database: false } });
+    await postgres.start();
+    await expect.poll(() => server.readiness(), { timeout: 15_000 }).toMatchObject({ status: 200 });
     const turns = records.reduce((sum, { messages }) => sum + (messages.length - 1) / 2, 0);
     console.info(
       `Postgres away for ${outageMs} ms: ${records.length} calls, ${turns} turns, ${recorded.length} events, ${compared.length} calls compared word for word`,

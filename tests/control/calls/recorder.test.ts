@@ -3,9 +3,11 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
 import { OrphanKeeper } from '../../../src/control/calls/orphans.ts';
 import { CallRecorder } from '../../../src/control/calls/recorder.ts';
-import { listCalls } from '../../../src/control/calls/store.ts';
+import { callResponse, callSummaryResponse } from '../../../src/control/calls/json.ts';
+import { listCalls, readCallSummary } from '../../../src/control/calls/store.ts';
 import { newId } from '../../../src/control/db/ids.ts';
 import { calls } from '../../../src/control/db/schema.ts';
 import type { TenantDoor } from '../../../src/control/db/tenant.ts';
@@ -115,6 +117,11 @@ describe('the recorder', () => {
       listCalls(tx, { text: 'ANSWER question' }, { limit: 10 }),
     );
     expect(found.items.map(({ id }) => id)).toEqual([call.id]);
+    // Nobody checks them again on their way out: they have the documented fields, of the documented types, and no others.
+    expect(callResponse.parse(record)).toEqual(record);
+    expect(z.array(callSummaryResponse).parse(found.items)).toEqual(found.items);
+    expect(await db.door.inTenant(owner.orgId, (tx) => readCallSummary(tx, call.id))).toEqual(found.items[0]);
+    expect(await readAs(db.door, owner.orgId, call.callSid)).toEqual(record);
   });
 
   it('takes up a call that the API or a webhook has made, and leaves one alone that has ended meanwhile', async () => {

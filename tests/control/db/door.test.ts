@@ -1,9 +1,10 @@
 /** The tenant door: what a transaction sees, how it ends, and what its errors say. */
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findLogin, findPhoneNumber, purgeExpired } from '../../../src/control/db/lookups.ts';
+import { findLogin, findPhoneNumber } from '../../../src/control/db/lookups.ts';
 import { newId } from '../../../src/control/db/ids.ts';
 import { agents, memberships, organizations, phoneNumbers, users } from '../../../src/control/db/schema.ts';
+import type { Transaction } from '../../../src/control/db/tenant.ts';
 import { openTestDatabase } from '../../support/database.ts';
 import type { TestDatabase } from '../../support/database.ts';
 
@@ -70,10 +71,6 @@ describe('the tenant door', () => {
     expect(await db.door.beforeTenant((tx) => findPhoneNumber(tx, '+15550123'))).toMatchObject({ org_id: a.orgId });
   });
 
-  it('purges what has expired', async () => {
-    expect(await db.door.beforeTenant(purgeExpired)).toBe(0);
-  });
-
   it('rolls back when the call-back throws, and refuses to call a swallowed error a success', async () => {
     const { orgId } = await register('rollback@example.com');
     const failing = db.door.inTenant(orgId, async (tx) => {
@@ -87,5 +84,32 @@ describe('the tenant door', () => {
     });
     await expect(swallowing).rejects.toMatchObject({ code: 'internal' });
     expect(await db.door.inTenant(orgId, (tx) => tx.select().from(organizations))).toMatchObject([{ name: 'Acme' }]);
+  });
+
+  it('asks one read at once: within its tenant, and nothing behind it', async () => {
+    const [{ orgId }, other] = [await register('once@example.com'), await register('other@example.com')];
+    const names = (tx: Transaction) => tx.select({ id: organizations.id }).from(organizations);
+    const once = { oneRead: true };
+    for (const id of [orgId, other.orgId, orgId]) expect(await db.door.inTenant(id, names, once)).toEqual([{ id }]);
+    const asksTwice = db.door.inTenant(
+      orgId,
+      async (tx) => {
+        await names(tx);
+        return names(tx);
+      },
+      once,
+    );
+    await expect(asksTwice).rejects.toMatchObject({ code: 'internal' });
+    const writes = db.door.inTenant(
+      orgId,
+      (tx) => tx.update(organizations).set({ name: 'Changed' }).where(eq(organizations.id, orgId)),
+      once,
+    );
+    await expect(writes).rejects.toMatchObject({ details: { sqlState: '25006' } });
+    const fails = db.door.inTenant(orgId, (tx) => tx.execute(sql`SELECT 1/0`), once);
+    await expect(fails).rejects.toMatchObject({ code: 'invalid-value' });
+    expect(await db.door.inTenant(orgId, names, once)).toEqual([{ id: orgId }]);
+    // What a session was lent for leaves nothing behind in it.
+    expect(await db.door.beforeTenant((tx) => tx.select().from(organizations))).toEqual([]);
   });
 });

@@ -9,7 +9,7 @@ export interface EmbeddingJob {
   readonly sentences: readonly string[];
 }
 
-/** Sentences of one job: a caller's query waits for no more than one such job of another call. */
+/** Sentences of one job. */
 const BATCH = 8;
 const MAX_QUEUED_JOBS = 1024;
 const JOB_DEADLINE_MS = 15_000;
@@ -39,7 +39,10 @@ export class Embedder {
     return this.#pool.close();
   }
 
-  /** The sentences' vectors, of unit length: their dot product is their similarity. Rejects as JobPool.run does. */
+  /**
+   * The sentences' vectors, of unit length: their dot product is their similarity. One batch waits at a time, so that whoever else
+   * asks meanwhile comes after it, not after all. Rejects as JobPool.run does.
+   */
   async embed(sentences: readonly string[], signal: AbortSignal): Promise<Map<string, Float32Array>> {
     const vectors = new Map<string, Float32Array>();
     const missing: string[] = [];
@@ -48,12 +51,10 @@ export class Embedder {
       if (known) vectors.set(sentence, known);
       else missing.push(sentence);
     }
-    const batches: Promise<void>[] = [];
     for (let start = 0; start < missing.length; start += BATCH) {
       const batch = missing.slice(start, start + BATCH);
-      batches.push(this.#pool.run({ sentences: batch }, signal).then((made) => this.#keep(batch, made, vectors)));
+      this.#keep(batch, await this.#pool.run({ sentences: batch }, signal), vectors);
     }
-    await Promise.all(batches);
     return vectors;
   }
 

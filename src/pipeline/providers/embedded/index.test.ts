@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../../core/clock.ts';
+import { VirtualClock, systemClock } from '../../../core/clock.ts';
 import { memoryLog } from '../../../core/log.ts';
 import { createEmbeddedEngines } from './index.ts';
 import type { EmbeddedEngines } from './index.ts';
@@ -23,6 +23,20 @@ describe('the embedded engines', () => {
     expect(times).toHaveLength(3);
     await engines.close();
     expect(workers()).toBe(before);
+  });
+
+  it('do not keep anybody waiting whom they cannot serve: warming ends with the engines, and at its deadline', async () => {
+    const clock = new VirtualClock();
+    engines = createEmbeddedEngines({ log: memoryLog(), clock });
+    const ended = expect(engines.warm()).rejects.toMatchObject({ code: 'engine.unavailable' });
+    await engines.close();
+    await ended;
+    expect(clock.pendingTimers).toBe(0);
+
+    engines = createEmbeddedEngines({ log: memoryLog(), clock });
+    const late = engines.warm();
+    clock.advance(120_000);
+    await expect(late).rejects.toThrow('did not start within 120000 ms');
   });
 
   it('serve without being warmed', { timeout: 60_000 }, async () => {

@@ -1,5 +1,6 @@
 /** The embedded engines: the whole pipeline without a key or a service. They stand last in every route. */
-import type { Clock } from '../../../core/clock.ts';
+import type { Clock, Timer } from '../../../core/clock.ts';
+import { BvraiError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
 import type { LlmProvider, QuestionAndAnswer, SttProvider, TtsProvider } from '../spec.ts';
 import { createRecogniser } from './recogniser.ts';
@@ -16,13 +17,16 @@ export interface EmbeddedEngines {
   readonly stt: SttProvider;
   readonly llm: LlmProvider;
   readonly tts: TtsProvider;
-  /** Loads all engines ahead of the first call, which would else wait for them. Rejects if one cannot start. */
+  /** Loads all engines ahead of the first call, which would else wait for them. Rejects with `engine.unavailable` if one cannot start. */
   warm(): Promise<void>;
   /** Learns an agent's questions ahead of its first call. */
   prepare(questionsAndAnswers: readonly QuestionAndAnswer[]): Promise<void>;
   /** Ends all worker threads. Streams that are still open fail. */
   close(): Promise<void>;
 }
+
+/** They load in seconds, on a machine that has little else to do. */
+const START_DEADLINE_MS = 120_000;
 
 /** Starts nothing yet: threads start with `warm`, or with the first stream. */
 export function createEmbeddedEngines(options: EmbeddedEngineOptions): EmbeddedEngines {
@@ -33,7 +37,7 @@ export function createEmbeddedEngines(options: EmbeddedEngineOptions): EmbeddedE
   const tts = createSynthesiser({ log, clock });
   const timed = async (engine: string, start: () => Promise<void>) => {
     const startMs = clock.nowMs();
-    await start();
+    await withinDeadline(clock, engine, start());
     log.info({ engine, startupMs: Math.round(clock.nowMs() - startMs) }, 'embedded engine ready');
   };
   return {
@@ -52,4 +56,19 @@ export function createEmbeddedEngines(options: EmbeddedEngineOptions): EmbeddedE
       await Promise.all([stt.close(), llm.close(), tts.close()]);
     },
   };
+}
+
+/** A worker that hangs while it loads says nothing: whoever waits for it must not wait for ever. */
+async function withinDeadline(clock: Clock, engine: string, starting: Promise<void>): Promise<void> {
+  let timer: Timer | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = clock.after(START_DEADLINE_MS, () =>
+      reject(new BvraiError('engine.unavailable', `The ${engine} did not start within ${START_DEADLINE_MS} ms.`)),
+    );
+  });
+  try {
+    await Promise.race([starting, late]);
+  } finally {
+    timer?.cancel();
+  }
 }

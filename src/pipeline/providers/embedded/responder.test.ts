@@ -56,6 +56,18 @@ describe('the embedded responder', () => {
     expect(refused).toBeGreaterThanOrEqual(13);
   });
 
+  it('answers a caller while it learns what other agents can be asked', { timeout: 60_000 }, async () => {
+    const done: string[] = [];
+    const learning = [1, 2].map((agent) => {
+      const questions = Array.from({ length: 120 }, (_, i) => `Is room ${i} of house ${agent} free?`);
+      return llm.prepare([{ questions, answer: 'No.' }]).then(() => done.push('learned'));
+    });
+    await answerTo('Could my little dog stay with me tonight?');
+    done.push('answered');
+    await Promise.all(learning);
+    expect(done).toEqual(['answered', 'learned', 'learned']);
+  });
+
   it('sends clauses, then usage, then the end', async () => {
     const { parts, text } = await generate(requestOf([{ role: 'user', content: 'Are pets allowed?' }]));
     expect(text).toBe('Yes, dogs are welcome for ten dollars a night.');

@@ -21,15 +21,17 @@ export interface Responder extends LlmProvider {
 export function createResponder(options: { readonly log: Log; readonly clock: Clock }): Responder {
   const embedder = new Embedder(options);
   const closing = new AbortController();
+  /** Agents are prepared one after the other: a caller waits for one batch of theirs, however many there are. */
+  let prepared: Promise<unknown> = Promise.resolve();
   return {
     name: 'embedded',
     generate: (request, sink, context) => generate(embedder, request, sink, context),
     warm: () => embedder.warm(),
     async prepare(questionsAndAnswers) {
-      await embedder.embed(
-        questionsAndAnswers.flatMap(({ questions }) => questions),
-        closing.signal,
-      );
+      const sentences = questionsAndAnswers.flatMap(({ questions }) => questions);
+      const preparing = prepared.then(() => embedder.embed(sentences, closing.signal));
+      prepared = preparing.catch(() => {});
+      await preparing;
     },
     async close() {
       closing.abort();

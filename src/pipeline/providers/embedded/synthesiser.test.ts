@@ -99,6 +99,21 @@ describe('the embedded synthesiser', () => {
     speaking.stream.close();
   });
 
+  it('finishes an utterance of no text at all, once; one that was cancelled never', async () => {
+    const speaking = openSpeaker(tts, 'slt', testContext());
+    speaking.stream.cancel('cancelled');
+    for (const id of ['cancelled', 'empty', 'empty']) speaking.stream.finish(id);
+    await speak(speaking, 'next', 'Yes?');
+    for (const id of ['empty', 'next']) speaking.stream.finish(id);
+    await speak(speaking, 'last', 'Yes?');
+    expect(speaking.spoken.parts.filter(isFinished).map(({ utteranceId }) => utteranceId)).toEqual([
+      'empty',
+      'next',
+      'last',
+    ]);
+    speaking.stream.close();
+  });
+
   it('says nothing after close or abort', async () => {
     const context = testContext();
     const closed = openSpeaker(tts, 'slt', context);

@@ -5,6 +5,7 @@ import { BvraiError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
 
 import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
+import { EndedIds } from '../utterances.ts';
 import { ByteCache } from '../../../core/byte-cache.ts';
 import { hasWords } from '../../text/words.ts';
 import { startWorker } from '../../../core/worker.ts';
@@ -87,6 +88,7 @@ class SynthesiserStream implements TtsStream {
   readonly #pool: ClausePool;
   readonly #cache: ClauseCache;
   readonly #utterances = new Map<string, Utterance>();
+  readonly #endedIds = new EndedIds();
   /** In order of speaking; at most MAX_CLAUSES_A_STREAM. */
   #clauses: Clause[] = [];
   #closed = false;
@@ -110,20 +112,8 @@ class SynthesiserStream implements TtsStream {
   }
 
   speak(utteranceId: string, text: string): void {
-    if (this.#closed) return;
-    let utterance = this.#utterances.get(utteranceId);
-    if (!utterance) {
-      utterance = {
-        id: utteranceId,
-        cancelled: new AbortController(),
-        finished: false,
-        failed: false,
-        begun: false,
-        pauseMs: 0,
-      };
-      this.#utterances.set(utteranceId, utterance);
-    }
-    if (utterance.failed || utterance.finished) return;
+    const utterance = this.#open(utteranceId);
+    if (!utterance || utterance.failed || utterance.finished) return;
     const clause: Clause = { utterance, text, state: 'waiting', speech: undefined, error: undefined };
     if (this.#clauses.length >= MAX_CLAUSES_A_STREAM || text.length > MAX_CLAUSE_CHARACTERS) {
       clause.state = 'settled';
@@ -136,14 +126,15 @@ class SynthesiserStream implements TtsStream {
   }
 
   finish(utteranceId: string): void {
-    const utterance = this.#utterances.get(utteranceId);
-    if (this.#closed || !utterance) return;
+    const utterance = this.#open(utteranceId);
+    if (!utterance) return;
     utterance.finished = true;
     this.#advanceSoon();
   }
 
   cancel(utteranceId: string): void {
     const utterance = this.#utterances.get(utteranceId);
+    this.#endedIds.add(utteranceId);
     if (!utterance) return;
     this.#drop(utterance);
     this.#advanceSoon();
@@ -156,6 +147,17 @@ class SynthesiserStream implements TtsStream {
     for (const utterance of this.#utterances.values()) utterance.cancelled.abort();
     this.#utterances.clear();
     this.#clauses = [];
+  }
+
+  /** The utterance of this id, begun if it is new; undefined when it has ended. */
+  #open(id: string): Utterance | undefined {
+    if (this.#closed || this.#endedIds.has(id)) return undefined;
+    const known = this.#utterances.get(id);
+    if (known) return known;
+    const cancelled = new AbortController();
+    const utterance = { id, cancelled, finished: false, failed: false, begun: false, pauseMs: 0 };
+    this.#utterances.set(id, utterance);
+    return utterance;
   }
 
   #drop(utterance: Utterance): void {
@@ -229,6 +231,7 @@ class SynthesiserStream implements TtsStream {
     for (const utterance of this.#utterances.values()) {
       if (!utterance.finished || this.#clauses.some((clause) => clause.utterance === utterance)) continue;
       this.#utterances.delete(utterance.id);
+      this.#endedIds.add(utterance.id);
       if (!utterance.failed && !this.#closed) this.#sink({ type: 'utterance-finished', utteranceId: utterance.id });
     }
   }

@@ -1,4 +1,5 @@
 /** The OpenAI SDK on connections of our own, and its errors in our codes. */
+import { validateHeaderValue } from 'node:http';
 import { Readable } from 'node:stream';
 import type * as Sdk from 'openai';
 import type * as Undici from 'undici';
@@ -27,8 +28,12 @@ export interface ChatClient {
   normalise(thrown: unknown): BvraiError;
 }
 
-/** Loads the SDK and undici: 150 ms cold, which is why it happens once and not on a call's first turn. */
+/**
+ * Loads the SDK and undici: 150 ms cold, which is why it happens once and not on a call's first turn. Rejects with
+ * `provider.bad-request` when no header can carry the key.
+ */
 export async function loadChatClient(settings: ClientSettings): Promise<ChatClient> {
+  checkKey(settings.apiKey);
   const [sdk, { undici, dispatcher }] = await Promise.all([import('openai'), settings.connections.loaded()]);
   const open = (fetch: Fetch) =>
     new sdk.OpenAI({
@@ -49,6 +54,15 @@ export async function loadChatClient(settings: ClientSettings): Promise<ChatClie
     stream: (body, signal) => client.post<AsyncIterable<unknown>>('/chat/completions', { body, stream: true, signal }),
     normalise: (thrown) => chatError(sdk, undici, thrown),
   };
+}
+
+/** Before the SDK finds out: its error would quote the key. */
+function checkKey(apiKey: string): void {
+  try {
+    validateHeaderValue('authorization', `Bearer ${apiKey}`);
+  } catch (thrown) {
+    throw networkError(PROVIDER, thrown);
+  }
 }
 
 type Fetch = NonNullable<Sdk.ClientOptions['fetch']>;

@@ -28,23 +28,24 @@ export interface OpenAiSettings {
 
 /**
  * Text generation by chat completions. Loads the SDK at once, so that no call waits for it, and keeps connections to
- * the vendor alive between generations; `close` aborts what is running and drops them.
+ * the vendor alive between generations; `close` aborts what is running and drops them. Throws `config.invalid` if the base URL
+ * is not one.
  */
 export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close(): Promise<void> } {
   const baseUrl = settings.baseUrl ?? DEFAULT_BASE_URL;
+  const url = httpUrl(PROVIDER, baseUrl, '');
   const maxGenerationMs = settings.maxGenerationMs ?? DEFAULT_MAX_GENERATION_MS;
   const connections = settings.connections ?? new HttpConnections(settings.connectTimeoutMs);
   const loading = loadChatClient({ apiKey: settings.apiKey, baseUrl, connections, maxGenerationMs });
   // Whoever generates is told of a failure to load; until then it is nobody's unhandled rejection.
   loading.catch(() => {});
-  const url = httpUrl(PROVIDER, baseUrl, '');
   const running = new Map<Generation, Promise<void>>();
   let closed = false;
   return {
     name: PROVIDER,
     capabilities: { tools: true, openEnded: true },
     prewarm(_request, wanted, connecting) {
-      if (wanted() && !closed) connections.prewarm(httpUrl(PROVIDER, baseUrl, ''), connecting);
+      if (wanted() && !closed) connections.prewarm(url, connecting);
     },
     generate(request, sink, context) {
       const generation = new Generation(sink, context, maxGenerationMs);

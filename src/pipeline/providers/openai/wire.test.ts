@@ -84,6 +84,7 @@ describe('parseChunk', () => {
     ).toEqual({});
     expect(parseChunk({ choices: [{ index: 0, delta: { content: 'Hi' } }] })).toEqual({ text: 'Hi' });
     expect(parseChunk({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })).toEqual({ finishReason: 'stop' });
+    expect(parseChunk({ choices: [], usage: { prompt_tokens: 3, completion_tokens: -5 } })).toEqual({});
     expect(parseChunk({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 5, total_tokens: 8 } })).toEqual({
       usage: { inputTokens: 3, outputTokens: 5 },
     });

@@ -87,6 +87,8 @@ const toolCallShape = z.object({
   function: z.object({ name: z.string().nullish(), arguments: z.string().nullish() }).nullish(),
 });
 
+const tokens = z.number().nonnegative();
+
 const chunkShape = z.object({
   choices: z
     .array(
@@ -97,7 +99,7 @@ const chunkShape = z.object({
       }),
     )
     .nullish(),
-  usage: z.object({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish().catch(undefined),
+  usage: z.object({ prompt_tokens: tokens, completion_tokens: tokens }).nullish().catch(undefined),
 });
 
 /** Reads one parsed SSE event; throws `provider.protocol` when it is not a chat chunk. */
