@@ -55,7 +55,7 @@ describe('anthropic', () => {
             body: { error: { type: 'invalid_request_error', message: 'Your credit balance is too low.' } },
           },
         },
-        code: 'provider.auth',
+        code: 'provider.no-credit',
       },
     ],
   });

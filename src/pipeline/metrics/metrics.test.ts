@@ -111,6 +111,24 @@ describe('what the process counts of its providers', () => {
 });
 
 describe('the metrics of the process', () => {
+  it('give the models of agents no more series than a registry can bear, and count the others together', async () => {
+    const metrics = new Metrics();
+    const keyOf = (index: number) => ({ stage: 'llm' as const, provider: 'openai', model: `m${index}`, region: '' });
+    for (let index = 0; index < 1_000; index++)
+      metrics.providerEvent({ type: 'request-finished', key: keyOf(index), outcome: 'ok' });
+    const latencies = { p50Ms: 1, p95Ms: 1, p99Ms: 1, connectDeadlineMs: 1 };
+    metrics.observeProviders(() =>
+      Array.from({ length: 1_000 }, (_, index) => ({ key: keyOf(index), state: 'closed' as const, ...latencies })),
+    );
+    const lines = (await metrics.expose()).text.split('\n');
+    const seriesOf = (name: string) => lines.filter((line) => line.startsWith(`${name}{`));
+    expect(seriesOf('bvrai_provider_requests_total')).toHaveLength(201);
+    expect(seriesOf('bvrai_provider_requests_total').at(-1)).toMatch(
+      /model="other",region="other",outcome="ok"\} 800$/,
+    );
+    expect(seriesOf('bvrai_provider_breaker_state')).toHaveLength(200);
+  });
+
   it('tell whether calls are taken, and what has become of their records', async () => {
     const metrics = new Metrics();
     const state = { open: true, lost: 0 };

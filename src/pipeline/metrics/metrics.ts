@@ -10,8 +10,26 @@ const LATENCY_BUCKETS_S = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1
 
 const PROVIDER_LABELS = ['stage', 'provider', 'model', 'region'] as const;
 
-function labelsOf({ stage, provider, model, region }: ProviderKey): Record<(typeof PROVIDER_LABELS)[number], string> {
-  return { stage, provider, model, region };
+type ProviderLabels = Record<(typeof PROVIDER_LABELS)[number], string>;
+
+/** Models and regions are free text of agents, and a label once used stays: the first so many have series of their own. */
+const MAX_LABELLED_PROVIDERS = 200;
+const OTHER = 'other';
+
+/** The labels of providers, of which there are never more than a registry can bear. */
+class ProviderLabelling {
+  readonly #known = new Map<string, ProviderLabels>();
+
+  /** What is beyond the limit shares its series with all others of that provider. */
+  of({ stage, provider, model, region }: ProviderKey): ProviderLabels {
+    const id = JSON.stringify([stage, provider, model, region]);
+    const known = this.#known.get(id);
+    if (known) return known;
+    if (this.#known.size >= MAX_LABELLED_PROVIDERS) return { stage, provider, model: OTHER, region: OTHER };
+    const labels = { stage, provider, model, region };
+    this.#known.set(id, labels);
+    return labels;
+  }
 }
 
 /** Of the records of calls, on their way to the database. */
@@ -27,6 +45,7 @@ export interface RecordsStatus {
 /** Counters of this process; one instance, handed to those who count. */
 export class Metrics {
   readonly #registry = new Registry();
+  readonly #providers = new ProviderLabelling();
   readonly #active = new Gauge({ name: 'bvrai_calls_active', help: 'Calls in progress', registers: [this.#registry] });
   readonly #accepting = new Gauge({
     name: 'bvrai_accepting_calls',
@@ -151,7 +170,7 @@ export class Metrics {
   }
 
   providerEvent(event: HealthEvent): void {
-    const labels = labelsOf(event.key);
+    const labels = this.#providers.of(event.key);
     switch (event.type) {
       case 'request-finished':
         return this.#requests.inc({ ...labels, outcome: event.outcome });
@@ -227,7 +246,9 @@ export class Metrics {
     this.#quantiles.reset();
     this.#connectDeadlines.reset();
     for (const { key, state, p50Ms, p95Ms, p99Ms, connectDeadlineMs } of this.#snapshot()) {
-      const labels = labelsOf(key);
+      const labels = this.#providers.of(key);
+      // A state and a percentile are one provider's: many of them have none.
+      if (labels.model === OTHER && key.model !== OTHER) continue;
       this.#breakers.set({ ...labels, state }, 1);
       this.#connectDeadlines.set(labels, connectDeadlineMs / 1000);
       for (const [quantile, ms] of Object.entries({ '0.5': p50Ms, '0.95': p95Ms, '0.99': p99Ms })) {
