@@ -32,7 +32,7 @@ afterAll(async () => {
 
 const ring = async (): Promise<NumberedCaller> => {
   const caller = await NumberedCaller.ring(server.url, 'ada', 0);
-  open.push(() => caller.hangUp());
+  open.push(() => caller.phone.hangUp());
   return caller;
 };
 
