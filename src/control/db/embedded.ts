@@ -9,6 +9,7 @@ import { EmbeddedThread } from './embedded-thread.ts';
 import type { RawResult } from './embedded-protocol.ts';
 import { parserOf, toParameter, toRows } from './embedded-values.ts';
 import { endsSession } from './errors.ts';
+import { NotificationListeners } from './notification-listeners.ts';
 
 export interface EmbeddedOptions {
   /** The data directory, held by this process (data-directory.ts); undefined: a database in memory. */
@@ -32,16 +33,17 @@ class EmbeddedDatabase implements Database {
   readonly kind = 'embedded';
   readonly #log: Log;
   readonly #thread: EmbeddedThread;
-  readonly #listeners = new Set<NotificationListener>();
+  readonly #listeners: NotificationListeners;
   readonly #turns = new Turns();
   #closing: Promise<void> | undefined;
 
   constructor(path: string | undefined, log: Log) {
     this.#log = log;
+    this.#listeners = new NotificationListeners(log);
     this.#thread = new EmbeddedThread(path, {
       log,
-      onOpened: () => this.#hear([...this.#listeners]),
-      onNotification: (channel, payload) => this.#deliver(channel, payload),
+      onOpened: () => this.#hear(this.#listeners.all),
+      onNotification: (channel, payload) => this.#listeners.deliver(channel, payload),
     });
   }
 
@@ -65,10 +67,10 @@ class EmbeddedDatabase implements Database {
   }
 
   listen(listener: NotificationListener): () => void {
-    this.#listeners.add(listener);
+    const remove = this.#listeners.add(listener);
     // Before that, its opening will see to it.
     if (this.#thread.isOpen) this.#hear([listener]);
-    return () => this.#listeners.delete(listener);
+    return remove;
   }
 
   close(): Promise<void> {
@@ -86,23 +88,9 @@ class EmbeddedDatabase implements Database {
   #hear(listeners: readonly NotificationListener[]): void {
     for (const listener of listeners) {
       this.#thread.ask({ type: 'listen', channel: listener.channel }, QUERY_TIMEOUT_MS).then(
-        () => this.#safely(listener, () => listener.onConnected()),
+        () => this.#listeners.connected(listener),
         (thrown: unknown) => this.#log.warn({ err: thrown, channel: listener.channel }, 'LISTEN failed'),
       );
-    }
-  }
-
-  #deliver(channel: string, payload: string): void {
-    for (const listener of this.#listeners) {
-      if (listener.channel === channel) this.#safely(listener, () => listener.onNotification(payload));
-    }
-  }
-
-  #safely(listener: NotificationListener, work: () => void): void {
-    try {
-      work();
-    } catch (thrown) {
-      this.#log.error({ err: thrown, channel: listener.channel }, 'a listener to database notifications failed');
     }
   }
 }

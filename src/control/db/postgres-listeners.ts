@@ -5,6 +5,7 @@ import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { NotificationListener } from './database.ts';
 import { toDatabaseError } from './errors.ts';
+import { NotificationListeners } from './notification-listeners.ts';
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5_000;
@@ -18,7 +19,7 @@ const PROBE_EVERY_MS = 5_000;
 export class PostgresListeners {
   readonly #settings: pg.ClientConfig;
   readonly #log: Log;
-  readonly #listeners = new Set<NotificationListener>();
+  readonly #listeners: NotificationListeners;
   readonly #stop = new AbortController();
   #loop: Promise<void> | undefined;
   #client: pg.Client | undefined;
@@ -26,15 +27,16 @@ export class PostgresListeners {
   constructor(settings: pg.ClientConfig, log: Log) {
     this.#settings = settings;
     this.#log = log;
+    this.#listeners = new NotificationListeners(log);
   }
 
   /** Hears `listener.channel` until the result is called. */
   add(listener: NotificationListener): () => void {
     if (this.#stop.signal.aborted) throw new BvraiError('db.unavailable', 'The database is closed.');
-    this.#listeners.add(listener);
+    const remove = this.#listeners.add(listener);
     if (this.#client) this.#hear(this.#client, [listener]);
     this.#loop ??= this.#follow();
-    return () => this.#listeners.delete(listener);
+    return remove;
   }
 
   async close(): Promise<void> {
@@ -70,12 +72,12 @@ export class PostgresListeners {
     });
     // Whoever waits for it hears of it; until then it must not count as unhandled.
     lost.catch(() => {});
-    client.on('notification', ({ channel, payload }) => this.#deliver(channel, payload ?? ''));
+    client.on('notification', ({ channel, payload }) => this.#listeners.deliver(channel, payload ?? ''));
     try {
       await client.connect();
       this.#client = client;
       onConnected();
-      this.#hear(client, [...this.#listeners]);
+      this.#hear(client, this.#listeners.all);
       const { signal } = this.#stop;
       while (!signal.aborted) {
         await Promise.race([sleep(PROBE_EVERY_MS, undefined, { signal, ref: false }).catch(() => {}), lost]);
@@ -91,25 +93,11 @@ export class PostgresListeners {
   #hear(client: pg.Client, listeners: readonly NotificationListener[]): void {
     for (const listener of listeners) {
       client.query(`LISTEN ${pg.escapeIdentifier(listener.channel)}`).then(
-        () => this.#safely(listener, () => listener.onConnected()),
+        () => this.#listeners.connected(listener),
         // The session is lost, and with it this listener's turn comes again.
         (thrown: unknown) =>
           this.#log.warn({ err: toDatabaseError(thrown), channel: listener.channel }, 'LISTEN failed'),
       );
-    }
-  }
-
-  #deliver(channel: string, payload: string): void {
-    for (const listener of this.#listeners) {
-      if (listener.channel === channel) this.#safely(listener, () => listener.onNotification(payload));
-    }
-  }
-
-  #safely(listener: NotificationListener, work: () => void): void {
-    try {
-      work();
-    } catch (thrown) {
-      this.#log.error({ err: thrown, channel: listener.channel }, 'a listener to database notifications failed');
     }
   }
 }
