@@ -8,13 +8,13 @@ import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { notFound } from '../http/problem.ts';
 import type { TwilioRest } from '../twilio/rest.ts';
 import { carrierProblem } from './carrier.ts';
-import type { CallDesk } from './desk.ts';
+import type { ApiDesk } from './api-desk.ts';
 import { findCallId, readCallSummary } from './store.ts';
 import type { StoredCallSummary } from './store.ts';
 import { webCallSid } from './web.ts';
 
 export interface CallActionDependencies {
-  readonly desk: CallDesk;
+  readonly desk: Pick<ApiDesk, 'hangUp' | 'say' | 'transfer'>;
   /** Absent: no call can be transferred, nor one ended that is not live on this server. */
   readonly twilio: Pick<TwilioRest, 'hangUp' | 'transfer'> | undefined;
 }
@@ -37,7 +37,7 @@ export function callActionRoutes(app: ApiApp, deps: Dependencies): void {
     },
     async (request, reply) => {
       const call = await openCall(deps, request, request.params.call_id);
-      if (!desk.hangUp(sidOf(call))) {
+      if (!(await desk.hangUp(sidOf(call)))) {
         if (!twilio || call.twilio_call_sid === null) throw notLive();
         await twilio.hangUp(call.twilio_call_sid).catch(refused);
       }
@@ -87,7 +87,7 @@ export function callActionRoutes(app: ApiApp, deps: Dependencies): void {
     },
     async (request, reply) => {
       const call = await openCall(deps, request, request.params.call_id);
-      if (!desk.say(sidOf(call), request.body.text)) throw notLive();
+      if (!(await desk.say(sidOf(call), request.body.text))) throw notLive();
       return audited(deps, request, reply, 'call.spoken_in', call.id);
     },
   );

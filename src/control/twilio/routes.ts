@@ -81,7 +81,7 @@ async function answer(request: FastifyRequest, form: VoiceForm, deps: TwilioDepe
     return spoken('This number is not in service. Goodbye.');
   }
   const { orgId, agent } = found;
-  const token = deps.desk.expect({
+  const token = await deps.desk.expect({
     callSid,
     id: outbound?.id ?? newId(),
     orgId,
