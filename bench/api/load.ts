@@ -40,9 +40,13 @@ export type LoadReport = z.infer<typeof reportSchema>;
 const REQUEST_TIMEOUT_MS = 10_000;
 const MAX_ERRORS_TOLD = 5;
 
-/** Runs the whole plan. Rejects when the process cannot; what the server does wrong is in the report. */
-export async function runLoad(plan: LoadPlan): Promise<LoadReport> {
+/**
+ * Runs the whole plan; `prepare` is told the process that will do it. Rejects when the process cannot; what the server does wrong is in
+ * the report.
+ */
+export async function runLoad(plan: LoadPlan, prepare?: (pid: number) => Promise<unknown>): Promise<LoadReport> {
   const child = fork(fileURLToPath(import.meta.url), { serialization: 'json' });
+  if (child.pid !== undefined) await prepare?.(child.pid);
   try {
     return await new Promise((resolve, reject) => {
       child.once('message', (message) => resolve(reportSchema.parse(message)));

@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { type ServerProcess, startServer } from '../demo/server-process.ts';
 import { findProjectRoot, loadRecording } from '../turn-taking/recordings.ts';
 import { makeAgent } from '../turn-taking/rig.ts';
+import { processesOfDatabase, setApart } from './apart.ts';
 import { cpuMsOf, machineMs, waitUntilQuiet } from './cpu.ts';
 import { type LoadPlan, type LoadReport, runLoad } from './load.ts';
 import { type Get, requestKinds } from './requests.ts';
@@ -22,7 +23,7 @@ import { startVendors, type Vendors } from './vendors.ts';
 const READY_TIMEOUT_MS = 30_000;
 const SPREAD_MS = 8_000;
 /** What of each phase is not counted: answers begun before it, connections that are opened. */
-const WARM_UP_MS = 3_000;
+const WARM_UP_MS = 8_000;
 const CONNECTIONS = 32;
 
 interface Options {
@@ -33,6 +34,8 @@ interface Options {
   readonly rounds: number;
   /** How long other work on the machine is waited for, at most. */
   readonly settleMs: number;
+  /** Load and database compete with server and phones for the cores. */
+  readonly together: boolean;
 }
 
 function readOptions(): Options {
@@ -40,9 +43,10 @@ function readOptions(): Options {
     options: {
       calls: { type: 'string', default: '50' },
       rate: { type: 'string', default: '300' },
-      'phase-s': { type: 'string', default: '20' },
+      'phase-s': { type: 'string', default: '30' },
       rounds: { type: 'string', default: '2' },
       'settle-s': { type: 'string', default: '30' },
+      together: { type: 'boolean', default: false },
     },
   });
   return {
@@ -51,6 +55,7 @@ function readOptions(): Options {
     phaseMs: Number(values['phase-s']) * 1_000,
     rounds: Number(values.rounds),
     settleMs: Number(values['settle-s']) * 1_000,
+    together: values.together,
   };
 }
 
@@ -67,7 +72,8 @@ async function main(): Promise<void> {
       closing.push(() => server.stop());
       const tenant = await tenantOf(server, databaseUrl);
       await withClient(databaseUrl, (client) => seedRecords(client, tenant));
-      if (!(await measure(server, tenant, options))) process.exitCode = 1;
+      const apart = options.together ? false : await setApart(await withClient(databaseUrl, processesOfDatabase));
+      if (!(await measure(server, tenant, { ...options, together: !apart }))) process.exitCode = 1;
     } finally {
       for (const end of closing.toReversed()) await end();
     }
@@ -134,9 +140,10 @@ async function measure(server: ServerProcess, tenant: Tenant, options: Options):
   const phase = async (name: string, work: () => Promise<LoadReport | undefined>): Promise<void> => {
     phases.push(await observe(name, server, work));
   };
+  const prepare = options.together ? undefined : (pid: number) => setApart([pid]);
   // What is compiled and cached with the first requests is no part of any phase.
-  await runLoad(load);
-  await phase('alone', () => runLoad(load));
+  await runLoad(load, prepare);
+  await phase('alone', () => runLoad(load, prepare));
   const talkers = new Talkers({
     serverUrl: server.url,
     agent: await makeAgent(server, TALKING_AGENT),
@@ -148,7 +155,7 @@ async function measure(server: ServerProcess, tenant: Tenant, options: Options):
     await sleep(2 * SPREAD_MS);
     await phase('quiet', () => pause(phaseMs));
     for (let round = 0; round < options.rounds; round++) {
-      await phase('loaded', () => runLoad({ ...load, seed: 2 + round }));
+      await phase('loaded', () => runLoad({ ...load, seed: 2 + round }, prepare));
       await phase('quiet', () => pause(phaseMs));
     }
   } finally {

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { pino } from 'pino';
 import { LOG_OPTIONS } from '../../core/log-options.ts';
-import { lowerThreadPriority } from '../../core/thread-priority.ts';
+import { stepBack } from '../../core/thread-priority.ts';
 import { apiDependencies } from '../api-settings.ts';
 import { EventFeed } from '../calls/feed.ts';
 import { openPostgres } from '../db/postgres.ts';
@@ -12,15 +12,12 @@ import { buildHttp } from '../http.ts';
 import { RemoteDesk } from './desk.ts';
 import type { ApiThreadData, FromApiThread, ToApiThread } from './protocol.ts';
 
-/** Where both want a core, a frame of a call goes before an answer to a request. */
-const NICENESS = 10;
-
 if (parentPort) await serve(parentPort, workerData as ApiThreadData);
 
 async function serve(port: MessagePort, data: ApiThreadData): Promise<void> {
   const log = pino({ level: data.logLevel, ...LOG_OPTIONS });
-  const isObliging = lowerThreadPriority(NICENESS);
-  log.debug({ niceness: isObliging ? NICENESS : 0 }, 'the thread of the API begins');
+  // Where both want a core, a frame of a call goes before an answer to a request.
+  const priority = await stepBack();
   const database = openPostgres({ url: data.databaseUrl, log, poolSize: data.poolSize });
   const feed = new EventFeed(openTenantDoor(database), log);
   const say = (message: FromApiThread): void => port.postMessage(message);
@@ -54,5 +51,6 @@ async function serve(port: MessagePort, data: ApiThreadData): Promise<void> {
     else close().catch(fail);
   });
   await http.listen({ path: data.socketPath });
+  log.info({ priority }, 'the API has a thread of its own');
   say({ type: 'listening' });
 }

@@ -143,9 +143,14 @@ class Answer implements Dispatcher.DispatchHandler {
     statusCode: number,
     headers: Readonly<Record<string, string | string[] | undefined>>,
   ): void {
-    for (const [name, value] of Object.entries(headers))
-      if (value !== undefined && !HOP_BY_HOP.has(name)) this.#response.setHeader(name, value);
-    this.#response.writeHead(statusCode);
+    const kept: string[] = [];
+    for (const [name, value] of Object.entries(headers)) {
+      if (value === undefined || HOP_BY_HOP.has(name)) continue;
+      if (typeof value === 'string') kept.push(name, value);
+      else for (const one of value) kept.push(name, one);
+    }
+    // In one piece: set one by one, some twenty headers cost as much as all the rest.
+    this.#response.writeHead(statusCode, kept);
     // The client of a stream waits for these; whoever waits for a body gets both at once.
     if (headers['content-length'] === undefined) this.#response.flushHeaders();
   }
