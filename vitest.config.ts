@@ -8,7 +8,7 @@ export default defineConfig({
     // Two cores: real-time calls in too many workers would starve each other.
     maxWorkers: 2,
     testTimeout: 20_000,
-    hookTimeout: 20_000,
+    hookTimeout: 60_000,
     coverage: {
       provider: 'v8',
       // V8 counts only the test's own thread: what runs in worker threads would show as never run.

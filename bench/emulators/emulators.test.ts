@@ -1,3 +1,4 @@
+import { Agent, request } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { startElevenLabsEmulator } from './elevenlabs.ts';
@@ -53,6 +54,39 @@ describe('the ElevenLabs emulator', () => {
     ]);
     expect(answers.at(-2)).toEqual({ isFinal: true, contextId: 'c' });
     expect(answers[0]).toMatchObject({ contextId: 'c', alignment: { chars: ['S', 'o', 'm', 'e', ' '] } });
+  });
+});
+
+describe('the connections of an emulator', () => {
+  it('are told apart: kept alive for the next request, waiting for an answer, or a WebSocket', async () => {
+    const emulator = await own(startElevenLabsEmulator({ firstAudioMs: 1, speed: 1_000 }));
+    const headers = { 'xi-api-key': emulator.settings.apiKey };
+    const path = '/v1/text-to-speech/v/stream';
+    const agent = new Agent({ keepAlive: true });
+    const post = (): void => {
+      const url = `${emulator.url}${path}?output_format=ulaw_8000`;
+      request(url, { method: 'POST', headers, agent }, (response) => response.resume())
+        .on('error', () => {})
+        .end('{"text":"Yes."}');
+    };
+    post();
+    const states = (): unknown => emulator.openConnections.map(({ asked, resting }) => [asked, resting]);
+    await expect.poll(states).toEqual([[`POST ${path}`, true]]);
+    emulator.settings.faults = { hang: true };
+    post();
+    await expect.poll(states).toEqual([[`POST ${path}`, false]]);
+    emulator.settings.faults = {};
+    const stream = '/v1/text-to-speech/v/multi-stream-input';
+    const socket = new WebSocket(`${emulator.url}${stream}?output_format=ulaw_8000`, { headers });
+    await expect.poll(() => emulator.webSockets).toBe(1);
+    expect(states()).toEqual([
+      [`POST ${path}`, false],
+      [`GET ${stream}`, false],
+    ]);
+    socket.close();
+    await expect.poll(states).toEqual([[`POST ${path}`, false]]);
+    agent.destroy();
+    await expect.poll(states).toEqual([]);
   });
 });
 

@@ -65,6 +65,15 @@ export interface Traffic {
   readonly message: unknown;
 }
 
+/** A TCP connection to an emulator. */
+export interface OpenConnection {
+  /** Method and path of what it was last asked, e.g. `GET /v1/listen`; empty: nothing yet. */
+  readonly asked: string;
+  readonly openForMs: number;
+  /** Its request has been answered, and it is kept alive for the next one. */
+  readonly resting: boolean;
+}
+
 /** A running emulator. */
 export interface Emulator<Settings extends EmulatorSettings = EmulatorSettings> {
   /** What to set as the vendor's base URL. */
@@ -76,6 +85,8 @@ export interface Emulator<Settings extends EmulatorSettings = EmulatorSettings> 
   readonly knobs: z.ZodType<Partial<Settings>>;
   /** Live TCP connections. */
   readonly connections: number;
+  /** The same, each described; oldest first. */
+  readonly openConnections: readonly OpenConnection[];
   /** Those of them that are WebSockets; the others may be kept alive for the next request. */
   readonly webSockets: number;
   /** HTTP requests whose response has not ended. */
@@ -121,6 +132,12 @@ export interface VendorServerOptions<Settings extends EmulatorSettings> {
 
 const MAX_LOG = 1_000;
 
+interface ConnectionUse {
+  readonly openedAtMs: number;
+  asked: string;
+  resting: boolean;
+}
+
 /** The loopback server beneath an emulator. */
 export class VendorServer<Settings extends EmulatorSettings> implements Emulator<Settings> {
   readonly settings: Settings;
@@ -129,7 +146,7 @@ export class VendorServer<Settings extends EmulatorSettings> implements Emulator
   readonly requests: ReceivedRequest[] = [];
   readonly #options: VendorServerOptions<Settings>;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Map<Socket, ConnectionUse>();
   readonly #webSockets = new Set<VendorSocket>();
   readonly #watchers = new Set<(traffic: Traffic) => void>();
   readonly #requestRoutes: RequestRoute[] = [];
@@ -147,13 +164,17 @@ export class VendorServer<Settings extends EmulatorSettings> implements Emulator
     this.settings = options.settings;
     this.delays = new DelaySource(options.settings.seed);
     server.on('connection', (socket) => {
-      this.#sockets.add(socket);
+      this.#sockets.set(socket, { openedAtMs: performance.now(), asked: '', resting: false });
       socket.on('close', () => this.#sockets.delete(socket));
       socket.on('error', () => socket.destroy());
     });
     server.on('request', (request, response) => {
       this.#activeRequests++;
-      response.on('close', () => this.#activeRequests--);
+      response.on('close', () => {
+        this.#activeRequests--;
+        const use = this.#sockets.get(request.socket);
+        if (use !== undefined) use.resting = true;
+      });
       // A client that leaves mid-body; the response's close has been counted.
       this.#onRequest(request, response).catch(() => response.destroy());
     });
@@ -187,6 +208,11 @@ export class VendorServer<Settings extends EmulatorSettings> implements Emulator
 
   get connections(): number {
     return this.#sockets.size;
+  }
+
+  get openConnections(): readonly OpenConnection[] {
+    const nowMs = performance.now();
+    return Array.from(this.#sockets.values(), ({ openedAtMs, ...use }) => ({ ...use, openForMs: nowMs - openedAtMs }));
   }
 
   get webSockets(): number {
@@ -228,7 +254,7 @@ export class VendorServer<Settings extends EmulatorSettings> implements Emulator
     if (this.#closed) return;
     this.#closed = true;
     const closed = this.#server.listening ? new Promise((resolve) => this.#server.close(resolve)) : undefined;
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) socket.destroy();
     await closed;
   }
 
@@ -254,7 +280,7 @@ export class VendorServer<Settings extends EmulatorSettings> implements Emulator
       return;
     }
     this.#server.close();
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets.keys()) socket.resetAndDestroy();
   }
 
   #faultsOf(model: string | undefined, url: URL): () => Faults {
@@ -342,6 +368,8 @@ export class VendorServer<Settings extends EmulatorSettings> implements Emulator
 
   #logRequest(request: IncomingMessage, url: URL): number {
     const connection = ++this.#count;
+    const use = this.#sockets.get(request.socket);
+    if (use !== undefined) Object.assign(use, { asked: `${request.method} ${url.pathname}`, resting: false });
     if (this.requests.length === MAX_LOG) this.requests.shift();
     this.requests.push({ connection, method: request.method ?? '', url: url.pathname + url.search });
     return connection;

@@ -54,6 +54,6 @@ describe('a call', () => {
       .poll(() => [server.callConnections('elevenlabs', cloud.elevenlabs), cloud.openai.activeRequests], {
         timeout: 5_000,
       })
-      .toEqual([0, 0]);
+      .toEqual([[], 0]);
   });
 });

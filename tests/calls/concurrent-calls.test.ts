@@ -133,9 +133,11 @@ describe('a hundred calls', () => {
     const heapsMb: number[] = [];
     for (let from = 20; from < 120; from += 20) {
       await batch(from);
-      const providerSockets = (): number =>
-        server.callConnections('deepgram', cloud.deepgram) + server.callConnections('elevenlabs', cloud.elevenlabs);
-      await expect.poll(providerSockets, { timeout: 5_000 }).toBe(0);
+      const providerSockets = (): string[] => [
+        ...server.callConnections('deepgram', cloud.deepgram),
+        ...server.callConnections('elevenlabs', cloud.elevenlabs),
+      ];
+      await expect.poll(providerSockets, { timeout: 5_000 }).toEqual([]);
       expect(cloud.openai.activeRequests).toBe(0);
       heapsMb.push(heapAfterGc() / 1e6);
     }

@@ -195,24 +195,32 @@ function endFromOutside({ end, within }: Plan, phone: Phone, cable: Cable): void
 }
 
 /**
- * Connections to the model outlive calls on purpose, and sockets wait for calls to come; each has an end in the server and one in
- * the emulator.
+ * HTTP's connections outlive calls on purpose, and sockets wait for calls to come; each has an end in the server and one in the
+ * emulator.
  */
 function keptConnections(): number {
-  return cloud.openai.connections + server.server.warmSockets('deepgram') + server.server.warmSockets('elevenlabs');
+  const restingVoices = cloud.elevenlabs.openConnections.filter(({ resting }) => resting).length;
+  return (
+    cloud.openai.connections +
+    restingVoices +
+    server.server.warmSockets('deepgram') +
+    server.server.warmSockets('elevenlabs')
+  );
 }
 
 /** What is left of calls that are over, by name; empty: nothing. */
 function leftOver(): string[] {
   const left: Record<string, number> = {
     calls: server.server.activeCalls,
-    'recogniser sockets': server.callConnections('deepgram', cloud.deepgram),
-    'voice sockets': server.callConnections('elevenlabs', cloud.elevenlabs),
     'model requests': cloud.openai.activeRequests,
   };
   const kept = 2 * (keptConnections() - keptWhenIdle);
   for (const [kind, count] of leakedHandles(idle)) left[kind] = kind === 'TCPSocketWrap' ? count - kept : count;
-  return Object.entries(left).flatMap(([what, count]) => (count > 0 ? [`${count} × ${what}`] : []));
+  return [
+    ...Object.entries(left).flatMap(([what, count]) => (count > 0 ? [`${count} × ${what}`] : [])),
+    ...server.callConnections('deepgram', cloud.deepgram),
+    ...server.callConnections('elevenlabs', cloud.elevenlabs),
+  ];
 }
 
 /** Resolves with how long it took until nothing was left. */

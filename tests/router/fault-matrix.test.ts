@@ -18,7 +18,9 @@ import type { Outcome, VendorPair } from './vendors.ts';
 const TOLERANCE_MS = 150;
 /** Cells at a time: they mostly wait, but two cores have other work. */
 const AT_ONCE = 6;
-const TIMEOUT_MS = 90_000;
+const TIMEOUT_MS = 180_000;
+/** A cell that misses is measured so many times at most, each time beside a healthy run. */
+const TRIES = 8;
 /** Letters of "Saturdays". */
 const LONGEST_WORD = 9;
 
@@ -44,6 +46,7 @@ interface Row {
   readonly outcome: Outcome;
   readonly addedMs: number;
   readonly boundMs: number;
+  readonly tries: number;
   readonly wrong: string | undefined;
 }
 
@@ -108,6 +111,36 @@ afterEach(() => {
 
 const rows: Row[] = [];
 
+async function healthyMs(pair: VendorPair): Promise<number> {
+  const runs: Outcome[] = [];
+  while (runs.length < TRIES) {
+    const healthy = await pair.run(undefined, connections);
+    if (healthy.code === '' && withoutSpace(healthy.got) === withoutSpace(healthy.expected)) return healthy.doneAfterMs;
+    runs.push(healthy);
+  }
+  throw new Error(`${pair.name}, both healthy, answers wrongly or switches in every run: ${JSON.stringify(runs)}`);
+}
+
+/**
+ * Other work on two cores may delay any one run by more than the tolerance, or the second vendor beyond its own deadline: what fails
+ * is measured again, alone. The least time counts, of the cell as of the healthy runs: a delay that is the router's own is in every
+ * one of the cell's, and no healthy run that was held up can excuse it.
+ */
+async function judge(pair: VendorPair, cell: FaultCell, first: Outcome, usualMs: number): Promise<Row> {
+  const boundMs = waitMs(pair.stage, cell.wait) + TOLERANCE_MS;
+  let leastHealthyMs = usualMs;
+  let leastMs = Infinity;
+  for (let outcome = first, tries = 1; ; tries++) {
+    const wrong = wrongWith(pair, cell, outcome);
+    if (wrong === undefined) leastMs = Math.min(leastMs, outcome.doneAfterMs);
+    const addedMs = leastMs - leastHealthyMs;
+    const isWell = wrong === undefined && addedMs <= boundMs;
+    if (isWell || tries === TRIES) return { pair, cell, outcome, addedMs, boundMs, tries, wrong };
+    leastHealthyMs = Math.min(leastHealthyMs, await healthyMs(pair));
+    outcome = await pair.run(cell, connections);
+  }
+}
+
 describe('the fault matrix', () => {
   beforeAll(async () => {
     // Modules, SDKs and code that has not been compiled yet are not what is measured.
@@ -116,36 +149,14 @@ describe('the fault matrix', () => {
 
   it.each(PAIRS.map((pair) => [pair.stage, pair.name, pair] as const))(
     '%s %s',
-    async (stage, _name, pair) => {
+    async (_stage, _name, pair) => {
       const cells = cellsOf(wireOf(pair), HALF[wireOf(pair)]);
-      const measure = async (cell: FaultCell, healthyMs: number): Promise<Row> => {
-        const outcome = await pair.run(cell, connections);
-        const boundMs = waitMs(stage, cell.wait) + TOLERANCE_MS;
-        return {
-          pair,
-          cell,
-          outcome,
-          addedMs: outcome.doneAfterMs - healthyMs,
-          boundMs,
-          wrong: wrongWith(pair, cell, outcome),
-        };
-      };
-      const healthyMs = async (): Promise<number> => {
-        const healthy = await pair.run(undefined, connections);
-        expect(withoutSpace(healthy.got)).toBe(withoutSpace(healthy.expected));
-        expect(healthy.code).toBe('');
-        return healthy.doneAfterMs;
-      };
       // Not beside the cells: a healthy run that they slow down would excuse them.
-      const usualMs = await healthyMs();
-      const measured = await inBatches(cells, async (cell) => measure(cell, 0));
-      for (const [index, row] of measured.entries()) {
-        const compared = { ...row, addedMs: row.addedMs - usualMs };
-        // Other work on two cores may delay any one run by more than the tolerance, or the second vendor beyond its own deadline:
-        // what fails is measured once more, alone.
-        const isLate = compared.addedMs > compared.boundMs || row.wrong !== undefined;
-        const again = cells[index];
-        rows.push(isLate && again ? await measure(again, await healthyMs()) : compared);
+      const usualMs = await healthyMs(pair);
+      const outcomes = await inBatches(cells, (cell) => pair.run(cell, connections));
+      for (const [index, cell] of cells.entries()) {
+        const outcome = outcomes[index];
+        if (outcome !== undefined) rows.push(await judge(pair, cell, outcome, usualMs));
       }
       const mine = rows.filter((row) => row.pair === pair);
       const faulty = mine
@@ -164,8 +175,8 @@ describe('the fault matrix', () => {
   it('has at least forty cells, and nothing went wrong in the process', () => {
     console.info(
       formatTable([
-        ['stage', 'route', 'fault', 'noticed as', 'served by', 'added ms', 'bound ms'],
-        ...rows.map(({ pair, cell, outcome, addedMs, boundMs }) => [
+        ['stage', 'route', 'fault', 'noticed as', 'served by', 'added ms', 'bound ms', 'tries'],
+        ...rows.map(({ pair, cell, outcome, addedMs, boundMs, tries }) => [
           pair.stage,
           pair.name,
           cell.name,
@@ -173,6 +184,7 @@ describe('the fault matrix', () => {
           outcome.servedBy,
           addedMs.toFixed(0),
           String(boundMs),
+          String(tries),
         ]),
       ]),
     );

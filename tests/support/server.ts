@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { z } from 'zod';
+import type { Emulator } from '../../bench/emulators/server.ts';
 import { readConfig } from '../../src/config.ts';
 import { LOG_OPTIONS } from '../../src/core/log-options.ts';
 import { startServer } from '../../src/main.ts';
@@ -27,8 +28,11 @@ export interface TestServer {
   readonly server: BvraiServer;
   /** Every line the server has logged, at all levels. */
   readonly log: readonly ServerLogLine[];
-  /** Connections to an emulator that belong to calls: those that wait for calls to come are not counted. */
-  callConnections(vendor: 'deepgram' | 'elevenlabs', emulator: { readonly connections: number }): number;
+  /**
+   * What is connected to an emulator beyond the sockets that wait for calls to come and what HTTP keeps alive for its next
+   * request; empty: nothing. Which of the sockets are the waiting ones is not known: if there are too many, all are described.
+   */
+  callConnections(vendor: 'deepgram' | 'elevenlabs', emulator: Emulator): string[];
   /** The key of the organization that a server in local mode has. */
   readonly apiKey: string;
   /** The record of a call, once all that was said so far has been written. */
@@ -83,7 +87,13 @@ export async function startTestServer({ agents, environment, ready = true }: Tes
     url,
     server,
     log,
-    callConnections: (vendor, { connections }) => connections - server.warmSockets(vendor),
+    callConnections(vendor, { openConnections }) {
+      const busy = openConnections.filter(({ resting }) => !resting);
+      const warm = server.warmSockets(vendor);
+      if (busy.length === warm) return [];
+      const each = busy.map(({ asked, openForMs }) => `${asked || 'nothing yet'}, for ${Math.round(openForMs)} ms`);
+      return [`${vendor} has ${busy.length}, of which ${warm} wait for calls`, ...each];
+    },
     apiKey,
     async call(callSid) {
       await untilWritten(url);
