@@ -10,6 +10,7 @@ import { Admission } from './control/admission.ts';
 import { AnsweringAgents } from './control/agents/answering.ts';
 import { readAgentFiles } from './control/agents/files.ts';
 import { loadAuthSecret } from './control/auth/secrets.ts';
+import { AwaitedCalls } from './control/calls/awaited.ts';
 import { CallDesk } from './control/calls/desk.ts';
 import type { ExpectedCall } from './control/calls/desk.ts';
 import { variablesOf } from './control/calls/variables.ts';
@@ -268,6 +269,8 @@ interface Ports {
 async function listen(parts: Parts, closers: Closers): Promise<Ports> {
   const { config, log, metrics, records, agents, desk, twilio, local } = parts;
   const { door, database, feed, instanceId } = records;
+  const awaited = new AwaitedCalls({ recorder: records.recorder, desk, clock: systemClock, log });
+  closers.add(() => awaited.close());
   const mediaOptions = mediaListenerOptions(parts);
   const ownPort =
     config.mediaPort === undefined
@@ -296,6 +299,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       door,
       agents,
       desk,
+      awaited,
       rest: twilio,
       local,
       streamUrl: socketUrl(MEDIA_PATH),

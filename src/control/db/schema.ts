@@ -20,19 +20,12 @@ import { newId } from './ids.ts';
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export const ROLES = ['owner', 'admin', 'member', 'viewer'] as const;
-export const CALL_STATUSES = [
-  'initiated',
-  'ringing',
-  'in_progress',
-  'completed',
-  'failed',
-  'no_answer',
-  'busy',
-  'cancelled',
-] as const;
-export type CallStatus = (typeof CALL_STATUSES)[number];
 /** The states in which a call has not ended. */
-export const OPEN_CALL_STATUSES = ['initiated', 'ringing', 'in_progress'] as const satisfies readonly CallStatus[];
+export const OPEN_CALL_STATUSES = ['initiated', 'ringing', 'in_progress'] as const;
+export const ENDED_CALL_STATUSES = ['completed', 'failed', 'no_answer', 'busy', 'cancelled'] as const;
+export const CALL_STATUSES = [...OPEN_CALL_STATUSES, ...ENDED_CALL_STATUSES] as const;
+export type CallStatus = (typeof CALL_STATUSES)[number];
+export type EndedCallStatus = (typeof ENDED_CALL_STATUSES)[number];
 export const CONVERSATION_STATUSES = ['active', 'completed', 'abandoned'] as const;
 
 const id = () => uuid('id').primaryKey().$defaultFn(newId);

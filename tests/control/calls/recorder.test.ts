@@ -16,7 +16,7 @@ import { memoryLog, silentLog } from '../../../src/core/log.ts';
 import type { Log } from '../../../src/core/log.ts';
 import { openTestDatabase } from '../../support/database.ts';
 import type { TestDatabase } from '../../support/database.ts';
-import { TalkingCall, expectRecord, readAs } from '../../support/recorded-calls.ts';
+import { TalkingCall, expectRecord, readAs, recordedCall } from '../../support/recorded-calls.ts';
 import type { CallOwner } from '../../support/recorded-calls.ts';
 import { foundTenant } from '../../support/tenant.ts';
 
@@ -237,7 +237,7 @@ describe('the recorder', () => {
     ).not.toContain('question');
   });
 
-  it('lets go of the oldest events when the spool is full, never of a call’s begin and end', async () => {
+  it('lets go of the oldest events and refused calls when the spool is full, never of a call’s begin and end', async () => {
     const state = { away: true };
     const door: TenantDoor = {
       ...db.door,
@@ -247,8 +247,14 @@ describe('the recorder', () => {
     const log = memoryLog();
     const { recorder } = await startServer({ door, log, maxSpoolBytes: 1_000_000 });
     const talking = Array.from({ length: 10 }, () => new TalkingCall(recorder, owner));
+    const [rung, refused] = [recordedCall(owner), recordedCall(owner)];
     for (let turn = 1; turn <= 600; turn++) {
       for (const call of talking) call.turn(turn);
+      if (turn === 60) {
+        recorder.announce(rung);
+        recorder.miss(rung, { status: 'failed', reason: 'never-opened', announced: true });
+        recorder.miss(refused, { status: 'busy', reason: 'over-capacity', announced: false });
+      }
       await recorder.onDisk();
     }
     for (const call of talking) call.end();
@@ -265,5 +271,7 @@ describe('the recorder', () => {
       // The newest are there, and those that are there are not torn.
       expect(record?.messages.at(-1)?.text).toBe('answer 600 in full');
     }
+    expect(await readAs(db.door, owner.orgId, rung.id)).toMatchObject({ end_reason: 'never-opened' });
+    expect(await readAs(db.door, owner.orgId, refused.id)).toBeUndefined();
   }, 90_000);
 });
