@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm';
 import type { SQL } from 'drizzle-orm';
 import { newId } from '../db/ids.ts';
 import type { Transaction } from '../db/tenant.ts';
+import { withAskedEnds } from './asked-end.ts';
 import { messageDetails, messageOf, statusAfter, turnOf } from './projection.ts';
 import type { BeginLine, EventLine, SpoolLine } from './spool-lines.ts';
 
@@ -24,7 +25,8 @@ export async function writeLines(tx: Transaction, lines: readonly SpoolLine[]): 
   const announced = lines.filter((line) => line.kind === 'announced');
   const begins = lines.filter((line) => line.kind === 'begin');
   const missed = lines.filter((line) => line.kind === 'missed');
-  const events = lines.filter((line) => line.kind === 'event');
+  const told = lines.filter((line) => line.kind === 'event');
+  const events = await withAskedEnds(tx, told);
   const rowsOf = <Row>(toRow: (line: EventLine) => Row | undefined): Row[] =>
     events.map(toRow).filter((row) => row !== undefined);
   const statements: readonly (readonly [readonly unknown[], (rows: string) => SQL])[] = [

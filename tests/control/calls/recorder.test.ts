@@ -63,8 +63,10 @@ async function startServer(
   return { recorder, orphans, nodeId, directory };
 }
 
-const untilWritten = (recorder: CallRecorder) =>
-  vi.waitFor(() => expect(recorder.status.waitingBytes).toBe(0), { timeout: 15_000, interval: 20 });
+async function untilWritten(recorder: CallRecorder): Promise<void> {
+  await recorder.onDisk();
+  await vi.waitFor(() => expect(recorder.status.waitingBytes).toBe(0), { timeout: 15_000, interval: 20 });
+}
 
 /** A door that fails now and then: before anything was done or, which is worse, after it was committed. */
 function unreliable(door: TenantDoor, failures: ('before' | 'after' | undefined)[]): TenantDoor {
@@ -140,6 +142,26 @@ describe('the recorder', () => {
     await untilWritten(recorder);
     expect(await readAs(db.door, owner.orgId, made.id)).toMatchObject({ status: 'completed' });
     expect(['no_answer', 'completed']).toContain((await readAs(db.door, owner.orgId, ended.id))?.status);
+  });
+
+  it('does not take a call for missed that has a conversation, or has ended already', async () => {
+    const { recorder } = await startServer();
+    const [talking, told] = [recordedCall(owner), recordedCall(owner)];
+    for (const call of [talking, told]) recorder.announce(call);
+    recorder.begin(talking);
+    recorder.miss(told, { status: 'cancelled', reason: 'canceled', at: new Date(0), announced: true });
+    // In the same transaction, and in one of its own.
+    for (let time = 0; time < 2; time++) {
+      for (const call of [talking, told])
+        recorder.miss(call, { status: 'failed', reason: 'never-opened', detail: 'late', announced: true });
+      await untilWritten(recorder);
+    }
+    const goingOn = { status: 'in_progress', end_reason: null, end_detail: null };
+    expect(await readAs(db.door, owner.orgId, talking.id)).toMatchObject(goingOn);
+    const record = await readAs(db.door, owner.orgId, told.id);
+    expect(record).toMatchObject({ status: 'cancelled', end_reason: 'canceled', end_detail: null });
+    // Not before it was made, whatever the carrier says.
+    expect(record?.ended_at).toBe(record?.created_at);
   });
 
   it('writes nothing twice and loses nothing when the database fails before or after a commit', async () => {
