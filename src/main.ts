@@ -4,24 +4,28 @@ import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
+import { SESSIONS_OF_CALLS, placeApi, twilioAccount } from './api-place.ts';
 import { loadConfig } from './config.ts';
 import type { Config } from './config.ts';
 import { Admission } from './control/admission.ts';
 import { AnsweringAgents } from './control/agents/answering.ts';
 import { readAgentFiles } from './control/agents/files.ts';
 import { loadAuthSecret } from './control/auth/secrets.ts';
+import { divert } from './control/api-thread/forward.ts';
+import { apiDesk } from './control/calls/api-desk.ts';
 import { AwaitedCalls } from './control/calls/awaited.ts';
 import { CallDesk } from './control/calls/desk.ts';
 import type { ExpectedCall } from './control/calls/desk.ts';
+import { UnopenedCalls } from './control/calls/unopened.ts';
 import { variablesOf } from './control/calls/variables.ts';
 import { buildHttp } from './control/http.ts';
-import { quotasPerMinute } from './control/http/rate-limit.ts';
 import { LOCAL_MODE_REFUSAL, isLocalPeer } from './control/local-mode.ts';
 import { openLocalOrganization } from './control/local-organization.ts';
 import type { LocalOrganization } from './control/local-organization.ts';
 import { openRecords } from './control/records.ts';
 import type { Records } from './control/records.ts';
 import { TwilioRest } from './control/twilio/rest.ts';
+import { MEDIA_PATH, WEB_PATH, socketUrl } from './control/twilio/socket-url.ts';
 import { systemClock } from './core/clock.ts';
 import { Closers } from './core/closers.ts';
 import { BvraiError } from './core/errors.ts';
@@ -67,11 +71,8 @@ const DRAIN_GRACE_MS = 60_000;
 const ARRIVALS_GRACE_MS = 3_000;
 /** How long their last records may take to get into the database; what does not waits on disk. */
 const RECORDS_GRACE_MS = 5_000;
-const MEDIA_PATH = '/media';
 const OPEN_REGISTRATION =
   'Anybody who reaches this server can make an account and ring telephones at your expense. Make your own, then set REGISTRATION=closed.';
-/** Browser calls: the same protocol, without Twilio's signature. */
-const WEB_PATH = '/web';
 
 interface Parts {
   readonly config: Config;
@@ -118,7 +119,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   const state = { enginesReady: false };
   const vad = await loadVad(log, { clock: systemClock });
   closers.add(() => vad.close());
-  const records = await openRecords({ ...config, log });
+  const records = await openRecords({ ...config, log, poolSize: SESSIONS_OF_CALLS });
   closers.add(() => records.close(RECORDS_GRACE_MS));
   const { door, recorder } = records;
   const authSecret = await loadAuthSecret(config.authSecret, config.dataDirectory, log);
@@ -131,7 +132,8 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   closers.add(() => cloud.close());
   const providers = providersOf(embedded, cloud);
   const tokens = new StreamTokens<StreamClaims>({ clock: systemClock });
-  const twilio = twilioRest(config);
+  const account = twilioAccount(config);
+  const twilio = account && new TwilioRest(account);
   const admission: Admission = new Admission({
     clock: systemClock,
     log,
@@ -254,13 +256,6 @@ function byName<Provider extends { readonly name: string }>(providers: readonly 
   return new Map(providers.map((provider) => [provider.name, provider]));
 }
 
-/** Undefined: calls are only taken. */
-function twilioRest({ twilio, publicUrl }: Config): TwilioRest | undefined {
-  if (twilio?.accountSid === undefined || publicUrl === undefined) return undefined;
-  const { accountSid, authToken, apiBaseUrl: baseUrl } = twilio;
-  return new TwilioRest({ accountSid, authToken, baseUrl, publicUrl });
-}
-
 interface Ports {
   readonly port: number;
   readonly mediaPort: number | undefined;
@@ -268,8 +263,8 @@ interface Ports {
 
 async function listen(parts: Parts, closers: Closers): Promise<Ports> {
   const { config, log, metrics, records, agents, desk, twilio, local } = parts;
-  const { door, database, feed, instanceId } = records;
-  const awaited = new AwaitedCalls({ recorder: records.recorder, desk, clock: systemClock, log });
+  const { door, recorder } = records;
+  const awaited = new AwaitedCalls({ recorder, desk, clock: systemClock, log });
   closers.add(() => awaited.close());
   const mediaOptions = mediaListenerOptions(parts);
   const ownPort =
@@ -278,34 +273,34 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       : await listenMedia({ ...mediaOptions, host: config.host, port: config.mediaPort });
   closers.add(() => ownPort?.close());
   const mediaPort = ownPort?.port;
-  const socketUrl = (path: string) => (requestHost: string) => urlOfSocket(config, requestHost, mediaPort, path);
+  const { publicUrl } = config;
+  const unopened = new UnopenedCalls({ door, desk, clock: systemClock, log });
+  closers.add(() => unopened.close());
+  const api = await placeApi({ ...parts, desk: apiDesk({ desk, agents, unopened }), mediaPort });
+  const { thread } = api;
+  closers.add(() => thread?.close());
   const http = await buildHttp({
     log,
     corsOrigins: config.corsOrigins,
     trustedProxies: config.trustedProxies,
     health: { readiness: parts.readiness, metrics: () => metrics.expose() },
-    api: {
-      database,
-      authSecret: parts.authSecret,
-      clock: systemClock,
-      publicUrl: config.publicUrl,
-      registration: config.registration,
-      quotas: quotasPerMinute(config.apiQuotas),
-      calls: { desk, agents, twilio, instanceId, feed, webSocketUrl: socketUrl(WEB_PATH) },
-    },
+    api: api.here,
     twilio: {
       authToken: config.twilio?.authToken,
-      publicUrl: config.publicUrl,
+      publicUrl,
       door,
       agents,
       desk,
       awaited,
       rest: twilio,
       local,
-      streamUrl: socketUrl(MEDIA_PATH),
+      streamUrl: (requestHost) => socketUrl({ publicUrl, requestHost, mediaPort, path: MEDIA_PATH }),
     },
   });
   closers.add(() => http.close());
+  if (thread) divert(http.server, thread.forward);
+  // Before the server, whose end would cut off its answers.
+  closers.add(() => thread?.close());
   const shared = ownPort ? undefined : attachWsListener(http.server, mediaOptions);
   closers.add(() => shared?.close());
   const port = await listenHttp(http, config);
@@ -328,13 +323,6 @@ async function listenHttp(http: FastifyInstance, config: Config): Promise<number
   }
   const address = http.server.address();
   return typeof address === 'object' && address ? address.port : config.port;
-}
-
-/** Where the far side of a request reaches a media socket. */
-function urlOfSocket(config: Config, requestHost: string, mediaPort: number | undefined, path: string): string {
-  if (config.publicUrl !== undefined) return `${config.publicUrl.replace(/^http/u, 'ws')}${path}`;
-  const host = mediaPort === undefined ? requestHost : `${new URL(`http://${requestHost}`).hostname}:${mediaPort}`;
-  return `ws://${host}${path}`;
 }
 
 function mediaListenerOptions(parts: Parts): MediaListenerOptions {

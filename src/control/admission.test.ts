@@ -5,6 +5,50 @@ import { memoryLog, silentLog } from '../core/log.ts';
 import { Admission } from './admission.ts';
 
 describe('admission', () => {
+  it('lets a call wait for lateness to pass, but not for long, and for nothing else', async () => {
+    const virtual = new VirtualClock();
+    let stalledMs = 0;
+    const clock: Clock = {
+      nowMs: () => virtual.nowMs() + stalledMs,
+      after: (delayMs, callback) => virtual.after(delayMs, callback),
+    };
+    let active = 0;
+    const admission = new Admission({ clock, log: silentLog, maxCalls: 1, activeCalls: () => active });
+    admission.watch();
+    const outcomeOf = (check: Promise<void>): (() => string) => {
+      let outcome = 'waits';
+      check.then(
+        () => (outcome = 'taken'),
+        (error: Error) => (outcome = error.message),
+      );
+      return () => outcome;
+    };
+    const pass = async (forMs: number, stallMs = 0): Promise<void> => {
+      for (let passedMs = 0; passedMs < forMs; passedMs += 50) {
+        stalledMs += stallMs;
+        virtual.advance(50);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    await pass(50, 600);
+    const patient = outcomeOf(admission.untilOnTime().then(() => admission.check()));
+    await pass(900);
+    expect(patient()).toBe('waits');
+    await pass(150);
+    expect(patient()).toBe('taken');
+
+    await pass(50, 600);
+    const late = outcomeOf(admission.untilOnTime().then(() => admission.check()));
+    await pass(500, 600);
+    expect(late()).toContain('cannot keep up');
+
+    await pass(2_000);
+    active = 1;
+    await admission.untilOnTime();
+    expect(() => admission.check()).toThrow('MAX_CALLS');
+    admission.close();
+  });
+
   it('lets a drain wait for the calls that were told to come, and no longer than it may for those that do not', async () => {
     const clock = new VirtualClock();
     const admission = new Admission({ clock, log: silentLog, maxCalls: 9, activeCalls: () => 0 });

@@ -20,6 +20,9 @@ export interface AdmissionOptions {
 const PLACE_KEPT_MS = 10_000;
 const PROBE_EVERY_MS = 50;
 const READ_MEMORY_EVERY_MS = 1_000;
+/** Longer than a single stall keeps the gate closed (loop-gate.ts), far shorter than Twilio waits for an answer. */
+const PATIENCE_MS = 2_500;
+const TOO_LATE = 'The server cannot keep up.';
 
 /** Closed while as many calls run as may, while the event loop is late or memory short, and for good once the server drains. */
 export class Admission {
@@ -65,7 +68,7 @@ export class Admission {
     const { maxCalls, activeCalls } = this.#options;
     if (this.#draining) return 'The server is shutting down.';
     if (activeCalls() + this.#expected.size >= maxCalls) return `${maxCalls} calls are in progress (MAX_CALLS).`;
-    if (this.#isLate) return 'The server cannot keep up.';
+    if (this.#isLate) return TOO_LATE;
     return this.#memory.closed ? 'The server is short of memory.' : undefined;
   }
 
@@ -74,6 +77,17 @@ export class Admission {
     const reason = this.closedBecause;
     if (reason !== undefined)
       throw new BvraiError('capacity', `No further call can be taken now: ${reason}`, { retryAfterMs: 5_000 });
+  }
+
+  /**
+   * Waits a moment for what passes by itself, lateness: whoever phones would rather hear it ring for a second longer than be sent
+   * away. {@link check} says afterwards whether it did.
+   */
+  async untilOnTime(): Promise<void> {
+    const { clock } = this.#options;
+    const untilMs = clock.nowMs() + PATIENCE_MS;
+    while (this.closedBecause === TOO_LATE && clock.nowMs() < untilMs)
+      await new Promise<void>((resolve) => clock.after(PROBE_EVERY_MS, resolve));
   }
 
   /** Keeps a place for a call that is about to come, for a moment; the result, called when it comes, gives the place up. Idempotent. */

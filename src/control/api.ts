@@ -90,7 +90,7 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
     passwordRoute(api, { ...resources, sessions, passwords, throttle });
     organizationRoutes(api, { ...resources, registration });
     for (const declare of RESOURCES) declare(api, resources);
-    newCallRoute(api, { ...resources, ...deps.calls, clock, log });
+    newCallRoute(api, { ...resources, ...deps.calls });
     callActionRoutes(api, { ...resources, ...deps.calls });
     callEventRoutes(api, { ...resources, feed: deps.calls.feed, eventStreams: deps.eventStreams });
   });

@@ -27,7 +27,7 @@ export interface HttpDependencies {
   readonly trustedProxies?: number;
   readonly health: HealthDependencies;
   /** Accounts and resources; they need the database. */
-  readonly api?: Omit<ApiDependencies, 'corsOrigins'>;
+  readonly api?: Omit<ApiDependencies, 'corsOrigins'> | undefined;
   readonly twilio?: TwilioDependencies;
 }
 

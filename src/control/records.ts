@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
-import { EventFeed } from './calls/feed.ts';
 import { OrphanKeeper } from './calls/orphans.ts';
 import { CallRecorder } from './calls/recorder.ts';
 import { holdDataDirectory } from './data-directory.ts';
@@ -16,6 +15,8 @@ export interface RecordsOptions {
   readonly databaseUrl: string | undefined;
   readonly dataDirectory: string;
   readonly migrationsDirectory: string;
+  /** Sessions of the database at most; not for the embedded one. */
+  readonly poolSize?: number;
   readonly log: Log;
 }
 
@@ -23,7 +24,8 @@ export interface Records {
   readonly database: Database;
   readonly door: TenantDoor;
   readonly recorder: CallRecorder;
-  readonly feed: EventFeed;
+  /** Tells for which organizations events have been written. */
+  onWritten(listener: (orgIds: readonly string[]) => void): void;
   /** This start of this server. */
   readonly instanceId: string;
   /** Whether the database took what was written to it last: call records, or the heartbeat of a server without calls. */
@@ -34,7 +36,7 @@ export interface Records {
 
 /** Opens all of it, migrates, and begins to close orphans. Throws `db.…` or `config.invalid`, having closed what it opened. */
 export async function openRecords(options: RecordsOptions): Promise<Records> {
-  const { databaseUrl: url, dataDirectory, migrationsDirectory, log } = options;
+  const { databaseUrl: url, dataDirectory, log } = options;
   const closers: (() => Promise<void>)[] = [];
   const closeAll = async (): Promise<void> => {
     for (const close of closers.splice(0).toReversed()) await close();
@@ -42,10 +44,10 @@ export async function openRecords(options: RecordsOptions): Promise<Records> {
   try {
     const directory = await holdDataDirectory(dataDirectory, log);
     closers.push(() => directory.close());
-    const database = await openDatabase({ url, dataDirectory, migrationsDirectory, log });
+    const database = await openDatabase({ ...options, url });
     closers.push(() => database.close());
     const door = openTenantDoor(database);
-    const feed = new EventFeed(door, log);
+    const listeners: ((orgIds: readonly string[]) => void)[] = [];
     const instanceId = randomUUID();
     let graceMs = 0;
     const recorder = await CallRecorder.open({
@@ -53,7 +55,7 @@ export async function openRecords(options: RecordsOptions): Promise<Records> {
       directory: dataDirectory,
       instanceId,
       log,
-      onWritten: (orgIds) => feed.wake(orgIds),
+      onWritten: (orgIds) => listeners.forEach((listener) => listener(orgIds)),
     });
     closers.push(() => recorder.close(graceMs));
     const { replayed } = recorder;
@@ -65,7 +67,7 @@ export async function openRecords(options: RecordsOptions): Promise<Records> {
       database,
       door,
       recorder,
-      feed,
+      onWritten: (listener) => listeners.push(listener),
       instanceId,
       get isDatabaseReady() {
         return recorder.status.writing && keeper.isBeating;

@@ -8,12 +8,15 @@ import { Worker } from 'node:worker_threads';
  * cannot run TypeScript; it is registered by a module that calls its `register`, because `--import tsx` does nothing in a
  * worker thread there.
  */
-export function startWorker(importerUrl: string, name: string): Worker {
+export function startWorker(importerUrl: string, name: string, workerData?: unknown): Worker {
   const fromSource = importerUrl.endsWith('.ts');
   const url = new URL(`${name}${fromSource ? '.ts' : '.js'}`, importerUrl);
-  if (!fromSource) return new Worker(url);
+  if (!fromSource) return new Worker(url, { workerData });
   const tsx = createRequire(importerUrl).resolve('tsx/package.json');
   const api = new URL('./dist/esm/api/index.mjs', pathToFileURL(tsx)).href;
   const register = `import { register } from ${JSON.stringify(api)}; register();`;
-  return new Worker(url, { execArgv: ['--import', `data:text/javascript,${encodeURIComponent(register)}`] });
+  return new Worker(url, {
+    workerData,
+    execArgv: ['--import', `data:text/javascript,${encodeURIComponent(register)}`],
+  });
 }

@@ -94,14 +94,10 @@ class Server {
     const beats = { beatEveryMs: 50, deadAfterMs: 60_000 };
     const { replayed } = recorder;
     this.orphans = await OrphanKeeper.start({ door, instanceId, nodeId, log: silentLog, replayed, ...beats });
-    const closedBecause = (): string | undefined => this.full;
     const admission = {
-      get closedBecause() {
-        return closedBecause();
-      },
-      check() {
-        const why = closedBecause();
-        if (why !== undefined) throw new BvraiError('capacity', why);
+      untilOnTime: () => Promise.resolve(),
+      check: () => {
+        if (this.full !== undefined) throw new BvraiError('capacity', this.full);
       },
     };
     const mintToken = (call: ExpectedCall): string => {

@@ -6,9 +6,12 @@ import { buildHttp } from '../../src/control/http.ts';
 import type { HttpDependencies } from '../../src/control/http.ts';
 import { openPostgres } from '../../src/control/db/postgres.ts';
 import { AnsweringAgents } from '../../src/control/agents/answering.ts';
+import { apiDesk } from '../../src/control/calls/api-desk.ts';
 import { CallDesk } from '../../src/control/calls/desk.ts';
+import { UnopenedCalls } from '../../src/control/calls/unopened.ts';
 import { EventFeed } from '../../src/control/calls/feed.ts';
 import { systemClock } from '../../src/core/clock.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import { LOG_OPTIONS } from '../../src/core/log-options.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { openTestDatabase } from './database.ts';
@@ -89,18 +92,26 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
 }
 
 /** Calls can be begun here, but there is no media side: none gets a stream, and whatever is to be done with one is done. */
-function callsOf({ door }: TestDatabase): Api['calls'] {
+function callsOf(
+  { door }: TestDatabase,
+  clock: Clock,
+): { readonly calls: Api['calls']; readonly unopened: UnopenedCalls } {
   const agents = new AnsweringAgents({ door, log: silentLog, onNewAgent: () => {} });
   const desk = new CallDesk({
     recorder: { begin: () => {}, append: () => {} },
-    admission: { closedBecause: undefined, check: () => {} },
+    admission: { check: () => {}, untilOnTime: () => Promise.resolve() },
     mintToken: ({ id }) => `token-of-${id}`,
   });
   desk.attach({ hangUp: () => true, say: () => true, transfer: () => Promise.resolve(true) });
   const done = (): Promise<void> => Promise.resolve();
   const twilio = { dial: () => Promise.resolve(`CA${'0'.repeat(32)}`), hangUp: done, transfer: done };
   const feed = new EventFeed(door, silentLog);
-  return { desk, agents, twilio, instanceId: null, feed, webSocketUrl: (host) => `ws://${host}/web` };
+  const unopened = new UnopenedCalls({ door, desk, clock, log: silentLog });
+  const webSocketUrl = (host: string): string => `ws://${host}/web`;
+  return {
+    calls: { desk: apiDesk({ desk, agents, unopened }), twilio, instanceId: null, feed, webSocketUrl },
+    unopened,
+  };
 }
 
 /** All of it; of a stream of events what it begins with, and then the client leaves. */
@@ -119,6 +130,7 @@ let accounts = 0;
 
 async function buildTestApi(database: TestDatabase, options: TestApiOptions): Promise<TestApi> {
   const log: Record<string, unknown>[] = [];
+  const { calls, unopened } = callsOf(database, options.api?.clock ?? systemClock);
   const app = await buildHttp({
     log: pino({ level: 'debug', ...LOG_OPTIONS }, { write: (line) => log.push(JSON.parse(line)) }),
     version: 'test',
@@ -131,7 +143,7 @@ async function buildTestApi(database: TestDatabase, options: TestApiOptions): Pr
       database: database.database,
       authSecret: TEST_SECRET,
       clock: systemClock,
-      calls: callsOf(database),
+      calls,
       ...NO_LIMITS,
       ...options.api,
     },
@@ -217,6 +229,7 @@ async function buildTestApi(database: TestDatabase, options: TestApiOptions): Pr
     async close() {
       for (const other of others) await other.close();
       await app.close();
+      unopened.close();
     },
   };
 }

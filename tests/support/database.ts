@@ -79,7 +79,17 @@ async function embeddedTemplate(kind: 'empty' | 'migrated'): Promise<string> {
   return template;
 }
 
+/** The same without opening it; undefined: there is no real Postgres to test against. */
+export async function migratedDatabaseUrl(): Promise<{ url: string; drop(): Promise<void> } | undefined> {
+  return testDatabaseUrl === undefined ? undefined : copyTemplate(testDatabaseUrl, silentLog);
+}
+
 async function openPostgresCopy(serverUrl: string, log: Log): Promise<TestDatabase> {
+  const { url, drop } = await copyTemplate(serverUrl, log);
+  return toTestDatabase(openPostgres({ url, log }), url, drop);
+}
+
+async function copyTemplate(serverUrl: string, log: Log): Promise<{ url: string; drop(): Promise<void> }> {
   const template = `bvrai_template_${await migrationsHash()}`;
   const name = `bvrai_test_${randomUUID().replaceAll('-', '')}`;
   const url = withDatabase(serverUrl, name);
@@ -91,7 +101,7 @@ async function openPostgresCopy(serverUrl: string, log: Log): Promise<TestDataba
   });
   const drop = () =>
     onServer(serverUrl, async (client) => void (await client.query(`DROP DATABASE ${name} WITH (FORCE)`)));
-  return toTestDatabase(openPostgres({ url, log }), url, drop);
+  return { url, drop };
 }
 
 async function makeTemplate(client: pg.Client, serverUrl: string, template: string, log: Log): Promise<void> {

@@ -1,4 +1,4 @@
-/** A whole server in this process, on free loopback ports, with agents of the test's own. */
+/** A whole server in this process, on free loopback ports, with agents of the test's own; on a real Postgres when there is one. */
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { readConfig } from '../../src/config.ts';
 import { LOG_OPTIONS } from '../../src/core/log-options.ts';
 import { startServer } from '../../src/main.ts';
 import type { BvraiServer } from '../../src/main.ts';
-import { embeddedDirectory, migrationsDirectory } from './database.ts';
+import { embeddedDirectory, migratedDatabaseUrl, migrationsDirectory } from './database.ts';
 
 const logLine = z.looseObject({ level: z.number(), msg: z.string().default('') });
 export type ServerLogLine = z.infer<typeof logLine>;
@@ -54,9 +54,13 @@ export async function startTestServer({ agents, environment, ready = true }: Tes
   for (const [id, agent] of Object.entries(agents))
     await writeFile(join(directory, 'agents', `${id}.json`), JSON.stringify(agent));
   const dataDirectory = join(directory, 'data');
-  await rename(await embeddedDirectory('migrated'), dataDirectory);
+  const postgres = await migratedDatabaseUrl();
+  if (!postgres) await rename(await embeddedDirectory('migrated'), dataDirectory);
   const config = {
-    ...readConfig({ PORT: '0', DATA_DIR: dataDirectory, LOG_LEVEL: 'debug', ...environment }, directory),
+    ...readConfig(
+      { PORT: '0', DATA_DIR: dataDirectory, LOG_LEVEL: 'debug', DATABASE_URL: postgres?.url, ...environment },
+      directory,
+    ),
     migrationsDirectory,
   };
   const log: ServerLogLine[] = [];
@@ -66,6 +70,7 @@ export async function startTestServer({ agents, environment, ready = true }: Tes
   );
   const server = await startServer(config, logger).catch(async (thrown: unknown) => {
     await rm(directory, { recursive: true, force: true });
+    await postgres?.drop();
     throw thrown;
   });
   const url = `http://127.0.0.1:${server.port}`;
@@ -88,6 +93,7 @@ export async function startTestServer({ agents, environment, ready = true }: Tes
     async close() {
       await server.close(0);
       await rm(directory, { recursive: true, force: true });
+      await postgres?.drop();
     },
   };
 }

@@ -11,13 +11,13 @@ import { notFound } from '../http/problem.ts';
 import type { TwilioRest } from '../twilio/rest.ts';
 import { endElsewhere } from './asked-end.ts';
 import { carrierProblem } from './carrier.ts';
-import type { CallDesk } from './desk.ts';
+import type { ApiDesk } from './api-desk.ts';
 import { findCallId, readCallSummary } from './store.ts';
 import type { StoredCallSummary } from './store.ts';
 import { webCallSid } from './web.ts';
 
 export interface CallActionDependencies {
-  readonly desk: CallDesk;
+  readonly desk: Pick<ApiDesk, 'hangUp' | 'say' | 'transfer'>;
   /** Absent: no call can be transferred, nor one ended that is not live on this server. */
   readonly twilio: Pick<TwilioRest, 'hangUp' | 'transfer'> | undefined;
 }
@@ -40,7 +40,7 @@ export function callActionRoutes(app: ApiApp, deps: Dependencies): void {
     },
     async (request, reply) => {
       const call = await openCall(deps, request, request.params.call_id);
-      if (!desk.hangUp(sidOf(call))) {
+      if (!(await desk.hangUp(sidOf(call)))) {
         if (!twilio || call.twilio_call_sid === null) throw notLive();
         const { twilio_call_sid: sid } = call;
         await elsewhere(deps, request, call.id, 'agent-hung-up', () => twilio.hangUp(sid));
@@ -91,7 +91,7 @@ export function callActionRoutes(app: ApiApp, deps: Dependencies): void {
     },
     async (request, reply) => {
       const call = await openCall(deps, request, request.params.call_id);
-      if (!desk.say(sidOf(call), request.body.text)) throw notLive();
+      if (!(await desk.say(sidOf(call), request.body.text))) throw notLive();
       return audited(deps, request, reply, 'call.spoken_in', call.id);
     },
   );

@@ -20,7 +20,7 @@ export interface ExpectedCall {
 
 export interface CallDeskOptions {
   readonly recorder: Pick<CallRecorder, 'begin' | 'append'>;
-  readonly admission: Pick<Admission, 'closedBecause' | 'check'>;
+  readonly admission: Pick<Admission, 'check' | 'untilOnTime'>;
   /** A one-time token for the stream of a call. Throws `capacity` when too many are outstanding. */
   readonly mintToken: (call: ExpectedCall) => string;
 }
@@ -60,13 +60,17 @@ export class CallDesk {
     this.#control = control;
   }
 
-  /** Why no further call can be taken now; undefined: one can. */
-  get closedBecause(): string | undefined {
-    return this.#options.admission.closedBecause;
+  /** Rejects with `capacity` when no further call can be taken now. */
+  async check(): Promise<void> {
+    const { admission } = this.#options;
+    await admission.untilOnTime();
+    admission.check();
   }
 
-  /** Gives out the token of a call that may begin. Throws `capacity`. */
-  expect(call: ExpectedCall): string {
+  /** Gives out the token of a call that may begin. Rejects with `capacity`. */
+  async expect(call: ExpectedCall): Promise<string> {
+    await this.check();
+    // Between that and this others may have been let in.
     this.#options.admission.check();
     return this.#options.mintToken(call);
   }

@@ -2,11 +2,8 @@
 import { asc, eq, sql } from 'drizzle-orm';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Clock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
-import type { Log } from '../../core/log.ts';
 import { metadataSchema, phoneNumberSchema, variablesSchema } from '../agents/schema.ts';
-import type { AnsweringAgents } from '../agents/answering.ts';
 import { findAgent } from '../agents/store.ts';
 import { newId } from '../db/ids.ts';
 import { findPhoneNumber } from '../db/lookups.ts';
@@ -16,18 +13,16 @@ import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { fieldProblem } from '../http/problem.ts';
 import type { DialRequest, TwilioRest } from '../twilio/rest.ts';
-import type { CallDesk } from './desk.ts';
+import type { ApiDesk } from './api-desk.ts';
 import { callSummaryResponse } from './json.ts';
 import { dial, dialProblem } from './outbound.ts';
 import { readCallSummary } from './store.ts';
 import type { StoredCallSummary } from './store.ts';
-import { UnopenedCalls } from './unopened.ts';
 import { VARIABLES_DESCRIPTION, isTimeZoneOfVariables } from './variables.ts';
 import { OPEN_WITHIN_MS, START_GRACE_MS, admitWebCall } from './web.ts';
 
 export interface NewCallDependencies {
-  readonly desk: CallDesk;
-  readonly agents: AnsweringAgents;
+  readonly desk: Pick<ApiDesk, 'check' | 'expect' | 'watch'>;
   /** Absent: no telephone can be rung. */
   readonly twilio: Pick<TwilioRest, 'dial'> | undefined;
   /** This start of this server, which closes what it began; null: nobody does. */
@@ -36,7 +31,7 @@ export interface NewCallDependencies {
   readonly webSocketUrl: (requestHost: string) => string;
 }
 
-type Dependencies = ResourceDependencies & NewCallDependencies & { readonly clock: Clock; readonly log: Log };
+type Dependencies = ResourceDependencies & NewCallDependencies;
 
 /** After its ringing time Twilio has said for long what became of a call. */
 const CALLBACK_GRACE_MS = 60_000;
@@ -79,9 +74,6 @@ const createdResponse = callSummaryResponse
 type Created = z.infer<typeof createdResponse>;
 
 export function newCallRoute(app: ApiApp, deps: Dependencies): void {
-  const unopened = new UnopenedCalls(deps);
-  app.addHook('onClose', () => unopened.close());
-
   app.post(
     '/api/v1/calls',
     {
@@ -107,7 +99,7 @@ export function newCallRoute(app: ApiApp, deps: Dependencies): void {
         return { status: 201, body, audit };
       });
       // After the commit: the webhook of a call that is answered at once must find it.
-      if (begun?.body.id === answer.id) await follow(begun, request, deps, unopened);
+      if (begun?.body.id === answer.id) await follow(begun, request, deps);
       else await failAgain(answer, request, deps);
       return answer;
     },
@@ -124,11 +116,10 @@ interface BegunCall {
 async function follow(
   { body, orgId, ring }: BegunCall,
   { log }: FastifyRequest,
-  { door, twilio }: Dependencies,
-  unopened: UnopenedCalls,
+  { door, desk, twilio }: Dependencies,
 ): Promise<void> {
   const call = { id: body.id, orgId, channel: body.channel };
-  unopened.watch(call, ring ? ring.ringTimeoutS * 1_000 + CALLBACK_GRACE_MS : OPEN_WITHIN_MS + START_GRACE_MS);
+  await desk.watch(call, ring ? ring.ringTimeoutS * 1_000 + CALLBACK_GRACE_MS : OPEN_WITHIN_MS + START_GRACE_MS);
   if (ring && twilio) await dial(door, twilio, ring, log);
 }
 
@@ -145,9 +136,7 @@ async function beginCall(
   { body, host }: { readonly body: CreateBody; readonly host: string },
   deps: Dependencies,
 ): Promise<BegunCall> {
-  const reason = deps.desk.closedBecause;
-  if (reason !== undefined)
-    throw new BvraiError('capacity', `No further call can be taken now: ${reason}`, { retryAfterMs: 5_000 });
+  await deps.desk.check();
   const agent = await findAgent(tx, body.agent_id);
   if (!agent || agent.publishedVersion === null) throw noSuchAgent();
   const id = newId();

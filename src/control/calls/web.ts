@@ -18,10 +18,9 @@
  * The marks are what the record knows of what was heard. A `start` without a good token closes the socket with 1008, as does a
  * second use of one. The server closes with 1000 when the agent hangs up.
  */
-import type { AnsweringAgents } from '../agents/answering.ts';
 import { loadAgentForCall } from '../agents/for-calls.ts';
 import type { Transaction } from '../db/tenant.ts';
-import type { CallDesk } from './desk.ts';
+import type { ApiDesk } from './api-desk.ts';
 
 /** How long a browser has for opening its socket; its token lasts no longer (`StreamTokens`). */
 export const OPEN_WITHIN_MS = 60_000;
@@ -37,21 +36,20 @@ export interface WebCall {
 }
 
 export interface WebCallDependencies {
-  readonly desk: Pick<CallDesk, 'expect'>;
-  readonly agents: Pick<AnsweringAgents, 'canonical'>;
+  readonly desk: Pick<ApiDesk, 'expect'>;
 }
 
 /** Admits the call; its token and the sid that its stream must have. Undefined: the agent cannot be called. Throws `capacity`. */
 export async function admitWebCall(
   tx: Transaction,
-  { desk, agents }: WebCallDependencies,
+  { desk }: WebCallDependencies,
   { id, orgId, agentId, variables }: WebCall,
 ): Promise<{ readonly token: string; readonly callSid: string } | undefined> {
   const agent = await loadAgentForCall(tx, agentId);
   if (!agent) return undefined;
   const callSid = webCallSid(id);
-  const call = { callSid, id, orgId, agent: agents.canonical(agent), variables } as const;
-  return { callSid, token: desk.expect({ ...call, direction: 'inbound', channel: 'web', from: '', to: '' }) };
+  const call = { callSid, id, orgId, agent, variables } as const;
+  return { callSid, token: await desk.expect({ ...call, direction: 'inbound', channel: 'web', from: '', to: '' }) };
 }
 
 /** The name of a browser call's stream, which has Twilio's form. */

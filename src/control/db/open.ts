@@ -12,6 +12,8 @@ export interface DatabaseOptions {
   /** Held by this process (data-directory.ts). */
   readonly dataDirectory: string;
   readonly migrationsDirectory: string;
+  /** Sessions at most; the embedded database has one. */
+  readonly poolSize?: number;
   readonly log: Log;
 }
 
@@ -19,7 +21,7 @@ export interface DatabaseOptions {
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { url, dataDirectory, migrationsDirectory, log } = options;
   const database =
-    url === undefined ? await openEmbedded({ directory: dataDirectory, log }) : openPostgres({ url, log });
+    url === undefined ? await openEmbedded({ directory: dataDirectory, log }) : openPostgres({ ...options, url });
   try {
     await migrate(database, migrationsDirectory, log);
   } catch (thrown) {

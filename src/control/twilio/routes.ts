@@ -95,15 +95,15 @@ async function answer(request: FastifyRequest, form: VoiceForm, deps: TwilioDepe
     to,
     variables: outbound?.variables ?? {},
   };
-  const token = tokenFor(call, deps);
+  const token = await tokenFor(call, deps);
   log.info({ agent: agent.id, from: maskPhoneNumber(from), to: maskPhoneNumber(to) }, 'call expected');
   return connectStream(deps.streamUrl(request.host), token);
 }
 
 /** Whether it is given or refused for want of capacity, the call is recorded from now on. */
-function tokenFor(call: ExpectedCall, { desk, awaited }: TwilioDependencies): string {
+async function tokenFor(call: ExpectedCall, { desk, awaited }: TwilioDependencies): Promise<string> {
   try {
-    const token = desk.expect(call);
+    const token = await desk.expect(call);
     awaited.expect(call);
     return token;
   } catch (thrown) {

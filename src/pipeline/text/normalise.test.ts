@@ -14,6 +14,8 @@ describe('normaliseTranscript', () => {
     ['¿Qué tal?', 'qué tal'],
     ['你好，世界。', '你好 世界'],
     ['ＯＫ', 'ok'],
+    ['𝘼 ㎒', 'a mhz'],
+    ['İstanbul', 'i\u0307stanbul'],
     ['…', ''],
     ['', ''],
   ])('%j → %j', (text, expected) => {

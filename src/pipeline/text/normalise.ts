@@ -35,7 +35,10 @@ export function matchesPhrase(transcript: string, phrases: readonly string[], ma
 function words(text: string): string[] {
   return (
     text
+      // First: of mathematical letters and the like it makes capitals.
+      .normalize('NFKC')
       .toLowerCase()
+      // Some small letters come apart or together: "İ" has a dot of its own then.
       .normalize('NFKC')
       .replace(/[’‘ʼ＇]/g, "'")
       .match(WORD) ?? []

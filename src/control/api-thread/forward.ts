@@ -1,0 +1,177 @@
+/** Passes requests on to the API's thread, and its answers back: what the main thread does of them is no more than this. */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { PassThrough } from 'node:stream';
+import { Pool } from 'undici';
+import type { Dispatcher } from 'undici';
+import { PROBLEM_TYPE, problemBody } from '../http/problem.ts';
+import { requestIdOf } from '../http/trace.ts';
+
+/** Of one connection, not of the request (RFC 9110, 7.6.1); the client's `expect` has been answered already. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'expect',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+/** What a trusted proxy says of the request; a client's own word counts for nothing. */
+const SAID_BY_PROXIES = new Set(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto']);
+const KEEP_ALIVE_MS = 30_000;
+const CONNECT_TIMEOUT_MS = 3_000;
+/** The API's own bounds are shorter, but for answers that last. */
+const HEADERS_TIMEOUT_MS = 45_000;
+const RETRY_AFTER_S = '2';
+
+/** Requests that the API's thread answers: all that clients of the API ask for. */
+export function isOfApi(url: string): boolean {
+  return /^\/(?:api\/|docs(?:[/?]|$)|openapi\.json(?:\?|$))/u.test(url);
+}
+
+/** From now on the server's requests that are the API's go to `forward`, and all others where all went before. */
+export function divert(server: Server, forward: (request: IncomingMessage, response: ServerResponse) => void): void {
+  const others = server.listeners('request');
+  server.removeAllListeners('request');
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (isOfApi(request.url ?? '')) forward(request, response);
+    else for (const listener of others) listener.call(server, request, response);
+  });
+}
+
+export interface ForwarderOptions {
+  readonly socketPath: string;
+  /** Whether what clients say of themselves by X-Forwarded-… comes from a proxy that is trusted. */
+  readonly behindProxies: boolean;
+}
+
+/** To one socket. Its owner closes it. */
+export class Forwarder {
+  readonly #pool: Pool;
+  readonly #behindProxies: boolean;
+
+  constructor({ socketPath, behindProxies }: ForwarderOptions) {
+    this.#behindProxies = behindProxies;
+    this.#pool = new Pool('http://api', {
+      socketPath,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      // Events may be far apart.
+      bodyTimeout: 0,
+    });
+  }
+
+  forward(request: IncomingMessage, response: ServerResponse): void {
+    this.#pool.dispatch(
+      {
+        path: request.url ?? '/',
+        method: request.method as Dispatcher.HttpMethod,
+        headers: this.#headersOf(request),
+        body: bodyOf(request),
+      },
+      new Answer(request, response),
+    );
+  }
+
+  /** Cuts off what is still being answered. */
+  close(): Promise<void> {
+    return this.#pool.destroy();
+  }
+
+  #headersOf(request: IncomingMessage): string[] {
+    const headers: string[] = [];
+    const named = connectionOptions(request);
+    const { rawHeaders } = request;
+    for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+      const name = rawHeaders[index]?.toLowerCase() ?? '';
+      if (HOP_BY_HOP.has(name) || SAID_BY_PROXIES.has(name) || named?.has(name)) continue;
+      headers.push(name, rawHeaders[index + 1] ?? '');
+    }
+    for (const name of this.#behindProxies ? SAID_BY_PROXIES : []) {
+      const said = request.headers[name];
+      if (typeof said === 'string' && name !== 'x-forwarded-for') headers.push(name, said);
+    }
+    const before = this.#behindProxies ? request.headers['x-forwarded-for'] : undefined;
+    const address = request.socket.remoteAddress ?? '';
+    headers.push('x-forwarded-for', before === undefined ? address : `${String(before)}, ${address}`);
+    return headers;
+  }
+}
+
+/** Headers that `Connection` declares to be of this connection only. */
+function connectionOptions({ headers: { connection } }: IncomingMessage): ReadonlySet<string> | undefined {
+  if (connection === undefined || /^(?:close|keep-alive)$/iu.test(connection)) return undefined;
+  return new Set(connection.split(',').map((name) => name.trim().toLowerCase()));
+}
+
+/** Through a stream between, as one that is given up early is destroyed, and with the request itself its connection would be. */
+function bodyOf(request: IncomingMessage): PassThrough | null {
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+  if (encoding === undefined && (length === undefined || Number(length) === 0)) return null;
+  const body = new PassThrough();
+  request.once('error', (error) => body.destroy(error));
+  return request.pipe(body);
+}
+
+/** Writes to the client what comes from the thread. */
+class Answer implements Dispatcher.DispatchHandler {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  #controller: Dispatcher.DispatchController | undefined;
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.#request = request;
+    this.#response = response;
+    // The client has gone: nobody waits for the rest.
+    response.once('close', () => {
+      if (!response.writableFinished) this.#controller?.abort(new Error('the client has gone'));
+    });
+    response.on('drain', () => this.#controller?.resume());
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#response.destroyed) controller.abort(new Error('the client has gone'));
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    statusCode: number,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ): void {
+    for (const [name, value] of Object.entries(headers))
+      if (value !== undefined && !HOP_BY_HOP.has(name)) this.#response.setHeader(name, value);
+    this.#response.writeHead(statusCode);
+    // The client of a stream waits for these; whoever waits for a body gets both at once.
+    if (headers['content-length'] === undefined) this.#response.flushHeaders();
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.#response.write(chunk)) controller.pause();
+  }
+
+  onResponseEnd(): void {
+    this.#response.end();
+  }
+
+  onResponseError(): void {
+    if (this.#response.headersSent) this.#response.destroy();
+    else refuseForNow(this.#request, this.#response);
+  }
+}
+
+/** The thread is not there, or has just been lost. */
+export function refuseForNow(request: IncomingMessage, response: ServerResponse): void {
+  const requestId = requestIdOf(request);
+  const detail = 'The API is starting; try again in a moment. Calls go on meanwhile.';
+  response.writeHead(503, {
+    'content-type': PROBLEM_TYPE,
+    'retry-after': RETRY_AFTER_S,
+    'x-request-id': requestId,
+  });
+  response.end(JSON.stringify(problemBody(requestId, 503, 'api-unavailable', detail)));
+}
