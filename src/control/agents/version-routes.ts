@@ -4,7 +4,7 @@ import type { Transaction } from '../db/tenant.ts';
 import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { checkIfMatch, etagOf } from '../http/etag.ts';
-import { pageOf, pageQuery } from '../http/pagination.ts';
+import { numberedPageQuery, pageOf, toNumberedPage } from '../http/pagination.ts';
 import { fieldProblem, notFound } from '../http/problem.ts';
 import { agentResponse, agentToJson, agentVersionResponse, versionToJson } from './json.ts';
 import { authorOf, requireVoices } from './routes.ts';
@@ -12,7 +12,8 @@ import { addVersion, findAgent, findVersion, listVersions, publishVersion } from
 import type { AgentVersionRow } from './store.ts';
 
 const params = z.object({ agent_id: z.uuid() });
-const versionNumber = z.int().min(1).max(1_000_000_000);
+const MAX_VERSION = 1_000_000_000;
+const versionNumber = z.int().min(1).max(MAX_VERSION);
 const tags = ['agents'];
 
 export function agentVersionRoutes(app: ApiApp, deps: ResourceDependencies): void {
@@ -25,16 +26,7 @@ export function agentVersionRoutes(app: ApiApp, deps: ResourceDependencies): voi
         tags,
         summary: 'List the versions of an agent',
         params,
-        querystring: z.strictObject({
-          ...pageQuery,
-          cursor: z.coerce
-            .number()
-            .int()
-            .min(1)
-            .max(1_000_000_000)
-            .optional()
-            .describe('`next_cursor` of the page before.'),
-        }),
+        querystring: z.strictObject(numberedPageQuery({ min: 1, max: MAX_VERSION })),
         response: { 200: pageOf(agentVersionResponse) },
       },
     },
@@ -45,9 +37,7 @@ export function agentVersionRoutes(app: ApiApp, deps: ResourceDependencies): voi
         if (!(await findAgent(tx, id))) throw notFound('agent');
         return listVersions(tx, id, cursor, limit + 1);
       });
-      const shown = rows.slice(0, limit);
-      const last = rows.length > limit ? shown.at(-1) : undefined;
-      return { items: shown.map(versionToJson), next_cursor: last === undefined ? null : String(last.version) };
+      return toNumberedPage(rows, limit, ({ version }) => version, versionToJson);
     },
   );
 

@@ -7,7 +7,7 @@ import { CONVERSATION_STATUSES, conversations, messages } from '../db/schema.ts'
 import type { Transaction } from '../db/tenant.ts';
 import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
-import { decodeCursor, pageOf, pageQuery, toPage } from '../http/pagination.ts';
+import { decodeCursor, numberedPageQuery, pageOf, pageQuery, toNumberedPage, toPage } from '../http/pagination.ts';
 import { notFound } from '../http/problem.ts';
 
 const access = { role: 'viewer', scope: 'calls:read' } as const;
@@ -87,16 +87,7 @@ function messageRoute(app: ApiApp, deps: ResourceDependencies): void {
         summary: 'List the messages of a conversation',
         description: 'In the order in which they were said.',
         params,
-        querystring: z.strictObject({
-          ...pageQuery,
-          cursor: z.coerce
-            .number()
-            .int()
-            .min(0)
-            .max(2_147_483_647)
-            .optional()
-            .describe('`next_cursor` of the page before.'),
-        }),
+        querystring: z.strictObject(numberedPageQuery({ min: 0, max: 2_147_483_647 })),
         response: { 200: pageOf(messageResponse) },
       },
     },
@@ -119,9 +110,12 @@ function messageRoute(app: ApiApp, deps: ResourceDependencies): void {
           .orderBy(asc(messages.seq))
           .limit(limit + 1);
       });
-      const items = rows.slice(0, limit);
-      const last = rows.length > limit ? items.at(-1) : undefined;
-      return { items, next_cursor: last === undefined ? null : String(last.seq) };
+      return toNumberedPage(
+        rows,
+        limit,
+        ({ seq }) => seq,
+        (message) => message,
+      );
     },
   );
 }

@@ -1,9 +1,11 @@
-/** Lists in pages: newest first, each page found by the place where the last one ended, so that new rows shift nothing. */
+/** Lists in pages, each found by the place where the last one ended, so that new rows shift nothing: newest first, or by a number. */
 import { z } from 'zod';
 import type { RowPosition } from '../db/keyset.ts';
 import { fieldProblem } from './problem.ts';
 
 const position = z.tuple([z.iso.datetime({ offset: true }), z.uuid()]);
+
+const CURSOR = '`next_cursor` of the page before.';
 
 /** The query fields of every list. */
 export const pageQuery = {
@@ -11,9 +13,14 @@ export const pageQuery = {
     .string()
     .max(200)
     .optional()
-    .describe('`next_cursor` of the page before. Opaque: it is valid for the same list only, and may change its form.'),
+    .describe(`${CURSOR} Opaque: it is valid for the same list only, and may change its form.`),
   limit: z.coerce.number().int().min(1).max(100).default(20).describe('Entries per page.'),
 };
+
+/** Those of a list whose rows are numbered, from `min` to `max`: its cursor is the number of the last row. */
+export function numberedPageQuery({ min, max }: { readonly min: number; readonly max: number }) {
+  return { ...pageQuery, cursor: z.coerce.number().int().min(min).max(max).optional().describe(CURSOR) };
+}
 
 /** The answer of every list. */
 export function pageOf<Item extends z.ZodType>(item: Item) {
@@ -41,10 +48,34 @@ export function toPage<Row, Item>(
   limit: number,
   positionOf: (row: Row) => RowPosition,
   toItem: (row: Row) => Item,
-): { items: Item[]; next_cursor: string | null } {
+): Page<Item> {
+  return pageBehind(rows, limit, (row) => encodeCursor(positionOf(row)), toItem);
+}
+
+/** {@link toPage} for a list whose rows are numbered. */
+export function toNumberedPage<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  numberOf: (row: Row) => number,
+  toItem: (row: Row) => Item,
+): Page<Item> {
+  return pageBehind(rows, limit, (row) => String(numberOf(row)), toItem);
+}
+
+interface Page<Item> {
+  items: Item[];
+  next_cursor: string | null;
+}
+
+function pageBehind<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  cursorOf: (row: Row) => string,
+  toItem: (row: Row) => Item,
+): Page<Item> {
   const shown = rows.slice(0, limit);
   const last = rows.length > limit ? shown.at(-1) : undefined;
-  return { items: shown.map(toItem), next_cursor: last === undefined ? null : encodeCursor(positionOf(last)) };
+  return { items: shown.map(toItem), next_cursor: last === undefined ? null : cursorOf(last) };
 }
 
 function encodeCursor({ at, id }: RowPosition): string {
