@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import { RateLimiter, tooMany } from '../http/rate-limit.ts';
-import { accessFault } from './access.ts';
+import { accessFault, nameOf } from './access.ts';
 import type { Principal } from './access.ts';
 import type { Authenticator } from './authenticator.ts';
 import { ACCESS_COOKIE, readCookie } from './cookies.ts';
@@ -58,7 +58,7 @@ export function installGuard(app: FastifyInstance, { authenticator, clock, isTru
       );
     }
     request.principal = principal;
-    request.log = request.log.child({ org: principal.organizationId, actor: actorOf(principal) });
+    request.log = request.log.child({ org: principal.organizationId, actor: nameOf(principal) });
     const fault = accessFault(principal, access);
     if (fault !== undefined) throw new BvraiError('forbidden', fault);
     request.stillAllowed = async () => {
@@ -81,11 +81,7 @@ export function principalOf(request: FastifyRequest): Principal {
 
 /** Names whose quota a request counts against. */
 export function clientOf(request: FastifyRequest): string {
-  return request.principal ? actorOf(request.principal) : request.ip;
-}
-
-function actorOf(principal: Principal): string {
-  return principal.kind === 'user' ? `user ${principal.userId}` : `key ${principal.apiKeyId}`;
+  return request.principal ? nameOf(request.principal) : request.ip;
 }
 
 function credentialOf(request: FastifyRequest): { readonly from: 'header' | 'cookie'; readonly text: string } {
