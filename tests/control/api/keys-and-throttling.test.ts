@@ -182,6 +182,18 @@ describe('log-in throttling', () => {
     expect(byAccount.slice(30)).toEqual([429, 429]);
   });
 
+  it('lets one address keep nobody out, however often it tries', async () => {
+    clock.advance(3_600_000);
+    const owner = await throttled.register('owner@example.com');
+    clock.advance(3_600_000);
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 70; guess++) statuses.push((await login(owner.email, 'guess', '192.0.2.6')).status);
+    expect(statuses.filter((status) => status !== 429)).toHaveLength(5);
+    expect((await login(owner.email, owner.password, '192.0.2.7')).status).toBe(200);
+    // Nor the others of its own network.
+    expect((await login('somebody-else@example.com', 'guess', '192.0.2.6')).status).toBe(401);
+  });
+
   it('forgives mistakes once the password was right', async () => {
     clock.advance(3_600_000);
     const eve = await throttled.register('eve@example.com');
