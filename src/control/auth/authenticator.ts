@@ -60,9 +60,12 @@ export class Authenticator {
     });
   }
 
-  /** Who a bearer credential stands for; undefined: nobody, now. Throws when the database cannot be asked. */
-  async authenticate(credential: string): Promise<Principal | undefined> {
-    if (credential.startsWith('bv_live_')) return this.#authenticateKey(credential);
+  /**
+   * Who a bearer credential stands for; undefined: nobody, now. Throws when the database cannot be asked. `beforeLookUp` is called before
+   * the database is asked about a key that anybody may have made up; what it throws keeps it from being asked.
+   */
+  async authenticate(credential: string, beforeLookUp: () => void): Promise<Principal | undefined> {
+    if (credential.startsWith('bv_live_')) return this.#authenticateKey(credential, beforeLookUp);
     const claims = await this.#options.accessTokens.verify(credential);
     return claims && this.#authenticateUser(claims);
   }
@@ -103,11 +106,14 @@ export class Authenticator {
     this.#roles.forgetAll();
   }
 
-  async #authenticateKey(credential: string): Promise<Principal | undefined> {
+  async #authenticateKey(credential: string, beforeLookUp: () => void = () => {}): Promise<Principal | undefined> {
     const parsed = parseApiKey(credential);
     if (!parsed) return undefined;
     const { keyId, secret } = parsed;
-    const key = await this.#keys.get(keyId, () => this.#options.door.beforeTenant((tx) => findApiKey(tx, keyId)));
+    const key = await this.#keys.get(keyId, () => {
+      beforeLookUp();
+      return this.#options.door.beforeTenant((tx) => findApiKey(tx, keyId));
+    });
     if (!key || key.revoked_at !== null || !isSameSecretHash(key.secret_hash, hashSecret(secret))) return undefined;
     if (key.expires_at !== null && key.expires_at <= this.#now()) return undefined;
     this.#noteUse(key);

@@ -29,12 +29,12 @@ export interface GuardOptions {
   readonly isTrustedOrigin: (origin: string, request: FastifyRequest) => boolean;
 }
 
-/** Wrong credentials that one address may send in a minute; each can cost a look-up. */
+/** Wrong credentials that one network may send in a minute; each can cost a look-up. */
 const FAILURES = { requests: 60, windowS: 60 };
 
 /** Guards every route declared in `app` after this; one that does not declare its access keeps the server from starting. */
 export function installGuard(app: FastifyInstance, { authenticator, clock, isTrustedOrigin }: GuardOptions): void {
-  const failures = new RateLimiter(FAILURES, clock);
+  const failures = new Failures(authenticator, clock);
   app.decorateRequest('principal', null);
   app.decorateRequest('stillAllowed', null);
   app.addHook('onRoute', ({ url, method, config }) => {
@@ -45,18 +45,15 @@ export function installGuard(app: FastifyInstance, { authenticator, clock, isTru
     const { access } = request.routeOptions.config;
     if (access === undefined || access === 'public') return;
     const network = networkOf(request.ip);
-    const state = failures.peek(network);
-    if (!state.allowed) throw tooMany(state.resetMs);
+    failures.check(network);
     const credential = credentialOf(request);
     if (credential.from === 'cookie') checkOrigin(request, isTrustedOrigin);
-    const principal = await authenticator.authenticate(credential.text);
-    if (!principal) {
-      failures.take(network);
+    const principal = await failures.authenticate(credential.text, network);
+    if (!principal)
       throw new BvraiError(
         'unauthenticated',
         'The access token or API key is not valid, or no longer: log in, or refresh the session.',
       );
-    }
     request.principal = principal;
     request.log = request.log.child({ org: principal.organizationId, actor: nameOf(principal) });
     const fault = accessFault(principal, access);
@@ -71,6 +68,48 @@ export function installGuard(app: FastifyInstance, { authenticator, clock, isTru
       }
     };
   });
+}
+
+/** Counts, for each network, the credentials that turn out to be nobody's. */
+class Failures {
+  readonly #authenticator: Pick<Authenticator, 'authenticate'>;
+  readonly #limiter: RateLimiter;
+
+  constructor(authenticator: Pick<Authenticator, 'authenticate'>, clock: Clock) {
+    this.#authenticator = authenticator;
+    this.#limiter = new RateLimiter(FAILURES, clock);
+  }
+
+  /** Throws `rate-limited` when the network has used up its quota. */
+  check(network: string): void {
+    const { allowed, resetMs } = this.#limiter.peek(network);
+    if (!allowed) throw tooMany(resetMs);
+  }
+
+  /**
+   * As the authenticator says. A look-up counts as failed until it has succeeded: of many that come at once not each finds the
+   * quota unused.
+   */
+  async authenticate(credential: string, network: string): Promise<Principal | undefined> {
+    let isCounted = false;
+    const count = (): void => {
+      this.#limiter.take(network);
+      isCounted = true;
+    };
+    let hasFailed = false;
+    try {
+      const principal = await this.#authenticator.authenticate(credential, () => {
+        this.check(network);
+        count();
+      });
+      hasFailed = principal === undefined;
+      if (hasFailed && !isCounted) count();
+      return principal;
+    } finally {
+      // Also when the database could not be asked, which is nobody's fault.
+      if (isCounted && !hasFailed) this.#limiter.giveBack(network);
+    }
+  }
 }
 
 /** Who is calling, on a route that is not public. */

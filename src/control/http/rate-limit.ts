@@ -47,6 +47,12 @@ export class RateLimiter {
     return this.#state(window.count, window.endsAtMs - nowMs);
   }
 
+  /** Takes back one that was counted. */
+  giveBack(key: string): void {
+    const window = this.#windows.get(key);
+    if (window && window.count > 0) window.count--;
+  }
+
   /** Whether one more would be within the quota; counts nothing. */
   peek(key: string): QuotaState {
     const nowMs = this.#clock.nowMs();

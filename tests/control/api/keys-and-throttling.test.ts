@@ -1,7 +1,9 @@
 /** API keys and their revocation in every server; log-in throttling; who leaves loses their rights at once. */
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../../src/core/clock.ts';
 import { DEFAULT_LOGIN_QUOTAS } from '../../../src/control/auth/login-throttle.ts';
+import { BvraiError } from '../../../src/core/errors.ts';
 import { startTestApi } from '../../support/api.ts';
 import type { TestAccount, TestApi } from '../../support/api.ts';
 
@@ -104,6 +106,65 @@ describe('an API key', () => {
     expect(await lastUsed()).toBeNull();
     await useKey(api, key);
     await expect.poll(lastUsed, { timeout: 5_000 }).not.toBeNull();
+  });
+});
+
+describe('wrong credentials', () => {
+  const clock = new VirtualClock();
+  let counted: TestApi;
+  let lookUps = 0;
+  let isAway = false;
+  beforeAll(async () => {
+    const { database } = api.database;
+    const asked: typeof database = {
+      ...database,
+      listen: (listener) => database.listen(listener),
+      withConnection: (work) => {
+        lookUps++;
+        return isAway ? Promise.reject(new BvraiError('db.unavailable', 'planted')) : database.withConnection(work);
+      },
+    };
+    counted = await api.another({ clock, database: asked });
+  });
+  /** Of a form that is looked up; nobody's. */
+  const madeUp = (): string => `bv_live_${randomBytes(10).toString('hex')}_${'x'.repeat(43)}`;
+  const use = async (token: string, address: string): Promise<number> =>
+    (await counted.call({ url: '/api/v1/agents', token, address })).status;
+  const tally = (statuses: readonly number[]): Record<string, number> =>
+    statuses.reduce<Record<string, number>>((sums, status) => ({ ...sums, [status]: (sums[status] ?? 0) + 1 }), {});
+
+  it('cost a network 60 look-ups a minute, also when they all come at once', async () => {
+    lookUps = 0;
+    const statuses = await Promise.all(Array.from({ length: 200 }, () => use(madeUp(), '192.0.2.20')));
+    expect(tally(statuses)).toEqual({ 401: 60, 429: 140 });
+    expect(lookUps).toBe(60);
+    // What needs no look-up counts as well, and nobody else suffers for it.
+    expect(await use('no-token-of-ours', '192.0.2.20')).toBe(429);
+    const { key } = await makeKey(['agents:read']);
+    expect(await use(key, '192.0.2.20')).toBe(429);
+    expect(await use(key, '192.0.2.21')).toBe(200);
+    clock.advance(60_000);
+    expect(await use(key, '192.0.2.20')).toBe(200);
+    const tokens = Array.from({ length: 62 }, (_, n) => `no-token-of-ours-${n}`);
+    const later: number[] = [];
+    for (const token of tokens) later.push(await use(token, '192.0.2.20'));
+    expect(tally(later)).toEqual({ 401: 60, 429: 2 });
+  });
+
+  it('are none of those that are right, or that the database could not be asked about', async () => {
+    const keys: string[] = [];
+    for (let n = 0; n < 31; n++) keys.push((await makeKey(['agents:read'])).key);
+    // Half a minute later what is known of a key is too old, and it is looked up again.
+    for (const waitMs of [0, 30_000]) {
+      clock.advance(waitMs);
+      lookUps = 0;
+      expect(tally(await Promise.all(keys.map((key) => use(key, '192.0.2.22'))))).toEqual({ 200: 31 });
+      expect(lookUps).toBeGreaterThanOrEqual(31);
+    }
+    isAway = true;
+    for (let n = 0; n < 70; n++) expect(await use(madeUp(), '192.0.2.22')).toBe(503);
+    isAway = false;
+    expect(await use(madeUp(), '192.0.2.22')).toBe(401);
   });
 });
 
