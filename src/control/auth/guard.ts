@@ -29,12 +29,12 @@ export interface GuardOptions {
   readonly isTrustedOrigin: (origin: string, request: FastifyRequest) => boolean;
 }
 
-/** Wrong credentials that one network may send in a minute; each can cost a look-up. */
+/** Look-ups of keys that are nobody's, in a minute, that one network may cost. */
 const FAILURES = { requests: 60, windowS: 60 };
 
 /** Guards every route declared in `app` after this; one that does not declare its access keeps the server from starting. */
 export function installGuard(app: FastifyInstance, { authenticator, clock, isTrustedOrigin }: GuardOptions): void {
-  const failures = new Failures(authenticator, clock);
+  const lookUps = new LookUps(authenticator, clock);
   app.decorateRequest('principal', null);
   app.decorateRequest('stillAllowed', null);
   app.addHook('onRoute', ({ url, method, config }) => {
@@ -44,11 +44,9 @@ export function installGuard(app: FastifyInstance, { authenticator, clock, isTru
   app.addHook('onRequest', async (request) => {
     const { access } = request.routeOptions.config;
     if (access === undefined || access === 'public') return;
-    const network = networkOf(request.ip);
-    failures.check(network);
     const credential = credentialOf(request);
     if (credential.from === 'cookie') checkOrigin(request, isTrustedOrigin);
-    const principal = await failures.authenticate(credential.text, network);
+    const principal = await lookUps.authenticate(credential.text, networkOf(request.ip));
     if (!principal)
       throw new BvraiError(
         'unauthenticated',
@@ -70,44 +68,38 @@ export function installGuard(app: FastifyInstance, { authenticator, clock, isTru
   });
 }
 
-/** Counts, for each network, the credentials that turn out to be nobody's. */
-class Failures {
+/**
+ * Counts, for each network, the look-ups of credentials that turn out to be nobody's. Only what must be looked up is refused beyond
+ * the quota: whoever has shown a credential that is known gets in, whatever others of their network send.
+ */
+class LookUps {
   readonly #authenticator: Pick<Authenticator, 'authenticate'>;
-  readonly #limiter: RateLimiter;
+  readonly #failures: RateLimiter;
 
   constructor(authenticator: Pick<Authenticator, 'authenticate'>, clock: Clock) {
     this.#authenticator = authenticator;
-    this.#limiter = new RateLimiter(FAILURES, clock);
-  }
-
-  /** Throws `rate-limited` when the network has used up its quota. */
-  check(network: string): void {
-    const { allowed, resetMs } = this.#limiter.peek(network);
-    if (!allowed) throw tooMany(resetMs);
+    this.#failures = new RateLimiter(FAILURES, clock);
   }
 
   /**
-   * As the authenticator says. A look-up counts as failed until it has succeeded: of many that come at once not each finds the
-   * quota unused.
+   * As the authenticator says; throws `rate-limited` for a look-up beyond the quota. One counts as failed until it has succeeded: of
+   * many that come at once not each finds the quota unused.
    */
   async authenticate(credential: string, network: string): Promise<Principal | undefined> {
     let isCounted = false;
-    const count = (): void => {
-      this.#limiter.take(network);
-      isCounted = true;
-    };
     let hasFailed = false;
     try {
       const principal = await this.#authenticator.authenticate(credential, () => {
-        this.check(network);
-        count();
+        const { allowed, resetMs } = this.#failures.peek(network);
+        if (!allowed) throw tooMany(resetMs);
+        this.#failures.take(network);
+        isCounted = true;
       });
       hasFailed = principal === undefined;
-      if (hasFailed && !isCounted) count();
       return principal;
     } finally {
       // Also when the database could not be asked, which is nobody's fault.
-      if (isCounted && !hasFailed) this.#limiter.giveBack(network);
+      if (isCounted && !hasFailed) this.#failures.giveBack(network);
     }
   }
 }
