@@ -43,6 +43,11 @@ export type Principal =
       readonly scopes: readonly string[];
     };
 
+/** What tells a principal from every other, as text: for counting, for logs, for what is kept for them alone. */
+export function nameOf(principal: Principal): string {
+  return principal.kind === 'user' ? `user ${principal.userId}` : `key ${principal.apiKeyId}`;
+}
+
 /** Whether a role is at least another. */
 export function isAtLeast(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed);

@@ -1,6 +1,8 @@
 /** Rows of people and their sessions. */
-import { and, asc, eq, isNull } from 'drizzle-orm';
+import { and, asc, eq, isNull, sql } from 'drizzle-orm';
+import type { SQL } from 'drizzle-orm';
 import { memberships, organizations, refreshTokens, users } from '../db/schema.ts';
+import { inOtherTenant } from '../db/tenant.ts';
 import type { Transaction } from '../db/tenant.ts';
 import type { Role } from './access.ts';
 
@@ -49,10 +51,46 @@ export async function insertRefreshToken(tx: Transaction, token: NewRefreshToken
   await tx.insert(refreshTokens).values({ ...token, userAgent: token.userAgent?.slice(0, 300) ?? null });
 }
 
-/** Ends all that came from one log-in. */
-export async function revokeFamily(tx: Transaction, familyId: string, now: Date): Promise<void> {
-  await tx
-    .update(refreshTokens)
-    .set({ revokedAt: now })
-    .where(and(eq(refreshTokens.familyId, familyId), isNull(refreshTokens.revokedAt)));
+/**
+ * Until the transaction ends, no other opens or ends a session of this user: what is being ended must not leave a token behind that
+ * an exchange at the same moment made.
+ */
+export async function lockSessions(tx: Transaction, userId: string): Promise<void> {
+  await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtextextended(${`sessions ${userId}`}, 0))`);
+}
+
+/** A user, and the organization that the transaction is in, on behalf of them. */
+export interface SessionOwner {
+  readonly userId: string;
+  readonly organizationId: string;
+}
+
+/** What `work` finds in each organization of a user: a session goes on when they switch, so it may have tokens in several. */
+export async function inOwnOrganizations<T>(
+  tx: Transaction,
+  { userId, organizationId }: SessionOwner,
+  work: () => Promise<readonly T[]>,
+): Promise<T[]> {
+  const seats = await tx.select({ orgId: memberships.orgId }).from(memberships).where(eq(memberships.userId, userId));
+  const found: T[] = [];
+  for (const { orgId } of seats) found.push(...(await inOtherTenant(tx, orgId, organizationId, work)));
+  return found;
+}
+
+/** Ends the sessions of a user that `which` selects, in all their organizations. Returns the families that had not ended yet. */
+export async function revokeSessions(
+  tx: Transaction,
+  owner: SessionOwner,
+  which: SQL,
+  now: Date,
+): Promise<ReadonlySet<string>> {
+  await lockSessions(tx, owner.userId);
+  const revoked = await inOwnOrganizations(tx, owner, () =>
+    tx
+      .update(refreshTokens)
+      .set({ revokedAt: now })
+      .where(and(eq(refreshTokens.userId, owner.userId), which, isNull(refreshTokens.revokedAt)))
+      .returning({ familyId: refreshTokens.familyId }),
+  );
+  return new Set(revoked.map(({ familyId }) => familyId));
 }

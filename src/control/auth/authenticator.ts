@@ -39,6 +39,8 @@ export class Authenticator {
   readonly #now: () => Date;
   readonly #keys: RevocableCache<ApiKeyLookup | undefined>;
   readonly #roles: RevocableCache<Role | undefined>;
+  /** Keys that somebody has proven to have: to ask about one again costs a query in half a minute at most. */
+  readonly #rightKeyIds = new Set<string>();
   readonly #lastUsedAtMs = new Map<string, number>();
   readonly #writes = new Set<Promise<void>>();
   readonly #stopListening: () => void;
@@ -62,7 +64,8 @@ export class Authenticator {
 
   /**
    * Who a bearer credential stands for; undefined: nobody, now. Throws when the database cannot be asked. `beforeLookUp` is called before
-   * the database is asked about a key that anybody may have made up; what it throws keeps it from being asked.
+   * the database is asked about a key that anybody may have made up; what it throws keeps it from being asked. Access tokens of ours
+   * and keys that have been right here are asked about without.
    */
   async authenticate(credential: string, beforeLookUp: () => void): Promise<Principal | undefined> {
     if (credential.startsWith('bv_live_')) return this.#authenticateKey(credential, beforeLookUp);
@@ -111,11 +114,13 @@ export class Authenticator {
     if (!parsed) return undefined;
     const { keyId, secret } = parsed;
     const key = await this.#keys.get(keyId, () => {
-      beforeLookUp();
+      if (!this.#rightKeyIds.has(keyId)) beforeLookUp();
       return this.#options.door.beforeTenant((tx) => findApiKey(tx, keyId));
     });
     if (!key || key.revoked_at !== null || !isSameSecretHash(key.secret_hash, hashSecret(secret))) return undefined;
     if (key.expires_at !== null && key.expires_at <= this.#now()) return undefined;
+    if (this.#rightKeyIds.size >= MAX_ENTRIES) this.#rightKeyIds.clear();
+    this.#rightKeyIds.add(keyId);
     this.#noteUse(key);
     return { kind: 'api-key', apiKeyId: key.id, organizationId: key.org_id, scopes: key.scopes };
   }

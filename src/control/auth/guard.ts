@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import { RateLimiter, tooMany } from '../http/rate-limit.ts';
-import { accessFault } from './access.ts';
+import { accessFault, nameOf } from './access.ts';
 import type { Principal } from './access.ts';
 import type { Authenticator } from './authenticator.ts';
 import { ACCESS_COOKIE, readCookie } from './cookies.ts';
@@ -29,12 +29,12 @@ export interface GuardOptions {
   readonly isTrustedOrigin: (origin: string, request: FastifyRequest) => boolean;
 }
 
-/** Wrong credentials that one network may send in a minute; each can cost a look-up. */
+/** Look-ups of keys that are nobody's, in a minute, that one network may cost. */
 const FAILURES = { requests: 60, windowS: 60 };
 
 /** Guards every route declared in `app` after this; one that does not declare its access keeps the server from starting. */
 export function installGuard(app: FastifyInstance, { authenticator, clock, isTrustedOrigin }: GuardOptions): void {
-  const failures = new Failures(authenticator, clock);
+  const lookUps = new LookUps(authenticator, clock);
   app.decorateRequest('principal', null);
   app.decorateRequest('stillAllowed', null);
   app.addHook('onRoute', ({ url, method, config }) => {
@@ -44,18 +44,16 @@ export function installGuard(app: FastifyInstance, { authenticator, clock, isTru
   app.addHook('onRequest', async (request) => {
     const { access } = request.routeOptions.config;
     if (access === undefined || access === 'public') return;
-    const network = networkOf(request.ip);
-    failures.check(network);
     const credential = credentialOf(request);
     if (credential.from === 'cookie') checkOrigin(request, isTrustedOrigin);
-    const principal = await failures.authenticate(credential.text, network);
+    const principal = await lookUps.authenticate(credential.text, networkOf(request.ip));
     if (!principal)
       throw new BvraiError(
         'unauthenticated',
         'The access token or API key is not valid, or no longer: log in, or refresh the session.',
       );
     request.principal = principal;
-    request.log = request.log.child({ org: principal.organizationId, actor: actorOf(principal) });
+    request.log = request.log.child({ org: principal.organizationId, actor: nameOf(principal) });
     const fault = accessFault(principal, access);
     if (fault !== undefined) throw new BvraiError('forbidden', fault);
     request.stillAllowed = async () => {
@@ -70,44 +68,38 @@ export function installGuard(app: FastifyInstance, { authenticator, clock, isTru
   });
 }
 
-/** Counts, for each network, the credentials that turn out to be nobody's. */
-class Failures {
+/**
+ * Counts, for each network, the look-ups of credentials that turn out to be nobody's. Only what must be looked up is refused beyond
+ * the quota: whoever has shown a credential that is known gets in, whatever others of their network send.
+ */
+class LookUps {
   readonly #authenticator: Pick<Authenticator, 'authenticate'>;
-  readonly #limiter: RateLimiter;
+  readonly #failures: RateLimiter;
 
   constructor(authenticator: Pick<Authenticator, 'authenticate'>, clock: Clock) {
     this.#authenticator = authenticator;
-    this.#limiter = new RateLimiter(FAILURES, clock);
-  }
-
-  /** Throws `rate-limited` when the network has used up its quota. */
-  check(network: string): void {
-    const { allowed, resetMs } = this.#limiter.peek(network);
-    if (!allowed) throw tooMany(resetMs);
+    this.#failures = new RateLimiter(FAILURES, clock);
   }
 
   /**
-   * As the authenticator says. A look-up counts as failed until it has succeeded: of many that come at once not each finds the
-   * quota unused.
+   * As the authenticator says; throws `rate-limited` for a look-up beyond the quota. One counts as failed until it has succeeded: of
+   * many that come at once not each finds the quota unused.
    */
   async authenticate(credential: string, network: string): Promise<Principal | undefined> {
     let isCounted = false;
-    const count = (): void => {
-      this.#limiter.take(network);
-      isCounted = true;
-    };
     let hasFailed = false;
     try {
       const principal = await this.#authenticator.authenticate(credential, () => {
-        this.check(network);
-        count();
+        const { allowed, resetMs } = this.#failures.peek(network);
+        if (!allowed) throw tooMany(resetMs);
+        this.#failures.take(network);
+        isCounted = true;
       });
       hasFailed = principal === undefined;
-      if (hasFailed && !isCounted) count();
       return principal;
     } finally {
       // Also when the database could not be asked, which is nobody's fault.
-      if (isCounted && !hasFailed) this.#limiter.giveBack(network);
+      if (isCounted && !hasFailed) this.#failures.giveBack(network);
     }
   }
 }
@@ -120,11 +112,7 @@ export function principalOf(request: FastifyRequest): Principal {
 
 /** Names whose quota a request counts against. */
 export function clientOf(request: FastifyRequest): string {
-  return request.principal ? actorOf(request.principal) : request.ip;
-}
-
-function actorOf(principal: Principal): string {
-  return principal.kind === 'user' ? `user ${principal.userId}` : `key ${principal.apiKeyId}`;
+  return request.principal ? nameOf(request.principal) : request.ip;
 }
 
 function credentialOf(request: FastifyRequest): { readonly from: 'header' | 'cookie'; readonly text: string } {

@@ -12,7 +12,8 @@ export interface LoginQuotas {
 
 /**
  * A person who mistypes is stopped by `pair`; one address that tries many accounts by `address`; many addresses that try one account
- * by `account`, which is wide, since whoever fills it keeps the owner out as well.
+ * by `account`, which is wide, since whoever fills it keeps the owner out as well. Each counts only what the ones before it let
+ * through: one address alone, with its 5 tries in 5 minutes, does not fill it.
  */
 export const DEFAULT_LOGIN_QUOTAS: LoginQuotas = {
   pair: { requests: 5, windowS: 300 },
@@ -38,9 +39,15 @@ export class LoginThrottle {
    */
   begin(email: string, address: string): void {
     const network = networkOf(address);
-    const states = [this.#pair.take(pairKey(email, network)), this.#account.take(email), this.#address.take(network)];
-    const waitMs = Math.max(0, ...states.filter(({ allowed }) => !allowed).map(({ resetMs }) => resetMs));
-    if (waitMs > 0) throw tooMany(waitMs);
+    const counts = [
+      () => this.#pair.take(pairKey(email, network)),
+      () => this.#address.take(network),
+      () => this.#account.take(email),
+    ];
+    for (const count of counts) {
+      const { allowed, resetMs } = count();
+      if (!allowed) throw tooMany(resetMs);
+    }
   }
 
   /** The password was right: what this person has mistyped is forgiven. */

@@ -1,15 +1,14 @@
 /** Changing one's password, which ends every other session. */
-import { and, eq, isNull, ne } from 'drizzle-orm';
+import { eq, ne } from 'drizzle-orm';
 import { z } from 'zod';
 import { BvraiError } from '../../core/errors.ts';
-import { memberships, refreshTokens, users } from '../db/schema.ts';
-import { inOtherTenant } from '../db/tenant.ts';
+import { refreshTokens, users } from '../db/schema.ts';
 import type { Transaction } from '../db/tenant.ts';
 import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { fieldProblem } from '../http/problem.ts';
 import type { Principal } from './access.ts';
-import { findOwnUser } from './accounts.ts';
+import { findOwnUser, revokeSessions } from './accounts.ts';
 import type { AuthChange } from './changes.ts';
 import { principalOf } from './guard.ts';
 import type { LoginThrottle } from './login-throttle.ts';
@@ -61,24 +60,8 @@ export function passwordRoute(app: ApiApp, deps: PasswordDependencies): void {
 }
 
 /** Ends all sessions of a user but the present one, in every organization; `tx` is in the present one. */
-async function endOtherSessions(
-  tx: Transaction,
-  { userId, organizationId, sessionId }: UserPrincipal,
-): Promise<AuthChange[]> {
-  const seats = await tx.select({ orgId: memberships.orgId }).from(memberships).where(eq(memberships.userId, userId));
-  const ended = new Set<string>();
-  for (const { orgId } of seats) {
-    await inOtherTenant(tx, orgId, organizationId, async () => {
-      const tokens = await tx
-        .update(refreshTokens)
-        .set({ revokedAt: new Date() })
-        .where(
-          and(eq(refreshTokens.userId, userId), ne(refreshTokens.familyId, sessionId), isNull(refreshTokens.revokedAt)),
-        )
-        .returning({ familyId: refreshTokens.familyId });
-      for (const { familyId } of tokens) ended.add(familyId);
-    });
-  }
+async function endOtherSessions(tx: Transaction, principal: UserPrincipal): Promise<AuthChange[]> {
+  const ended = await revokeSessions(tx, principal, ne(refreshTokens.familyId, principal.sessionId), new Date());
   return [...ended].map((id) => ({ kind: 'session', session_id: id }));
 }
 

@@ -1,7 +1,7 @@
 /** Whether strangers may make organizations here, which then use the operator's providers and telephone. */
 import { BvraiError } from '../../core/errors.ts';
 
-/** `closed`: nobody makes an organization, and only whom a member invites gets an account. */
+/** `closed`: nobody makes an organization, and accounts are made by accepting an invitation only, for any address that an admin invites. */
 export type Registration = 'open' | 'closed';
 
 /** Throws `forbidden` where it is closed. */

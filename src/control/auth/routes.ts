@@ -130,7 +130,8 @@ function sessionRoutes(app: ApiApp, { door, sessions, accessTokens, isTrustedOri
         tags,
         summary: 'Exchange a refresh token for a new session',
         description:
-          'The refresh token is used up; used again, it ends the session for everybody who has a part of it.',
+          'The refresh token is used up; used again, it ends the session for everybody who has a part of it. With ' +
+          '`organization_id` the session goes on in another organization of yours.',
         body: refreshBody,
         response: { 200: sessionSchema },
       },
@@ -154,7 +155,8 @@ function sessionRoutes(app: ApiApp, { door, sessions, accessTokens, isTrustedOri
         tags,
         summary: 'End a session',
         description:
-          'The one of the refresh token, of the cookies, or of the bearer access token. It ends at once, everywhere.',
+          'The one of the refresh token, of the cookies, or of the bearer access token. It ends at once on this server, within a ' +
+          'second on every other, in all organizations that it has been in.',
         body: logoutBody,
         response: { 204: z.undefined().describe('It has ended.') },
       },

@@ -1,5 +1,5 @@
 /** Logging in, staying logged in, and logging out. */
-import { and, eq, gte, isNull, ne } from 'drizzle-orm';
+import { and, eq, gte, inArray, ne } from 'drizzle-orm';
 import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import { recordAudit } from '../audit-log/store.ts';
@@ -7,10 +7,18 @@ import { newId } from '../db/ids.ts';
 import { findLogin, findRefreshToken } from '../db/lookups.ts';
 import type { RefreshTokenLookup } from '../db/lookups.ts';
 import { memberships, organizations, refreshTokens, users } from '../db/schema.ts';
+import { inOtherTenant } from '../db/tenant.ts';
 import type { TenantDoor, Transaction } from '../db/tenant.ts';
 import { fieldProblem } from '../http/problem.ts';
 import type { AccessTokens } from './access-tokens.ts';
-import { findOwnUser, insertRefreshToken, listOwnOrganizations, revokeFamily } from './accounts.ts';
+import {
+  findOwnUser,
+  inOwnOrganizations,
+  insertRefreshToken,
+  listOwnOrganizations,
+  lockSessions,
+  revokeSessions,
+} from './accounts.ts';
 import type { OwnOrganization, User } from './accounts.ts';
 import { announce } from './changes.ts';
 import type { AuthChange } from './changes.ts';
@@ -116,34 +124,33 @@ export class Sessions {
   }
 
   /**
-   * Exchanges a refresh token for a new session of the same family; the token is used up. One that was used before means that
-   * two have it: the whole family ends. Except within ten seconds, when the successor has not been used either: then the first
-   * reply was probably lost, so the successor is taken back and another one given out.
+   * Exchanges a refresh token for a new session of the same family, in `organizationId` or where it was; the token is used up. One
+   * that was used before means that two have it: the whole family ends, in every organization. Except within ten seconds, when the
+   * successor has not been used either: then the first reply was probably lost, so the successor is taken back and another one
+   * given out.
    */
   async refresh(token: string, organizationId: string | undefined, client: ClientFacts): Promise<Session> {
     const found = await this.#options.door.beforeTenant((tx) => findRefreshToken(tx, hashSecret(token)));
     if (!found) throw invalidRefreshToken();
     const { user_id: userId, org_id: presentId, family_id: familyId } = found;
     const seat = await this.#seatOf(userId, organizationId ?? presentId);
-    const stays = seat.organization.id === presentId;
-    const { verdict, session } = await this.#options.door.inTenant(
+    const exchanged = await this.#options.door.inTenant(
       presentId,
       async (tx) => {
-        const judged = await this.#useUp(tx, found);
+        const verdict = await this.#useUp(tx, found);
         // In the same transaction: two exchanges of one token must not leave two sessions.
-        const opened = judged === 'usable' && stays ? await this.open(tx, seat, client, familyId) : undefined;
-        return { verdict: judged, session: opened };
+        return verdict === 'usable'
+          ? inOtherTenant(tx, seat.organization.id, presentId, () => this.open(tx, seat, client, familyId))
+          : verdict;
       },
       { userId },
     );
-    if (verdict === 'stolen') {
+    if (exchanged === 'stolen') {
       this.#options.applyAuthChange({ kind: 'session', session_id: familyId });
       this.#options.log.warn({ userId, org: presentId }, 'a refresh token was used twice: its session has been ended');
     }
-    if (verdict !== 'usable') throw invalidRefreshToken();
-    return (
-      session ?? this.#options.door.inTenant(seat.organization.id, (tx) => this.open(tx, seat, client), { userId })
-    );
+    if (typeof exchanged === 'string') throw invalidRefreshToken();
+    return exchanged;
   }
 
   /** Ends the session of a refresh token; an unknown one has ended already. */
@@ -152,13 +159,13 @@ export class Sessions {
     if (found) await this.end(found.org_id, found.user_id, found.family_id);
   }
 
-  /** Ends a session: its refresh token, and its access tokens with the next request. */
+  /** Ends a session in every organization that it has been in: its refresh token, and its access tokens with the next request. */
   async end(organizationId: string, userId: string, sessionId: string): Promise<void> {
     const change: AuthChange = { kind: 'session', session_id: sessionId };
     await this.#options.door.inTenant(
       organizationId,
       async (tx) => {
-        await revokeFamily(tx, sessionId, this.#now());
+        await revokeSessions(tx, { userId, organizationId }, eq(refreshTokens.familyId, sessionId), this.#now());
         await announce(tx, change);
       },
       { userId },
@@ -201,6 +208,8 @@ export class Sessions {
 
   /** Marks a token as used, or ends its family. It decides under a lock, so that of two exchanges one is the second. */
   async #useUp(tx: Transaction, found: RefreshTokenLookup): Promise<'usable' | 'invalid' | 'stolen'> {
+    const owner = { userId: found.user_id, organizationId: found.org_id };
+    await lockSessions(tx, owner.userId);
     const now = this.#now();
     const [row] = await tx.select().from(refreshTokens).where(eq(refreshTokens.id, found.id)).for('update');
     if (!row || row.expiresAt <= now) return 'invalid';
@@ -209,32 +218,30 @@ export class Sessions {
       return 'usable';
     }
     if (row.revokedAt === null && row.usedAt !== null && now.getTime() - row.usedAt.getTime() <= LOST_REPLY_GRACE_MS) {
-      const successors = await tx
-        .select({ id: refreshTokens.id, usedAt: refreshTokens.usedAt })
-        .from(refreshTokens)
-        .where(
-          and(
-            eq(refreshTokens.familyId, row.familyId),
-            gte(refreshTokens.createdAt, row.createdAt),
-            ne(refreshTokens.id, row.id),
+      const successors = await inOwnOrganizations(tx, owner, () =>
+        tx
+          .select({ id: refreshTokens.id, usedAt: refreshTokens.usedAt })
+          .from(refreshTokens)
+          .where(
+            and(
+              eq(refreshTokens.familyId, row.familyId),
+              gte(refreshTokens.createdAt, row.createdAt),
+              ne(refreshTokens.id, row.id),
+            ),
           ),
-        );
+      );
       if (successors.every(({ usedAt }) => usedAt === null)) {
-        for (const { id } of successors)
-          await tx.update(refreshTokens).set({ revokedAt: now }).where(eq(refreshTokens.id, id));
+        const taken = successors.map(({ id }) => id);
+        await revokeSessions(tx, owner, inArray(refreshTokens.id, taken), now);
         return 'usable';
       }
     }
-    const live = await tx
-      .select({ id: refreshTokens.id })
-      .from(refreshTokens)
-      .where(and(eq(refreshTokens.familyId, row.familyId), isNull(refreshTokens.revokedAt)));
-    if (live.length === 0) return 'invalid';
-    await revokeFamily(tx, row.familyId, now);
+    const revoked = await revokeSessions(tx, owner, eq(refreshTokens.familyId, row.familyId), now);
+    if (revoked.size === 0) return 'invalid';
     await announce(tx, { kind: 'session', session_id: row.familyId });
     await recordAudit(
       tx,
-      { principal: { kind: 'user', userId: found.user_id }, organizationId: found.org_id, requestId: 'none' },
+      { principal: { kind: 'user', userId: owner.userId }, organizationId: owner.organizationId, requestId: 'none' },
       {
         action: 'session.revoked',
         resourceType: 'session',

@@ -43,15 +43,17 @@ export interface TenantDoor {
  * Runs `work` in organization `orgId`, within a transaction of organization `ownId`, where it is again afterwards: for what must
  * happen in both or in neither. What `work` throws must end the transaction.
  */
-export async function inOtherTenant(
+export async function inOtherTenant<T>(
   tx: Transaction,
   orgId: string,
   ownId: string,
-  work: () => Promise<void>,
-): Promise<void> {
+  work: () => Promise<T>,
+): Promise<T> {
+  if (orgId === ownId) return work();
   await tx.execute(sql`SELECT set_config('app.current_org_id', ${idOrEmpty(orgId)}, true)`);
-  await work();
+  const result = await work();
   await tx.execute(sql`SELECT set_config('app.current_org_id', ${idOrEmpty(ownId)}, true)`);
+  return result;
 }
 
 const MAX_TRIES = 4;

@@ -2,10 +2,22 @@
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BvraiError } from '../../core/errors.ts';
+import { isObject } from './merge-patch.ts';
 
-/** A strong tag of a representation: equal exactly for equal JSON. */
+/**
+ * A strong tag of a representation: equal exactly for the same JSON, in whatever order its fields are. What a change answers has them
+ * as they were sent, what is read later as the database keeps them.
+ */
 export function etagOf(representation: unknown): string {
-  return `"${createHash('sha256').update(JSON.stringify(representation)).digest('base64url').slice(0, 22)}"`;
+  const canonical = JSON.stringify(representation, (_name, value: unknown) => (isObject(value) ? sorted(value) : value));
+  return `"${createHash('sha256').update(canonical).digest('base64url').slice(0, 22)}"`;
+}
+
+function sorted(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  // Without a prototype, a field named __proto__ is one like any other.
+  const result: Record<string, unknown> = Object.create(null);
+  for (const name of Object.keys(fields).sort()) result[name] = fields[name];
+  return result;
 }
 
 /** Answers a GET with its tag; 304 when the client has this very state. */

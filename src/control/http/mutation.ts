@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { BvraiError } from '../../core/errors.ts';
 import { recordAudit } from '../audit-log/store.ts';
 import type { AuditEntry } from '../audit-log/store.ts';
+import { nameOf } from '../auth/access.ts';
 import type { Principal } from '../auth/access.ts';
 import { announce } from '../auth/changes.ts';
 import type { AuthChange } from '../auth/changes.ts';
@@ -36,6 +37,7 @@ const KEY = /^[\x21-\x7e]{1,200}$/u;
 
 /** What a request with an Idempotency-Key is recognised by. */
 interface Claim {
+  /** Whose it is and what they call it: an answer is replayed without asking whether its reader might have made the change. */
   readonly key: string;
   readonly route: string;
   readonly requestHash: string;
@@ -56,15 +58,15 @@ export interface MutationOptions {
 /**
  * With an Idempotency-Key the answer is kept in the same transaction as the change, so that it is there exactly when the change is: the
  * same request answers the same for 24 hours, another one with the key gets `idempotency-mismatch`, one that comes while the first is
- * being answered `idempotency-in-flight`. What fails is not kept, so it can be tried again. Kept answers may hold secrets that are shown
- * once, hence they are encrypted.
+ * being answered `idempotency-in-flight`. A key is its sender's alone: the same one from another person or API key is another. What
+ * fails is not kept, so it can be tried again. Kept answers may hold secrets that are shown once, hence they are encrypted.
  */
 export function createMutate({ door, authSecret, applyAuthChange }: MutationOptions): Mutate {
   const box = new SealedBox(deriveKey(authSecret, 'idempotency'));
   return async <Body>(request: FastifyRequest, reply: FastifyReply, work: Work<Body>): Promise<Body> => {
     const principal = principalOf(request);
     const { organizationId } = principal;
-    const claim = claimOf(request);
+    const claim = claimOf(request, principal);
     const result = await door.inTenant(
       organizationId,
       async (tx) => {
@@ -90,7 +92,7 @@ export function createMutate({ door, authSecret, applyAuthChange }: MutationOpti
   };
 }
 
-function claimOf(request: FastifyRequest): Claim | undefined {
+function claimOf(request: FastifyRequest, principal: Principal): Claim | undefined {
   const key = request.headers['idempotency-key'];
   if (request.routeOptions.config.idempotent !== true || key === undefined) return undefined;
   if (typeof key !== 'string' || !KEY.test(key)) {
@@ -104,7 +106,7 @@ function claimOf(request: FastifyRequest): Claim | undefined {
   const requestHash = createHash('sha256')
     .update(JSON.stringify([request.query, request.body ?? null]))
     .digest('base64url');
-  return { key, route: `${request.method} ${path}`, requestHash };
+  return { key: `${nameOf(principal)} ${key}`, route: `${request.method} ${path}`, requestHash };
 }
 
 /** The kept answer, if there is one; else the key is this transaction's until its end. */

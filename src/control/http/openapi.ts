@@ -148,7 +148,8 @@ function headersOf({ config = {} }: RouteOptions): object | undefined {
             minLength: 1,
             maxLength: 200,
             description:
-              'Names this request: repeated within 24 hours with the same body it answers the same and does nothing more.',
+              'Names this request: repeated within 24 hours by the same person or API key, with the same body, it answers the same and ' +
+              'does nothing more.',
           },
         }
       : {}),

@@ -43,7 +43,10 @@ export function listInvitations(
     .limit(count);
 }
 
-/** The token is returned this once. Whether the address has an account plays no part, so the inviter does not learn it. */
+/**
+ * The token is returned this once. Whether the address has an account plays no part here; whoever accepts with the token learns it, and
+ * that may be the inviter.
+ */
 export async function insertInvitation(
   tx: Transaction,
   invitation: {
@@ -108,7 +111,8 @@ export class Invitations {
   }
 
   /**
-   * Joins the organization, with the account of the invited address, or a new one if there is none. Throws `invalid-fields` for a
+   * Joins the organization, with the account of the invited address, or a new one if there is none. Nobody has proven that the address
+   * is theirs: the inviter, too, can accept, so a new account of an invited address may have a password of the inviter's choice. Throws `invalid-fields` for a
    * token that is unknown, expired or accepted already, `invalid-credentials` for a wrong password of the account. `onAddress` is
    * told the invited address before any password is checked, whether it has an account or not; what it throws ends the try.
    */

@@ -16,8 +16,8 @@ beforeAll(async () => {
 afterAll(() => api.close());
 
 const login = (body: object) => api.call({ method: 'POST', url: '/api/v1/auth/login', body });
-const refresh = (refresh_token: string) =>
-  api.call({ method: 'POST', url: '/api/v1/auth/refresh', body: { refresh_token } });
+const refresh = (refresh_token: string, organization_id?: string) =>
+  api.call({ method: 'POST', url: '/api/v1/auth/refresh', body: { refresh_token, organization_id } });
 const me = (token: string) => api.call({ url: '/api/v1/auth/me', token });
 
 describe('registering', () => {
@@ -173,6 +173,76 @@ describe('refresh tokens', () => {
 
   it('are unknown when made up', async () => {
     expect((await refresh('made-up')).status).toBe(401);
+  });
+});
+
+describe('a session that switches organizations', () => {
+  const secondOrganization = async (account: TestAccount) => {
+    const url = '/api/v1/organizations';
+    const made = await api.call({ method: 'POST', url, token: account.accessToken, body: { name: 'Second' } });
+    expect(made.status).toBe(201);
+    return String(made.body.id);
+  };
+  const live = async (organizationIds: readonly string[]) => {
+    const query = 'SELECT id FROM refresh_tokens WHERE used_at IS NULL AND revoked_at IS NULL';
+    return (await Promise.all(organizationIds.map((id) => api.rows(id, query)))).flat().length;
+  };
+
+  it('goes on: a token that is used twice ends it in all of them, also for who has moved on with it', async () => {
+    const victim = await api.register();
+    const secondId = await secondOrganization(victim);
+    const away = await refresh(victim.refreshToken, secondId);
+    expect(away.body.organization).toMatchObject({ id: secondId, role: 'owner' });
+    const back = await refresh(String(away.body.refresh_token), victim.organizationId);
+    expect(back.body.organization).toMatchObject({ id: victim.organizationId });
+    const held = [away.body.access_token, back.body.access_token].map(String);
+    for (const token of held) expect((await me(token)).status).toBe(200);
+    // The victim's own token, of which the thief has made all of these.
+    expect((await refresh(victim.refreshToken)).status).toBe(401);
+    for (const token of held) expect((await me(token)).status).toBe(401);
+    expect((await refresh(String(back.body.refresh_token))).status).toBe(401);
+    const audit = await api.rows(
+      victim.organizationId,
+      `SELECT action FROM audit_log WHERE action = 'session.revoked'`,
+    );
+    expect(audit).toHaveLength(1);
+  });
+
+  it('has one good refresh token, also when a lost reply is asked for again, or two are asked for at once', async () => {
+    const account = await api.register();
+    const organizationIds = [account.organizationId, await secondOrganization(account)];
+    const lost = await refresh(account.refreshToken, organizationIds[1]);
+    const again = await refresh(account.refreshToken, organizationIds[1]);
+    expect([lost.status, again.status, await live(organizationIds)]).toEqual([200, 200, 1]);
+    await Promise.all([0, 1, 0].map((at) => refresh(String(again.body.refresh_token), organizationIds[at])));
+    expect(await live(organizationIds)).toBe(1);
+    // A successor that was taken back is worth nothing, and whoever shows it gives themself away.
+    expect((await refresh(String(lost.body.refresh_token))).status).toBe(401);
+    expect(await live(organizationIds)).toBe(0);
+  });
+
+  it('ends in all of them by logging out, or by changing the password elsewhere', async () => {
+    const account = await api.register();
+    const secondId = await secondOrganization(account);
+    const switched = await refresh(account.refreshToken, secondId);
+    const body = { refresh_token: switched.body.refresh_token };
+    expect((await me(account.accessToken)).status).toBe(200);
+    expect((await api.call({ method: 'POST', url: '/api/v1/auth/logout', body })).status).toBe(204);
+    expect((await me(account.accessToken)).status).toBe(401);
+    expect((await me(switched.body.access_token)).status).toBe(401);
+
+    const one = await login({ email: account.email, password: account.password });
+    const moved = await refresh(String(one.body.refresh_token), secondId);
+    const two = await login({ email: account.email, password: account.password });
+    const changed = await api.call({
+      method: 'POST',
+      url: '/api/v1/auth/password',
+      token: two.body.access_token,
+      body: { current_password: account.password, new_password: 'another long password' },
+    });
+    expect(changed.status).toBe(204);
+    for (const { body: session } of [one, moved]) expect((await me(session.access_token)).status).toBe(401);
+    expect((await me(two.body.access_token)).status).toBe(200);
   });
 });
 

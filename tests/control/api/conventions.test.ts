@@ -205,6 +205,36 @@ describe('an Idempotency-Key', () => {
     expect((await create('mine', { name: 'Theirs' }, stranger)).body.name).toBe('Theirs');
   });
 
+  it('answers nobody but the person or API key that sent it', async () => {
+    const invite = (token: string) =>
+      api.call({
+        method: 'POST',
+        url: '/api/v1/invitations',
+        token,
+        headers: { 'idempotency-key': 'guessable' },
+        body: { email: 'second-owner@example.com', role: 'owner' },
+      });
+    const admin = await api.join(ada, 'admin');
+    const made = await invite(ada.accessToken);
+    expect(made.status).toBe(201);
+    // Only an owner invites an owner, also when one has done it with this key.
+    expect((await invite(admin.accessToken)).status).toBe(403);
+    expect((await invite(ada.accessToken)).body).toEqual(made.body);
+
+    const [own, theirs] = [await create('same', { name: 'Same' }), await create('same', { name: 'Same' }, admin)];
+    expect([own.status, theirs.status]).toEqual([201, 201]);
+    expect(theirs.body.id).not.toBe(own.body.id);
+    const key = await api.call({
+      method: 'POST',
+      url: '/api/v1/api-keys',
+      token: ada.accessToken,
+      body: { name: 'k', scopes: ['agents:write'] },
+    });
+    const byKey = await create('same', { name: 'Same' }, { ...ada, accessToken: String(key.body.key) });
+    expect([byKey.status, byKey.headers['idempotency-replayed']]).toEqual([201, undefined]);
+    expect((await create('same'.repeat(50), { name: 'Longest' })).status).toBe(201);
+  });
+
   it('keeps no failure: what was refused can be tried again', async () => {
     expect((await create('again', { name: '' })).status).toBe(422);
     expect((await create('again', { name: 'Now' })).status).toBe(201);

@@ -138,17 +138,34 @@ describe('wrong credentials', () => {
     const statuses = await Promise.all(Array.from({ length: 200 }, () => use(madeUp(), '192.0.2.20')));
     expect(tally(statuses)).toEqual({ 401: 60, 429: 140 });
     expect(lookUps).toBe(60);
-    // What needs no look-up counts as well, and nobody else suffers for it.
-    expect(await use('no-token-of-ours', '192.0.2.20')).toBe(429);
+    // A right one of the same network, which must be looked up, waits; of another it does not.
     const { key } = await makeKey(['agents:read']);
     expect(await use(key, '192.0.2.20')).toBe(429);
     expect(await use(key, '192.0.2.21')).toBe(200);
     clock.advance(60_000);
-    expect(await use(key, '192.0.2.20')).toBe(200);
-    const tokens = Array.from({ length: 62 }, (_, n) => `no-token-of-ours-${n}`);
-    const later: number[] = [];
-    for (const token of tokens) later.push(await use(token, '192.0.2.20'));
-    expect(tally(later)).toEqual({ 401: 60, 429: 2 });
+    expect(await use((await makeKey(['agents:read'])).key, '192.0.2.20')).toBe(200);
+  });
+
+  it('keep out nobody of the same network who has a token of ours, or a key that has been right', async () => {
+    const address = '192.0.2.24';
+    const [{ key }, { key: revoked, id }] = [await makeKey(['agents:read']), await makeKey(['agents:read'])];
+    expect([await use(key, address), await use(revoked, address)]).toEqual([200, 200]);
+    await api.call({ method: 'DELETE', url: `/api/v1/api-keys/${id}`, token: ada.accessToken });
+    await expect.poll(() => use(revoked, address), WITHIN).toBe(401);
+    // Who goes on with it costs no look-ups.
+    lookUps = 0;
+    for (let n = 0; n < 100; n++) expect(await use(n % 2 === 0 ? revoked : `no-token-of-ours-${n}`, address)).toBe(401);
+    expect(lookUps).toBe(0);
+    expect(await use((await makeKey(['agents:read'])).key, address)).toBe(200);
+
+    await Promise.all(Array.from({ length: 60 }, () => use(madeUp(), address)));
+    expect(await use(madeUp(), address)).toBe(429);
+    // What is known of the key is too old after half a minute.
+    for (const waitMs of [0, 31_000]) {
+      clock.advance(waitMs);
+      expect([await use(key, address), await use(ada.accessToken, address)]).toEqual([200, 200]);
+      expect(await use(madeUp(), address)).toBe(429);
+    }
   });
 
   it('are none of those that are right, or that the database could not be asked about', async () => {
@@ -241,6 +258,18 @@ describe('log-in throttling', () => {
     const byAccount: number[] = [];
     for (let n = 0; n < 32; n++) byAccount.push((await login('victim@example.com', 'guess', `198.51.100.${n}`)).status);
     expect(byAccount.slice(30)).toEqual([429, 429]);
+  });
+
+  it('lets one address keep nobody out, however often it tries', async () => {
+    clock.advance(3_600_000);
+    const owner = await throttled.register('owner@example.com');
+    clock.advance(3_600_000);
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 70; guess++) statuses.push((await login(owner.email, 'guess', '192.0.2.6')).status);
+    expect(statuses.filter((status) => status !== 429)).toHaveLength(5);
+    expect((await login(owner.email, owner.password, '192.0.2.7')).status).toBe(200);
+    // Nor the others of its own network.
+    expect((await login('somebody-else@example.com', 'guess', '192.0.2.6')).status).toBe(401);
   });
 
   it('forgives mistakes once the password was right', async () => {

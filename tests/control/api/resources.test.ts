@@ -138,6 +138,21 @@ describe('agents', () => {
     expect(same.body.version).toBe(3);
   });
 
+  it('have the tag that changing them answers, whatever the order of what was sent', async () => {
+    const metadata = { zeta: 'z', alpha: 'a', mid: 'm' };
+    const { id, etag, body } = await create({ name: 'Tagged', metadata, language: 'en' });
+    const read = async () => (await as(ada, 'GET', `/agents/${id}`)).headers['etag'];
+    expect(await read()).toBe(etag);
+    const patched = await patch(id, etag, { metadata: { later: 'l', earlier: 'e' }, first_message: 'Hello' });
+    expect([patched.status, await read()]).toEqual([200, patched.headers['etag']]);
+    expect(patched.headers['etag']).not.toBe(etag);
+    const back = await as(ada, 'POST', `/agents/${id}/rollback`, { version: 1 });
+    expect([back.status, await read()]).toEqual([200, back.headers['etag']]);
+    expect(back.body.metadata).toEqual(body.metadata);
+    const published = await as(ada, 'POST', `/agents/${id}/publish`, { version: 2 });
+    expect([published.status, await read()]).toEqual([200, published.headers['etag']]);
+  });
+
   it('take no change by somebody who has not seen the last one', async () => {
     const { id, etag } = await create();
     expect((await as(ada, 'PATCH', `/agents/${id}`, { name: 'B' })).status).toBe(428);
