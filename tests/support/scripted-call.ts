@@ -199,10 +199,11 @@ export class ScriptedCall {
   #vadEngine(): VadEngine {
     return {
       name: 'energy',
+      droppedWindows: 0,
       createDetector: (sink) => {
         this.#vad = sink;
         this.openStreams++;
-        return { positionMs: 0, droppedWindows: 0, write: () => {}, close: () => this.openStreams-- };
+        return { positionMs: 0, write: () => {}, close: () => this.openStreams-- };
       },
       close: () => Promise.resolve(),
     };
