@@ -140,6 +140,11 @@ export class ScriptedCall {
     this.#stt?.({ type: 'transcript-final', text, confidence: 1, words: [], speechFinal: false, fromFinalize: true });
   }
 
+  /** Another recogniser is there, in place of one that was lost. */
+  openRecogniser(): void {
+    this.#stt?.({ type: 'stream-opened' });
+  }
+
   failRecogniser(): void {
     this.#stt?.({ type: 'stream-failed', error: new BvraiError('provider.closed', 'scripted') });
   }

@@ -2,7 +2,8 @@
 import { unreachable } from '../../core/errors.ts';
 import type { CallEventBody } from '../events.ts';
 import { normaliseTranscript } from '../text/normalise.ts';
-import { compareWithKnown, restAfterLast, sharesHalf } from './known-words.ts';
+import type { Compared } from './known-words.ts';
+import { compareFromWithin, compareWithKnown, restAfterLast, sharesHalf } from './known-words.ts';
 import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
 import { observeResumption } from './turn-taking/endpointing.ts';
 
@@ -39,6 +40,11 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
     default:
       return unreachable(event);
   }
+}
+
+/** A recogniser has begun. What the one before it had guessed it may hear again, from the middle on only. */
+export function meetRecogniser(state: CallState): CallState {
+  return { ...state, recogniserIsNew: state.countedInterim !== '' || state.turn.interim !== '' };
 }
 
 /** Adds what the recogniser heard. */
@@ -96,20 +102,23 @@ function hearFinal(
 function newWords(state: CallState, text: string): string {
   if (text === '' || isLate(state, text)) return '';
   if (state.countedInterim === '') return text;
-  const compared = compareWithKnown(text, state.countedInterim);
-  if (compared) return compared.rest;
-  return beyondSecondThought(text, state);
+  return compareWithCounted(text, state)?.rest ?? beyondSecondThought(text, state);
 }
 
 /** What of a final has not been counted already, and the state in which the counted words are final. */
-function settleCounted(state: CallState, text: string): { state: CallState; text: string } {
-  if (text === '') return { state, text };
+function settleCounted(known: CallState, text: string): { state: CallState; text: string } {
+  if (text === '') return { state: known, text };
+  const state = { ...known, recogniserIsNew: false };
   if (state.countedInterim === '') return { state, text: isLate(state, text) ? '' : text };
-  const compared = compareWithKnown(text, state.countedInterim);
+  const compared = compareWithCounted(text, known);
   if (compared) return { state: { ...state, countedInterim: compared.leftover }, text: compared.rest };
   // Finals of the earlier ones may never have come, whatever has been heard since.
   const rest = restAfterLast(text, state.countedInterim) ?? beyondSecondThought(text, state);
   return { state: { ...state, countedInterim: '' }, text: rest };
+}
+
+function compareWithCounted(text: string, { countedInterim, recogniserIsNew }: CallState): Compared | undefined {
+  return recogniserIsNew ? compareFromWithin(text, countedInterim) : compareWithKnown(text, countedInterim);
 }
 
 /**

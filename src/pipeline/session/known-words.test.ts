@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { compareWithKnown, restAfterLast, sharesHalf } from './known-words.ts';
+import { compareFromWithin, compareWithKnown, restAfterLast, sharesHalf } from './known-words.ts';
 
 it.each([
   ['When do you open?', 'when do you open', { rest: '', leftover: '' }],
@@ -12,6 +12,17 @@ it.each([
   ['to', 'two', undefined],
 ])('%j against %j', (text, known, compared) => {
   expect(compareWithKnown(text, known)).toEqual(compared);
+});
+
+it.each([
+  ['you', 'When do you open?', { rest: '', leftover: 'open?' }],
+  ['You open on Sundays?', 'When do you open?', { rest: 'on Sundays?', leftover: '' }],
+  ['when do', 'When do you open?', { rest: '', leftover: 'you open?' }],
+  ['do open', 'When do you open?', undefined],
+  ['Sundays', 'When do you open?', undefined],
+  ['Sundays', '', undefined],
+])('%j within %j', (text, known, compared) => {
+  expect(compareFromWithin(text, known)).toEqual(compared);
 });
 
 it.each([

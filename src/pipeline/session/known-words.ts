@@ -23,6 +23,16 @@ export function compareWithKnown(text: string, known: string): Compared | undefi
   return { rest: afterWords(text, common), leftover: afterWords(known, common) };
 }
 
+/** The same for a transcript that may begin at any of the known words: the recogniser has not heard those before. */
+export function compareFromWithin(text: string, known: string): Compared | undefined {
+  const words = wordsOf(known).length;
+  for (let from = 0; from < words; from++) {
+    const compared = compareWithKnown(text, afterWords(known, from));
+    if (compared) return compared;
+  }
+  return undefined;
+}
+
 /**
  * What a transcript says beyond the last of the known words, when it begins with those: the finals of the others never came.
  * Undefined: it does not begin with any.

@@ -152,6 +152,8 @@ export interface CallState {
    * anything new.
    */
   readonly countedInterim: string;
+  /** A recogniser has just begun: it may have heard the counted words from the middle on only. */
+  readonly recogniserIsNew: boolean;
   /** What was last taken for the caller's whole turn: a transcript of it that comes late is no new turn. */
   readonly lastTurnText: string;
   /** False alarms in a row, and until when barge-ins are harder for that. */
@@ -187,6 +189,8 @@ export type SessionEvent =
   | { readonly type: 'voice-faded' }
   /** The voice detector: the caller has been silent since `endedAtMs`. */
   | { readonly type: 'voice-ended'; readonly endedAtMs: number }
+  /** A recogniser is there, perhaps in place of one that was lost: it begins with what had not become final of the audio. */
+  | { readonly type: 'recogniser-opened' }
   | { readonly type: 'transcript-interim'; readonly text: string; readonly confidence: number }
   /** `settled`: the recogniser holds that the caller has paused, or has answered the local detector's hint that they have. */
   | {
@@ -281,6 +285,7 @@ export function newCall(agent: AgentConfig, nowMs: number, greetsAlike = true): 
     rhythm: NEW_RHYTHM,
     modelDecides: false,
     countedInterim: '',
+    recogniserIsNew: false,
     lastTurnText: '',
     falseAlarms: 0,
     coolDownUntilMs: 0,

@@ -18,7 +18,6 @@ const IDLE_MS = 8_000;
 export function createDeepgramStt(settings: SttSettings): SttProvider {
   return {
     name: PROVIDER,
-    // Word times by v1, the eager end of a turn by v2.
     capabilities: { decidesTurns: isFlux },
     open(request, sink, context) {
       const Stream = isFlux(request.model) ? FluxStream : DeepgramStream;
