@@ -327,6 +327,18 @@ describe('a recogniser that takes over', () => {
     expect(answered(call)).toBe('I would like a table for two. on Sunday.');
   });
 
+  it('may say again the end of what was guessed only: the words before that stay', () => {
+    const call = new ScriptedCall({ agent: { first_message: '' }, finalAfterMs: undefined });
+    call.beginNoise(4_000);
+    call.interim('My address is twelve long street in Springfield');
+    call.openRecogniser();
+    call.interim('Long street');
+    call.interim('Long street in Springfield');
+    call.final('Long Street in Springfield.');
+    call.final('By the lake.');
+    expect(answered(call)).toBe('My address is twelve Long Street in Springfield. By the lake.');
+  });
+
   it('is the exception: words in the middle of those that come again from the same one are new', () => {
     const call = goneOn();
     call.final('A table.');

@@ -38,6 +38,8 @@ export interface CallerTurn {
   /** Text that the recogniser will not change any more. */
   readonly finals: readonly string[];
   readonly interim: string;
+  /** What a recogniser that was lost had guessed: its successor may hear the end of it only, and make that final. */
+  readonly lostGuess: string;
   /** The recogniser has answered for all audio up to the pause. */
   readonly settled: boolean;
   /** When the newest transcript arrived. */
@@ -261,6 +263,7 @@ export function emptyTurn(modelDecides: boolean): CallerTurn {
     voice: { type: 'silent' },
     finals: [],
     interim: '',
+    lostGuess: '',
     settled: false,
     transcriptAtMs: undefined,
     modelTurn: modelDecides ? 'open' : 'none',
