@@ -113,13 +113,15 @@ function withFinal(turn: CallerTurn, text: string): CallerTurn {
   return { ...turn, finals, interim: leftover, lostGuess: leftover };
 }
 
-/** A guess that is new, after the words of a lost one that come before it. */
+/** A guess that is new, among the words of a lost one that it leaves standing. */
 function withLostWords({ lostGuess }: CallerTurn, fresh: string): string {
-  return fresh === '' ? '' : joined(standingBeside(fresh, lostGuess).before, fresh);
+  if (fresh === '') return '';
+  const { before, leftover } = standingBeside(fresh, lostGuess);
+  return joined(before, fresh, leftover);
 }
 
-function joined(first: string, second: string): string {
-  return first === '' ? second : `${first} ${second}`;
+function joined(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join(' ');
 }
 
 /** What of a guess has not been counted already. */

@@ -39,9 +39,8 @@ it.each([
   ['elve long', 'I live at twelve long street', 'I live at', 'street'],
   ['the blue one', 'the red one or the blue', 'the red one or', ''],
   ['the', 'the red one or the blue', '', 'red one or the blue'],
-  ['never mind', 'I live at twelve', 'I live at twelve', ''],
+  ['never mind', 'I live at twelve', '', ''],
   ['We leave at twelve', 'I live at twelve', '', ''],
-  ['Tomorrow at five', 'tomo', '', ''],
   ['live', '', '', ''],
 ])('%j beside the guess %j leaves %j before and %j after it', (text, guess, before, leftover) => {
   expect(standingBeside(text, guess)).toEqual({ before, leftover });

@@ -40,23 +40,20 @@ export interface Standing {
 }
 
 /**
- * What a transcript that may begin at any of the guessed words leaves of them: nothing when it hears the first of them otherwise,
- * all when it has no word of them. Its own first word may be half a word, and so may be the last one guessed.
+ * What a transcript that may begin at any of the guessed words leaves of them; its own first word may be half a word. Of a guess
+ * that it says nothing of it leaves nothing: it begins before that, or has heard it otherwise.
  */
 export function standingBeside(text: string, guess: string): Standing {
   const said = wordsOf(text);
   const guessed = wordsOf(guess);
   const whole = longestRun(said, guessed);
-  const { length, from } = whole.length > 0 ? whole : longestRun(said.slice(1), guessed.slice(1));
-  if (length > 0) {
-    const before = from === 0 ? '' : splitAfterWords(guess, from)[0];
-    // What says something else from some word on has heard the rest otherwise.
-    const isWithin = length === said.length || (whole.length === 0 && length === said.length - 1);
-    return { before, leftover: isWithin ? afterWords(guess, from + said.length) : '' };
-  }
-  const half = guessed.at(-1) ?? '';
-  const isHeardAgain = said.some((word) => word.startsWith(half) || guessed.some((other) => isAlike(word, other)));
-  return { before: isHeardAgain ? '' : guess, leftover: '' };
+  const isWhole = whole.length > 0;
+  const { length, from } = isWhole ? whole : longestRun(said.slice(1), guessed.slice(1));
+  if (length === 0) return { before: '', leftover: '' };
+  const before = from === 0 ? '' : splitAfterWords(guess, from)[0];
+  // What says something else from some word on has heard the rest otherwise.
+  const isWithin = length === said.length - (isWhole ? 0 : 1);
+  return { before, leftover: isWithin ? afterWords(guess, from + said.length) : '' };
 }
 
 /** Where in the expected words most of the first words said follow each other, and how many. */

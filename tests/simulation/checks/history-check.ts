@@ -13,6 +13,9 @@ const SETTLED_MS = 1_200;
 
 /** By how much the pace of a voice without alignment may be misjudged while it is still coming. */
 const UNKNOWN_PACE = 0.25;
+/** So much of the caller's audio a successor hears again, at the most; half a word at its beginning is not recognised. */
+const REPLAY_MS = 3_000;
+const HALF_WORD_MS = 100;
 /** No word: a speech is never matched across two messages. */
 const END_OF_MESSAGE = '.';
 
@@ -98,14 +101,19 @@ export class HistoryCheck implements Check {
   }
 
   /**
-   * The successor of a lost recogniser hears the last seconds again: what was guessed before those stays. Where words are misheard
-   * or not heard, nobody can tell which of a guess were those.
+   * The successor of a lost recogniser hears the last seconds again: what was guessed before those stays, if the two overlap. Where
+   * words are misheard or not heard, nobody can tell which of a guess were those.
    */
   #bequeath(): void {
-    const { stt } = this.#context.profile;
-    const isClear = stt.every((each) => each.deafToWord + each.secondThoughts + each.reordered + each.duplicate === 0);
-    if (isClear) for (const word of this.#guess) this.#bequeathed.add(word);
-    this.#guess = [];
+    const { profile, voice } = this.#context;
+    const isClear = profile.stt.every(
+      (each) => each.deafToWord + each.secondThoughts + each.reordered + each.duplicate === 0,
+    );
+    const newest = voice.sounds.find(({ text }) => callerWordsIn(text)[0] === this.#guess.at(-1));
+    const heardAgainFromMs = this.#context.nowMs() - REPLAY_MS;
+    const overlaps = newest !== undefined && newest.startMs > heardAgainFromMs + HALF_WORD_MS;
+    if (!isClear || !overlaps) this.#bequeathed.clear();
+    else for (const word of this.#guess) this.#bequeathed.add(word);
   }
 
   #later(run: () => void): void {
