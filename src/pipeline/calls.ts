@@ -80,12 +80,13 @@ export class LiveCalls implements LiveCallControl {
 
   constructor(deps: LiveCallsDependencies) {
     this.#deps = deps;
-    const { clock, log, random, hedgeShare, metrics } = deps;
+    const { clock, log, random, hedgeShare, metrics, vad } = deps;
     const onEvent = metrics.providerEvent.bind(metrics);
     this.#emergency = new EmergencySpeech({ clock, log });
     this.#speech = new SpeechCache(undefined, this.#emergency.cache);
     this.#health = new ProvidersHealth({ clock, log, random, hedgeShare, onEvent });
     metrics.observeProviders(() => this.#health.snapshot());
+    metrics.observeVoiceActivity(() => vad.droppedWindows);
   }
 
   get active(): number {

@@ -298,6 +298,54 @@ describe('a recogniser that decides turns itself', () => {
   });
 });
 
+describe('a recogniser that takes over', () => {
+  /** A turn is answered on a guess, and the caller goes on before the answer is heard. */
+  function goneOn(): ScriptedCall {
+    const call = new ScriptedCall({
+      agent: { first_message: '' },
+      finalAfterMs: undefined,
+      reply: () => ({ pieces: ['Yes.'], firstMs: 5_000 }),
+    });
+    call.interim('I would like a table for two.');
+    call.say('', 1_000);
+    call.advance(1_500);
+    expect(call.of('turn-confirmed')).toHaveLength(1);
+    call.beginNoise(600);
+    return call;
+  }
+
+  const answered = (call: ScriptedCall) => {
+    call.advance(4_000);
+    return call.requests.at(-1)?.messages.at(-1)?.content;
+  };
+
+  it('may have heard the words that were counted from the middle on only: none of them is said twice', () => {
+    const call = goneOn();
+    call.openRecogniser();
+    call.final('a table');
+    call.final('For two on Sunday.');
+    expect(answered(call)).toBe('I would like a table for two. on Sunday.');
+  });
+
+  it('may say again the end of what was guessed only: the words before that stay', () => {
+    const call = new ScriptedCall({ agent: { first_message: '' }, finalAfterMs: undefined });
+    call.beginNoise(4_000);
+    call.interim('My address is twelve long street in Springfield');
+    call.openRecogniser();
+    call.interim('Long street');
+    call.interim('Long street in Springfield');
+    call.final('Long Street in Springfield.');
+    call.final('By the lake.');
+    expect(answered(call)).toBe('My address is twelve Long Street in Springfield. By the lake.');
+  });
+
+  it('is the exception: words in the middle of those that come again from the same one are new', () => {
+    const call = goneOn();
+    call.final('A table.');
+    expect(answered(call)).toBe('I would like a table for two. A table.');
+  });
+});
+
 describe('the rest of a call', () => {
   it('reminds a caller who says nothing, and takes its leave after that', () => {
     const silence = { reminder_after_ms: 3_000, reminder_message: 'Still there?', max_reminders: 2 };

@@ -200,6 +200,11 @@ export const DEFECTS: readonly Defect[] = [
     `  if (state.countedInterim === '') return { state, text: isLate(state, text) ? '' : text };`,
     `  if (state.turn.voice.type === 'silent') return { state, text };`,
   ]),
+  defect('what a lost recogniser had guessed is forgotten', [
+    CALLER,
+    `turn: { ...turn, lostGuess: turn.interim } };`,
+    `turn };`,
+  ]),
   defect('the agent is never interrupted', [
     INTERRUPTION,
     `  if (phase.type !== 'speaking' || turn.voice.type !== 'speaking' || !phase.reply.interruptible) return state;`,

@@ -239,11 +239,12 @@ function addSegment(segments: Segment[], segment: Segment): void {
   else segments.push(segment);
 }
 
-/** Takes back what would be played after `atMs`. */
+/** Takes back what would be played after `atMs`: of what had not begun by then nothing is left, which is no sound at any time. */
 function cutAfter(segments: Segment[], atMs: number): void {
-  for (const segment of segments) {
-    if (endMs(segment) <= atMs) continue;
-    segment.to = Math.max(segment.from, segment.from + Math.floor((atMs - segment.startMs) * BYTES_PER_MS));
+  for (let last = segments.at(-1); last && endMs(last) > atMs; last = segments.at(-1)) {
+    last.to = Math.max(last.from, last.from + Math.floor((atMs - last.startMs) * BYTES_PER_MS));
+    if (last.to > last.from) return;
+    segments.pop();
   }
 }
 

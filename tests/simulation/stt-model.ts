@@ -2,7 +2,14 @@
 import type { Timer, VirtualClock } from '../../src/core/clock.ts';
 import { BvraiError } from '../../src/core/errors.ts';
 import { FRAME_MS } from '../../src/media/call-port.ts';
-import type { Sink, SttPart, SttProvider, SttStream, TranscribedWord } from '../../src/pipeline/providers/spec.ts';
+import type {
+  Sink,
+  SttCapabilities,
+  SttPart,
+  SttProvider,
+  SttStream,
+  TranscribedWord,
+} from '../../src/pipeline/providers/spec.ts';
 import type { CallerVoice, Sound } from './caller-voice.ts';
 import { frameEndMs, frameNumbers } from './caller-voice.ts';
 import type { SttProfile } from './profile.ts';
@@ -26,12 +33,14 @@ const MAX_WORDS_OPEN = 8;
 
 export class SttModel implements SttProvider {
   readonly name: string;
+  readonly capabilities: SttCapabilities;
   openStreams = 0;
   readonly #options: SttModelOptions;
   #opened = 0;
 
   constructor(options: SttModelOptions) {
     this.name = options.name;
+    this.capabilities = { decidesTurns: () => options.profile.model === 'turns' };
     this.#options = options;
   }
 

@@ -20,7 +20,7 @@ export interface Take {
   readonly id: number;
   readonly utteranceId: string;
   readonly provider: string;
-  /** The take of another voice that this one goes on with. */
+  /** The take that this one goes on with: of a voice that broke off, or that was asked once more. */
   readonly continues: Take | undefined;
   readonly words: SpokenWord[];
   /** The pieces that `speak` was called with. */
@@ -43,7 +43,7 @@ export class TakeBook {
       id: this.takes.length + 1,
       utteranceId,
       provider,
-      continues: previous?.utteranceId === utteranceId && previous.provider !== provider ? previous : undefined,
+      continues: previous?.utteranceId === utteranceId ? previous : undefined,
       words: [],
       pieces: [],
       delivered: 0,

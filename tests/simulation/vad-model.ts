@@ -21,6 +21,7 @@ export interface VadModelOptions {
 
 export class VadModel implements VadEngine {
   readonly name = 'silero';
+  readonly droppedWindows = 0;
   readonly #options: VadModelOptions;
   openDetectors = 0;
 
@@ -47,7 +48,6 @@ export class VadModel implements VadEngine {
       get positionMs() {
         return gate.positionMs;
       },
-      droppedWindows: 0,
       write: (mulaw) => {
         if (!open) return;
         writtenMs += mulaw.length / BYTES_PER_MS;

@@ -140,6 +140,11 @@ export class ScriptedCall {
     this.#stt?.({ type: 'transcript-final', text, confidence: 1, words: [], speechFinal: false, fromFinalize: true });
   }
 
+  /** Another recogniser is there, in place of one that was lost. */
+  openRecogniser(): void {
+    this.#stt?.({ type: 'stream-opened' });
+  }
+
   failRecogniser(): void {
     this.#stt?.({ type: 'stream-failed', error: new BvraiError('provider.closed', 'scripted') });
   }
@@ -199,10 +204,11 @@ export class ScriptedCall {
   #vadEngine(): VadEngine {
     return {
       name: 'energy',
+      droppedWindows: 0,
       createDetector: (sink) => {
         this.#vad = sink;
         this.openStreams++;
-        return { positionMs: 0, droppedWindows: 0, write: () => {}, close: () => this.openStreams-- };
+        return { positionMs: 0, write: () => {}, close: () => this.openStreams-- };
       },
       close: () => Promise.resolve(),
     };

@@ -42,7 +42,6 @@ function rise(probability: number): number {
 
 /** Judges each window within `write`: it never falls behind, and its events are synchronous. */
 class EnergyDetector implements VadDetector {
-  readonly droppedWindows = 0;
   readonly #scorer = new EnergyScorer();
   readonly #fade = new FadeMeter();
   readonly #windows = new WindowQueue();
@@ -78,6 +77,7 @@ class EnergyDetector implements VadDetector {
 /** The fallback without a native module: quick, but it takes any sound for a voice. */
 export class EnergyVadEngine implements VadEngine {
   readonly name = 'energy';
+  readonly droppedWindows = 0;
   readonly #detectors = new Set<EnergyDetector>();
 
   createDetector(sink: VadSink, settings?: Partial<VadSettings>): VadDetector {

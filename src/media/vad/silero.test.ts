@@ -173,9 +173,10 @@ describe('SileroVadEngine under way', () => {
     const line = new Uint8Array(256 * 100).fill(0x20);
     detector.write(line);
     await judged(detector, line.length);
-    expect(detector.droppedWindows).toBe(36);
+    expect(engine.droppedWindows).toBe(36);
     detector.write(line);
     await judged(detector, 2 * line.length);
+    expect(engine.droppedWindows).toBe(72);
     expect(log.lines).toMatchObject([{ level: 'warn', fields: { windows: 36 } }]);
     await engine.close();
   });

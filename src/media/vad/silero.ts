@@ -50,10 +50,6 @@ class SileroDetector implements VadDetector {
     return this.#gate.positionMs;
   }
 
-  get droppedWindows(): number {
-    return this.#windows.dropped;
-  }
-
   get waiting(): boolean {
     return !this.#closed && this.#windows.pending > 0;
   }
@@ -155,7 +151,7 @@ export class SileroVadEngine implements VadEngine {
   #running: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #failed = false;
-  #reportedDrops = false;
+  #droppedWindows = 0;
 
   constructor(model: SileroModel, clock: Clock, log: Log) {
     this.#model = model;
@@ -165,6 +161,10 @@ export class SileroVadEngine implements VadEngine {
 
   get name(): 'silero' | 'energy' {
     return this.#failed ? 'energy' : 'silero';
+  }
+
+  get droppedWindows(): number {
+    return this.#droppedWindows;
   }
 
   createDetector(sink: VadSink, settings?: Partial<VadSettings>): VadDetector {
@@ -211,10 +211,11 @@ export class SileroVadEngine implements VadEngine {
     this.#detectors.delete(detector);
   }
 
-  /** Falling behind is a fault of the machine, not of a call: said once. Each detector counts its own. */
+  /** Falling behind is a fault of the machine, not of a call: counted for all calls, and said once. */
   reportDropped(windows: number): void {
-    if (this.#reportedDrops) return;
-    this.#reportedDrops = true;
+    const isNews = this.#droppedWindows === 0;
+    this.#droppedWindows += windows;
+    if (!isNews) return;
     this.#log.warn({ windows }, 'Voice activity falls behind and drops the oldest audio; this is said once.');
   }
 

@@ -70,8 +70,6 @@ export const DEFAULT_VAD_SETTINGS: VadSettings = {
 export interface VadDetector {
   /** How much audio has been judged, in milliseconds: whole windows, and behind what was written. */
   readonly positionMs: number;
-  /** Windows thrown away because judging fell behind; see {@link VadEngine}. */
-  readonly droppedWindows: number;
   /** Takes μ-law audio of any length and keeps no reference to it. After `close` it does nothing. */
   write(mulaw: Uint8Array): void;
   /** No event follows, not even one that is being computed. Idempotent. */
@@ -86,6 +84,8 @@ export interface VadDetector {
  */
 export interface VadEngine {
   readonly name: 'silero' | 'energy';
+  /** Windows of all calls dropped since the start. */
+  readonly droppedWindows: number;
   createDetector(sink: VadSink, settings?: Partial<VadSettings>): VadDetector;
   /** Ends the engine and every detector; resolves when no inference runs any more. Idempotent. */
   close(): Promise<void>;

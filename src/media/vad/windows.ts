@@ -12,16 +12,10 @@ export class WindowQueue {
   #pending = 0;
   #filled = 0;
   #lost = 0;
-  #dropped = 0;
 
   /** Whole windows waiting. */
   get pending(): number {
     return this.#pending;
-  }
-
-  /** Windows dropped since the beginning. */
-  get dropped(): number {
-    return this.#dropped;
   }
 
   write(mulaw: Uint8Array): void {
@@ -43,7 +37,6 @@ export class WindowQueue {
     }
     this.#head = (this.#head + 1) % SLOTS;
     this.#lost++;
-    this.#dropped++;
   }
 
   /** How many windows were dropped just before the oldest one waiting; asking resets it. */

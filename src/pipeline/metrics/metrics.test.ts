@@ -144,4 +144,14 @@ describe('the metrics of the process', () => {
     expect((await metrics.expose()).text).toContain('bvrai_records_lost_total{cause="spool-full"} 3\n');
     expect(text).toContain('bvrai_records_lost_total{cause="refused"} 2\n');
   });
+
+  it('tell how many windows of callers the voice detector has never judged', async () => {
+    const metrics = new Metrics();
+    let dropped = 0;
+    metrics.observeVoiceActivity(() => dropped);
+    expect((await metrics.expose()).text).toContain('\nbvrai_vad_windows_dropped_total 0\n');
+    dropped = 36;
+    await metrics.expose();
+    expect((await metrics.expose()).text).toContain('\nbvrai_vad_windows_dropped_total 36\n');
+  });
 });

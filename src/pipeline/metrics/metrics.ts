@@ -86,6 +86,12 @@ export class Metrics {
     [],
   );
   readonly #wireFaults = this.#counter('bvrai_media_faults_total', 'Faults on the media wire, by kind', ['kind']);
+  readonly #droppedWindows = this.#counter(
+    'bvrai_vad_windows_dropped_total',
+    'Windows of 32 ms of callers that were never judged for a voice, because judging fell behind',
+    [],
+  );
+  #voiceActivity: () => number = () => 0;
   readonly #stages = new Histogram({
     name: 'bvrai_turn_stage_seconds',
     help: "Time from the caller's end of speech to each stage of the reply",
@@ -164,6 +170,11 @@ export class Metrics {
     this.#isAccepting = isAccepting;
   }
 
+  /** How many windows the voice detector has dropped since the start, read whenever somebody looks. */
+  observeVoiceActivity(droppedWindows: () => number): void {
+    this.#voiceActivity = droppedWindows;
+  }
+
   /** Where percentiles and breakers are read whenever somebody looks. */
   observeProviders(snapshot: () => readonly HealthSnapshot[]): void {
     this.#snapshot = snapshot;
@@ -235,6 +246,8 @@ export class Metrics {
     this.#accepting.set(this.#isAccepting() ? 1 : 0);
     const { waitingBytes, droppedLines, rejectedLines } = this.#records();
     this.#spool.set(waitingBytes);
+    this.#droppedWindows.reset();
+    this.#droppedWindows.inc(this.#voiceActivity());
     this.#recordsLost.reset();
     this.#recordsLost.inc({ cause: 'spool-full' }, droppedLines);
     this.#recordsLost.inc({ cause: 'refused' }, rejectedLines);

@@ -2,7 +2,14 @@
 import { unreachable } from '../../core/errors.ts';
 import type { CallEventBody } from '../events.ts';
 import { normaliseTranscript } from '../text/normalise.ts';
-import { compareWithKnown, restAfterLast, sharesHalf } from './known-words.ts';
+import type { Compared } from './known-words.ts';
+import {
+  compareFromWithin,
+  compareWithKnown,
+  restAfterLast,
+  restAfterSecondThought,
+  standingBeside,
+} from './known-words.ts';
 import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
 import { observeResumption } from './turn-taking/endpointing.ts';
 
@@ -41,6 +48,13 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
   }
 }
 
+/** A recogniser has begun. What the one before it had guessed it may hear again, from the middle on only. */
+export function meetRecogniser(state: CallState): CallState {
+  const { turn, countedInterim } = state;
+  const recogniserIsNew = countedInterim !== '' || turn.interim !== '';
+  return { ...state, recogniserIsNew, turn: { ...turn, lostGuess: turn.interim } };
+}
+
 /** Adds what the recogniser heard. */
 export function hearWords(state: CallState, event: TranscriptEvent, nowMs: number, actions: Action[]): CallState {
   switch (event.type) {
@@ -49,14 +63,14 @@ export function hearWords(state: CallState, event: TranscriptEvent, nowMs: numbe
     case 'transcript-final':
       return hearFinal(state, event, nowMs, actions);
     case 'turn-end-likely':
-      return modelSays(state, event.text, 'likely', nowMs);
+      return modelGuesses(state, withLostWords(state.turn, newWords(state, event.text)), 'likely', nowMs);
     case 'turn-resumed':
-      return modelSays(state, state.turn.interim, 'open', nowMs);
+      return modelGuesses(state, state.turn.interim, 'open', nowMs);
     case 'turn-ended': {
       const known = settleCounted(state, event.text);
       if (known.text === '') return { ...known.state, modelDecides: true };
       emitTranscript(event.text, true, event.confidence, actions);
-      return modelSays(known.state, known.text, 'ended', nowMs);
+      return modelEnds(known.state, known.text, nowMs);
     }
     default:
       return unreachable(event);
@@ -70,7 +84,7 @@ function hearInterim(
   actions: Action[],
 ): CallState {
   const { turn } = state;
-  const fresh = newWords(state, text);
+  const fresh = withLostWords(turn, newWords(state, text));
   // The same words again are no news: a recogniser repeats its guess as long as there is sound.
   if (fresh === '' || fresh === turn.interim) return state;
   emitTranscript(text, false, confidence, actions);
@@ -89,27 +103,48 @@ function hearFinal(
   const turn: CallerTurn = { ...state.turn, settled: state.turn.settled || settled, modelTurn: 'none' };
   if (text !== '') emitTranscript(text, true, confidence, actions);
   if (fresh === '') return { ...state, turn };
-  return withTurn(state, { ...turn, finals: [...turn.finals, fresh], interim: '', transcriptAtMs: nowMs }, nowMs);
+  return withTurn(state, { ...withFinal(turn, fresh), transcriptAtMs: nowMs }, nowMs);
+}
+
+/** What is final, after the words of a lost guess that come before it; those after it the successor has yet to say. */
+function withFinal(turn: CallerTurn, text: string): CallerTurn {
+  const { before, leftover } = standingBeside(text, turn.lostGuess);
+  const finals = [...turn.finals, joined(before, text)];
+  return { ...turn, finals, interim: leftover, lostGuess: leftover };
+}
+
+/** A guess that is new, among the words of a lost one that it leaves standing. */
+function withLostWords({ lostGuess }: CallerTurn, fresh: string): string {
+  if (fresh === '') return '';
+  const { before, leftover } = standingBeside(fresh, lostGuess);
+  return joined(before, fresh, leftover);
+}
+
+function joined(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join(' ');
 }
 
 /** What of a guess has not been counted already. */
 function newWords(state: CallState, text: string): string {
   if (text === '' || isLate(state, text)) return '';
   if (state.countedInterim === '') return text;
-  const compared = compareWithKnown(text, state.countedInterim);
-  if (compared) return compared.rest;
-  return beyondSecondThought(text, state);
+  return compareWithCounted(text, state)?.rest ?? beyondSecondThought(text, state);
 }
 
 /** What of a final has not been counted already, and the state in which the counted words are final. */
-function settleCounted(state: CallState, text: string): { state: CallState; text: string } {
-  if (text === '') return { state, text };
+function settleCounted(known: CallState, text: string): { state: CallState; text: string } {
+  if (text === '') return { state: known, text };
+  const state = { ...known, recogniserIsNew: false };
   if (state.countedInterim === '') return { state, text: isLate(state, text) ? '' : text };
-  const compared = compareWithKnown(text, state.countedInterim);
+  const compared = compareWithCounted(text, known);
   if (compared) return { state: { ...state, countedInterim: compared.leftover }, text: compared.rest };
   // Finals of the earlier ones may never have come, whatever has been heard since.
   const rest = restAfterLast(text, state.countedInterim) ?? beyondSecondThought(text, state);
   return { state: { ...state, countedInterim: '' }, text: rest };
+}
+
+function compareWithCounted(text: string, { countedInterim, recogniserIsNew }: CallState): Compared | undefined {
+  return recogniserIsNew ? compareFromWithin(text, countedInterim) : compareWithKnown(text, countedInterim);
 }
 
 /**
@@ -117,8 +152,8 @@ function settleCounted(state: CallState, text: string): { state: CallState; text
  * follows the last of those is new all the same.
  */
 function beyondSecondThought(text: string, { turn, countedInterim }: CallState): string {
-  if (turn.voice.type !== 'silent' || !sharesHalf(text, countedInterim)) return text;
-  return restAfterLast(text, countedInterim) ?? '';
+  if (turn.voice.type !== 'silent') return text;
+  return restAfterSecondThought(text, countedInterim) ?? text;
 }
 
 /** A key was pressed: it becomes part of what the caller says. */
@@ -142,17 +177,21 @@ function withTurn(state: CallState, turn: CallerTurn, nowMs: number): CallState 
   return { ...state, turn, quietSinceMs: nowMs };
 }
 
-/** The recogniser's word on its whole turn replaces what was heard of that turn piecemeal; turns before it, still unanswered, stay. */
-function modelSays(state: CallState, text: string, modelTurn: CallerTurn['modelTurn'], nowMs: number): CallState {
-  const ended = modelTurn === 'ended';
-  const { finals } = state.turn;
+/** What a recogniser that decides turns guesses of its whole turn replaces what was heard of that turn piecemeal. */
+function modelGuesses(state: CallState, interim: string, modelTurn: 'open' | 'likely', nowMs: number): CallState {
+  const turn = { ...state.turn, interim, settled: false, transcriptAtMs: nowMs, modelTurn };
+  return withTurn({ ...state, modelDecides: true }, turn, nowMs);
+}
+
+/** Its last word on that turn; turns before it, still unanswered, stay. */
+function modelEnds(state: CallState, text: string, nowMs: number): CallState {
   const turn: CallerTurn = {
-    ...state.turn,
-    finals: ended && text !== '' ? [...finals, text] : finals,
-    interim: ended ? '' : newWords(state, text),
-    settled: ended,
+    ...withFinal(state.turn, text),
+    interim: '',
+    lostGuess: '',
+    settled: true,
     transcriptAtMs: nowMs,
-    modelTurn,
+    modelTurn: 'ended',
   };
   return withTurn({ ...state, modelDecides: true }, turn, nowMs);
 }

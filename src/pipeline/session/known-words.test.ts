@@ -1,5 +1,11 @@
 import { expect, it } from 'vitest';
-import { compareWithKnown, restAfterLast, sharesHalf } from './known-words.ts';
+import {
+  compareFromWithin,
+  compareWithKnown,
+  restAfterLast,
+  restAfterSecondThought,
+  standingBeside,
+} from './known-words.ts';
 
 it.each([
   ['When do you open?', 'when do you open', { rest: '', leftover: '' }],
@@ -15,11 +21,39 @@ it.each([
 });
 
 it.each([
-  ['book a table', 'look a table', true],
-  ['fork handles', 'four candles', false],
-  ['Sundays', 'when do you open', false],
-])('%j shares half of its words with %j: %s', (text, other, expected) => {
-  expect(sharesHalf(text, other)).toBe(expected);
+  ['you', 'When do you open?', { rest: '', leftover: 'open?' }],
+  ['You open on Sundays?', 'When do you open?', { rest: 'on Sundays?', leftover: '' }],
+  ['when do', 'When do you open?', { rest: '', leftover: 'you open?' }],
+  ['do open', 'When do you open?', undefined],
+  ['Sundays', 'When do you open?', undefined],
+  ['Sundays', '', undefined],
+])('%j within %j', (text, known, compared) => {
+  expect(compareFromWithin(text, known)).toEqual(compared);
+});
+
+it.each([
+  ['Long street.', 'I live at twelve, long street', 'I live at twelve,', ''],
+  ['at twelve', 'I live at twelve, long street', 'I live', 'long street'],
+  ['At twenty long', 'I live at twelve, long street', 'I live', ''],
+  ['I live', 'I live at twelve', '', 'at twelve'],
+  ['elve long', 'I live at twelve long street', 'I live at', 'street'],
+  ['the blue one', 'the red one or the blue', 'the red one or', ''],
+  ['the', 'the red one or the blue', '', 'red one or the blue'],
+  ['never mind', 'I live at twelve', '', ''],
+  ['We leave at twelve', 'I live at twelve', '', ''],
+  ['live', '', '', ''],
+])('%j beside the guess %j leaves %j before and %j after it', (text, guess, before, leftover) => {
+  expect(standingBeside(text, guess)).toEqual({ before, leftover });
+});
+
+it.each([
+  ['book a table', 'look a table', ''],
+  ['book a table for two', 'look a table', 'for two'],
+  ['fork handles', 'four candles', undefined],
+  ['Sundays', 'when do you open', undefined],
+  ['please um', 'um', undefined],
+])('%j as second thoughts on %j goes beyond them with %j', (text, known, rest) => {
+  expect(restAfterSecondThought(text, known)).toBe(rest);
 });
 
 it.each([

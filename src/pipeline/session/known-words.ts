@@ -23,6 +23,50 @@ export function compareWithKnown(text: string, known: string): Compared | undefi
   return { rest: afterWords(text, common), leftover: afterWords(known, common) };
 }
 
+/** The same for a transcript that may begin at any of the known words: the recogniser has not heard those before. */
+export function compareFromWithin(text: string, known: string): Compared | undefined {
+  const words = wordsOf(known).length;
+  for (let from = 0; from < words; from++) {
+    const compared = compareWithKnown(text, afterWords(known, from));
+    if (compared) return compared;
+  }
+  return undefined;
+}
+
+/** What of a guess a transcript leaves standing: the words before those that it says, and those that it does not reach. */
+export interface Standing {
+  readonly before: string;
+  readonly leftover: string;
+}
+
+/**
+ * What a transcript that may begin at any of the guessed words leaves of them; its own first word may be half a word. Of a guess
+ * that it says nothing of it leaves nothing: it begins before that, or has heard it otherwise.
+ */
+export function standingBeside(text: string, guess: string): Standing {
+  const said = wordsOf(text);
+  const guessed = wordsOf(guess);
+  const whole = longestRun(said, guessed);
+  const isWhole = whole.length > 0;
+  const { length, from } = isWhole ? whole : longestRun(said.slice(1), guessed.slice(1));
+  if (length === 0) return { before: '', leftover: '' };
+  const before = from === 0 ? '' : splitAfterWords(guess, from)[0];
+  // What says something else from some word on has heard the rest otherwise.
+  const isWithin = length === said.length - (isWhole ? 0 : 1);
+  return { before, leftover: isWithin ? afterWords(guess, from + said.length) : '' };
+}
+
+/** Where in the expected words most of the first words said follow each other, and how many. */
+function longestRun(said: readonly string[], expected: readonly string[]): { length: number; from: number } {
+  let longest = { length: 0, from: 0 };
+  for (let from = 0; from < expected.length; from++) {
+    let length = 0;
+    while (length < said.length && isAlike(said[length] ?? '', expected[from + length] ?? '')) length++;
+    if (length > longest.length) longest = { length, from };
+  }
+  return longest;
+}
+
 /**
  * What a transcript says beyond the last of the known words, when it begins with those: the finals of the others never came.
  * Undefined: it does not begin with any.
@@ -46,11 +90,19 @@ function isAlike(word: string, other: string): boolean {
   return same >= MIN_SAME_BEGINNING && same >= SAME_SHARE * Math.max(word.length, other.length);
 }
 
-/** Whether at least half of the words of one are words of the other. */
-export function sharesHalf(text: string, other: string): boolean {
+/**
+ * What a transcript says beyond other words for the known ones: at least half of those are the same, and none is put in.
+ * Undefined: it says something else.
+ */
+export function restAfterSecondThought(text: string, known: string): string | undefined {
   const said = wordsOf(text);
-  const known = wordsOf(other);
-  return said.filter((word) => known.some((one) => isAlike(word, one))).length * 2 >= said.length;
+  const expected = wordsOf(known);
+  const last = said.findLastIndex((word) => isAlike(word, expected.at(-1) ?? ''));
+  const replacing = last === -1 ? said : said.slice(0, last + 1);
+  const fresh = replacing.filter((word) => !expected.some((other) => isAlike(word, other))).length;
+  const gone = expected.filter((word) => !replacing.some((other) => isAlike(word, other))).length;
+  if (fresh * 2 > replacing.length || fresh > gone) return undefined;
+  return afterWords(text, replacing.length);
 }
 
 function wordsOf(text: string): string[] {
@@ -60,10 +112,15 @@ function wordsOf(text: string): string[] {
 
 /** The text without its first `count` words. */
 function afterWords(text: string, count: number): string {
+  return splitAfterWords(text, count)[1];
+}
+
+/** The text's first `count` words, and what follows them. */
+function splitAfterWords(text: string, count: number): [first: string, rest: string] {
   const tokens = text.trim().split(/\s+/u);
-  let skipped = 0;
-  while (tokens.length > 0 && skipped < count) skipped += wordsOf(tokens.shift() ?? '').length;
+  let at = 0;
+  for (let words = 0; at < tokens.length && words < count; at++) words += wordsOf(tokens[at] ?? '').length;
   // A token without words (a dash) belongs to what came before it.
-  while (tokens.length > 0 && wordsOf(tokens[0] ?? '').length === 0) tokens.shift();
-  return tokens.join(' ');
+  while (at < tokens.length && wordsOf(tokens[at] ?? '').length === 0) at++;
+  return [tokens.slice(0, at).join(' '), tokens.slice(at).join(' ')];
 }

@@ -198,6 +198,7 @@ export class CallSession implements CallListener {
       case 'turn-ended':
         return this.#dispatch(part);
       case 'stream-opened':
+        return this.#dispatch({ type: 'recogniser-opened' });
       case 'speech-started':
         return;
       default:

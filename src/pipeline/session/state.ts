@@ -38,6 +38,8 @@ export interface CallerTurn {
   /** Text that the recogniser will not change any more. */
   readonly finals: readonly string[];
   readonly interim: string;
+  /** What a recogniser that was lost had guessed: its successor may hear the end of it only, and make that final. */
+  readonly lostGuess: string;
   /** The recogniser has answered for all audio up to the pause. */
   readonly settled: boolean;
   /** When the newest transcript arrived. */
@@ -152,6 +154,8 @@ export interface CallState {
    * anything new.
    */
   readonly countedInterim: string;
+  /** A recogniser has just begun: it may have heard the counted words from the middle on only. */
+  readonly recogniserIsNew: boolean;
   /** What was last taken for the caller's whole turn: a transcript of it that comes late is no new turn. */
   readonly lastTurnText: string;
   /** False alarms in a row, and until when barge-ins are harder for that. */
@@ -187,6 +191,8 @@ export type SessionEvent =
   | { readonly type: 'voice-faded' }
   /** The voice detector: the caller has been silent since `endedAtMs`. */
   | { readonly type: 'voice-ended'; readonly endedAtMs: number }
+  /** A recogniser is there, perhaps in place of one that was lost: it begins with what had not become final of the audio. */
+  | { readonly type: 'recogniser-opened' }
   | { readonly type: 'transcript-interim'; readonly text: string; readonly confidence: number }
   /** `settled`: the recogniser holds that the caller has paused, or has answered the local detector's hint that they have. */
   | {
@@ -257,6 +263,7 @@ export function emptyTurn(modelDecides: boolean): CallerTurn {
     voice: { type: 'silent' },
     finals: [],
     interim: '',
+    lostGuess: '',
     settled: false,
     transcriptAtMs: undefined,
     modelTurn: modelDecides ? 'open' : 'none',
@@ -281,6 +288,7 @@ export function newCall(agent: AgentConfig, nowMs: number, greetsAlike = true): 
     rhythm: NEW_RHYTHM,
     modelDecides: false,
     countedInterim: '',
+    recogniserIsNew: false,
     lastTurnText: '',
     falseAlarms: 0,
     coolDownUntilMs: 0,

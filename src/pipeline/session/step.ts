@@ -98,6 +98,8 @@ function absorb(state: CallState, event: Occurrence, nowMs: number, actions: Act
     case 'turn-ended':
     case 'dtmf':
       return absorbCaller(state, event, nowMs, actions);
+    case 'recogniser-opened':
+      return caller.meetRecogniser(state);
     case 'stt-failed':
       actions.push({ type: 'emit', event: caller.failure(state, 'stt', event.code) });
       return replies.fallBack(state, nowMs, actions);

@@ -13,6 +13,9 @@ const SETTLED_MS = 1_200;
 
 /** By how much the pace of a voice without alignment may be misjudged while it is still coming. */
 const UNKNOWN_PACE = 0.25;
+/** So much of the caller's audio a successor hears again, at the most; half a word at its beginning is not recognised. */
+const REPLAY_MS = 3_000;
+const HALF_WORD_MS = 100;
 /** No word: a speech is never matched across two messages. */
 const END_OF_MESSAGE = '.';
 
@@ -26,6 +29,10 @@ export class HistoryCheck implements Check {
   /** How often each word of the caller was in a final; 0: only in a guess. */
   readonly #recognised = new Map<string, number>();
   readonly #dropped = new Set<string>();
+  /** Of the recogniser's last guess. */
+  #guess: string[] = [];
+  /** Words that a recogniser had guessed when it was lost. */
+  readonly #bequeathed = new Set<string>();
   #digits = '';
   readonly #due: DueCheck[] = [];
   #last: ModelRequest | undefined;
@@ -40,6 +47,7 @@ export class HistoryCheck implements Check {
   onTranscript(part: SttPart): void {
     if (part.type === 'transcript-interim' || part.type === 'turn-end-likely') this.#hear(part.text, 0);
     else if (part.type === 'transcript-final' || part.type === 'turn-ended') this.#hear(part.text, 1);
+    else if (part.type === 'stream-opened') this.#bequeath();
   }
 
   onEvent(event: CallEvent): void {
@@ -87,7 +95,25 @@ export class HistoryCheck implements Check {
   }
 
   #hear(text: string, times: number): void {
-    for (const word of callerWordsIn(text)) this.#recognised.set(word, (this.#recognised.get(word) ?? 0) + times);
+    const words = callerWordsIn(text);
+    for (const word of words) this.#recognised.set(word, (this.#recognised.get(word) ?? 0) + times);
+    if (text !== '') this.#guess = times === 0 ? words : [];
+  }
+
+  /**
+   * The successor of a lost recogniser hears the last seconds again: what was guessed before those stays, if the two overlap. Where
+   * words are misheard or not heard, nobody can tell which of a guess were those.
+   */
+  #bequeath(): void {
+    const { profile, voice } = this.#context;
+    const isClear = profile.stt.every(
+      (each) => each.deafToWord + each.secondThoughts + each.reordered + each.duplicate === 0,
+    );
+    const newest = voice.sounds.find(({ text }) => callerWordsIn(text)[0] === this.#guess.at(-1));
+    const heardAgainFromMs = this.#context.nowMs() - REPLAY_MS;
+    const overlaps = newest !== undefined && newest.startMs > heardAgainFromMs + HALF_WORD_MS;
+    if (!isClear || !overlaps) this.#bequeathed.clear();
+    else for (const word of this.#guess) this.#bequeathed.add(word);
   }
 
   #later(run: () => void): void {
@@ -119,7 +145,9 @@ export class HistoryCheck implements Check {
 
   /** What must be in a request that answers the caller now: all that was recognised for good and not taken for a "go on". */
   #owed(): string[] {
-    return [...this.#recognised].flatMap(([word, finals]) => (finals > 0 && !this.#dropped.has(word) ? [word] : []));
+    return [...this.#recognised].flatMap(([word, finals]) =>
+      (finals > 0 || this.#bequeathed.has(word)) && !this.#dropped.has(word) ? [word] : [],
+    );
   }
 
   #checkNothingLost({ number, request }: ModelRequest, owed: readonly string[], digits: string): void {

@@ -56,7 +56,7 @@ export function createAnthropicLlm(settings: AnthropicSettings): LlmProvider & {
 
   return {
     name: PROVIDER,
-    capabilities: { tools: true, openEnded: true },
+    capabilities: { openEnded: true },
     prewarm(_request, wanted, connecting) {
       if (wanted() && !closed) connections.prewarm(url, connecting);
     },

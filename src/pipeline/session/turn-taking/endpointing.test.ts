@@ -205,6 +205,7 @@ describe('whatever the turn', () => {
     })
     .map(({ voiceType, endedAtMs, spokenMs, transcriptAfterMs, ...rest }) => ({
       ...rest,
+      lostGuess: '',
       keysUntilMs: undefined,
       transcriptAtMs: transcriptAfterMs === undefined ? undefined : endedAtMs + transcriptAfterMs,
       voice: voiceOf(voiceType, endedAtMs - spokenMs, endedAtMs),
