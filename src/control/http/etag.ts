@@ -9,7 +9,9 @@ import { isObject } from './merge-patch.ts';
  * as they were sent, what is read later as the database keeps them.
  */
 export function etagOf(representation: unknown): string {
-  const canonical = JSON.stringify(representation, (_name, value: unknown) => (isObject(value) ? sorted(value) : value));
+  const canonical = JSON.stringify(representation, (_name, value: unknown) =>
+    isObject(value) ? sorted(value) : value,
+  );
   return `"${createHash('sha256').update(canonical).digest('base64url').slice(0, 22)}"`;
 }
 
