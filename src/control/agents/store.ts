@@ -41,12 +41,33 @@ const versionColumns = {
   config: agentVersions.config,
 };
 
-/** What an older server wrote lacks the fields that came later: they get their defaults. */
 function withDocument<Row extends { readonly config: unknown }>({
   config,
   ...row
 }: Row): Omit<Row, 'config'> & { document: AgentDocument } {
-  return { ...row, document: agentSchema.parse(config) };
+  return { ...row, document: storedDocument(config) };
+}
+
+/**
+ * What an older server wrote lacks the fields that came later: they get their defaults. What a newer one wrote may have fields that are
+ * not known here: while servers are replaced one by one, the others answer calls without them.
+ */
+function storedDocument(config: unknown): AgentDocument {
+  const { success, data, error } = agentSchema.safeParse(config);
+  if (success) return data;
+  const known: unknown = structuredClone(config);
+  for (const issue of error.issues) if (issue.code === 'unrecognized_keys') removeFields(known, issue.path, issue.keys);
+  return agentSchema.parse(known);
+}
+
+function removeFields(document: unknown, path: readonly PropertyKey[], names: readonly string[]): void {
+  let holder = document;
+  for (const step of path) holder = isContainer(holder) ? holder[step] : undefined;
+  if (isContainer(holder)) for (const name of names) delete holder[name];
+}
+
+function isContainer(value: unknown): value is Record<PropertyKey, unknown> {
+  return typeof value === 'object' && value !== null;
 }
 
 const newestVersion = and(eq(agentVersions.agentId, agents.id), eq(agentVersions.version, agents.version));

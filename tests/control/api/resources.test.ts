@@ -1,7 +1,9 @@
 /** What the resources themselves promise: members, invitations, agents and their versions, numbers, voices, the audit log. */
+import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { loadAgentForCall } from '../../../src/control/agents/for-calls.ts';
+import { agentVersions, agents } from '../../../src/control/db/schema.ts';
 import { startTestApi } from '../../support/api.ts';
 import type { ApiRequest, TestAccount, TestApi } from '../../support/api.ts';
 import { operationsOf, parseDocument } from '../../support/openapi.ts';
@@ -136,6 +138,34 @@ describe('agents', () => {
     expect(rest.body).toMatchObject({ items: [{ version: 1, first_message: '' }], next_cursor: null });
     const same = await patch(id, back.headers['etag'] ?? '', { first_message: 'Hello' });
     expect(same.body.version).toBe(3);
+  });
+
+  it('can be read and answer calls when a newer server has written fields that are not known here', async () => {
+    const { id, body } = await create();
+    const {
+      id: _id,
+      version: _version,
+      published_version: _published,
+      created_at: _at,
+      updated_at: _to,
+      ...document
+    } = body;
+    const config = {
+      ...document,
+      newer: { deep: true },
+      stt: [{ provider: 'embedded', newer: 1 }],
+      turn_taking: { ...document.turn_taking, barge_in_ms: 150, newer: 'x', speculation: { enabled: false, newer: 1 } },
+    };
+    await api.database.door.inTenant(ada.organizationId, async (tx) => {
+      await tx.insert(agentVersions).values({ orgId: ada.organizationId, agentId: id, version: 2, config });
+      await tx.update(agents).set({ version: 2, publishedVersion: 2 }).where(eq(agents.id, id));
+    });
+    const read = await as(ada, 'GET', `/agents/${id}`);
+    expect([read.status, JSON.stringify(read.body).includes('newer')]).toEqual([200, false]);
+    expect(read.body).toMatchObject({ version: 2, turn_taking: { barge_in_ms: 150, speculation: { enabled: false } } });
+    expect(await forCall(id)).toMatchObject({ version: 2, turnTaking: { bargeInMs: 150 } });
+    // What a client sends is still held to the fields that there are.
+    expect((await as(ada, 'POST', '/agents', { name: 'A', newer: 1 })).status).toBe(422);
   });
 
   it('have the tag that changing them answers, whatever the order of what was sent', async () => {
