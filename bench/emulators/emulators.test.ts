@@ -63,30 +63,33 @@ describe('the connections of an emulator', () => {
     const headers = { 'xi-api-key': emulator.settings.apiKey };
     const path = '/v1/text-to-speech/v/stream';
     const agent = new Agent({ keepAlive: true });
-    const post = (): void => {
+    const patience = { timeout: 15_000 };
+    const post = (onAnswered: () => void): void => {
       const url = `${emulator.url}${path}?output_format=ulaw_8000`;
-      request(url, { method: 'POST', headers, agent }, (response) => response.resume())
-        .on('error', () => {})
+      request(url, { method: 'POST', headers, agent }, (response) => response.on('close', onAnswered).resume())
+        .on('error', onAnswered)
         .end('{"text":"Yes."}');
     };
-    post();
+    await new Promise<void>(post);
+    // The client gives its connection back a turn of the event loop later.
+    await expect.poll(() => Object.keys(agent.freeSockets), patience).toHaveLength(1);
     const states = (): unknown => emulator.openConnections.map(({ asked, resting }) => [asked, resting]);
-    await expect.poll(states).toEqual([[`POST ${path}`, true]]);
+    await expect.poll(states, patience).toEqual([[`POST ${path}`, true]]);
     emulator.settings.faults = { hang: true };
-    post();
-    await expect.poll(states).toEqual([[`POST ${path}`, false]]);
+    post(() => {});
+    await expect.poll(states, patience).toEqual([[`POST ${path}`, false]]);
     emulator.settings.faults = {};
     const stream = '/v1/text-to-speech/v/multi-stream-input';
     const socket = new WebSocket(`${emulator.url}${stream}?output_format=ulaw_8000`, { headers });
-    await expect.poll(() => emulator.webSockets).toBe(1);
+    await expect.poll(() => emulator.webSockets, patience).toBe(1);
     expect(states()).toEqual([
       [`POST ${path}`, false],
       [`GET ${stream}`, false],
     ]);
     socket.close();
-    await expect.poll(states).toEqual([[`POST ${path}`, false]]);
+    await expect.poll(states, patience).toEqual([[`POST ${path}`, false]]);
     agent.destroy();
-    await expect.poll(states).toEqual([]);
+    await expect.poll(states, patience).toEqual([]);
   });
 });
 
