@@ -80,7 +80,7 @@ async function embeddedTemplate(kind: 'empty' | 'migrated'): Promise<string> {
 }
 
 /** The same without opening it; undefined: there is no real Postgres to test against. */
-export async function migratedDatabaseUrl(): Promise<{ url: string; drop(): Promise<void> } | undefined> {
+export async function migratedDatabaseUrl(): Promise<{ url: string; drop: () => Promise<void> } | undefined> {
   return testDatabaseUrl === undefined ? undefined : copyTemplate(testDatabaseUrl, silentLog);
 }
 
@@ -89,7 +89,7 @@ async function openPostgresCopy(serverUrl: string, log: Log): Promise<TestDataba
   return toTestDatabase(openPostgres({ url, log }), url, drop);
 }
 
-async function copyTemplate(serverUrl: string, log: Log): Promise<{ url: string; drop(): Promise<void> }> {
+async function copyTemplate(serverUrl: string, log: Log): Promise<{ url: string; drop: () => Promise<void> }> {
   const template = `bvrai_template_${await migrationsHash()}`;
   const name = `bvrai_test_${randomUUID().replaceAll('-', '')}`;
   const url = withDatabase(serverUrl, name);
@@ -115,7 +115,7 @@ async function makeTemplate(client: pg.Client, serverUrl: string, template: stri
 }
 
 /** A database without any table, on the real Postgres. */
-export async function createEmptyDatabase(serverUrl: string): Promise<{ url: string; drop(): Promise<void> }> {
+export async function createEmptyDatabase(serverUrl: string): Promise<{ url: string; drop: () => Promise<void> }> {
   const name = `bvrai_test_${randomUUID().replaceAll('-', '')}`;
   await onServer(serverUrl, async (client) => void (await client.query(`CREATE DATABASE ${name}`)));
   return {

@@ -81,7 +81,7 @@ interface Rig {
   readonly log: ReturnType<typeof memoryLog>;
   readonly socketPaths: readonly string[];
   /** Status and text. */
-  ask(path: string): Promise<readonly [number, string]>;
+  readonly ask: (path: string) => Promise<readonly [number, string]>;
 }
 
 async function start(options: Partial<ApiThreadOptions> = {}): Promise<Rig> {

@@ -3,7 +3,8 @@ import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { loadAgentForCall } from '../../../src/control/agents/for-calls.ts';
-import { agentVersions, agents } from '../../../src/control/db/schema.ts';
+import { newId } from '../../../src/control/db/ids.ts';
+import { agentVersions, agents, calls, conversations, messages } from '../../../src/control/db/schema.ts';
 import { startTestApi } from '../../support/api.ts';
 import type { ApiRequest, TestAccount, TestApi } from '../../support/api.ts';
 import { operationsOf, parseDocument } from '../../support/openapi.ts';
@@ -273,6 +274,35 @@ describe('numbers and voices', () => {
     expect(foreign).toMatchObject({ status: 422, body: { errors: [{ pointer: '/tts/0/voice_configuration_id' }] } });
     await as(ada, 'DELETE', `/agents/${agent.body.id}`);
     expect((await as(ada, 'DELETE', `/voice-configurations/${id}`)).status).toBe(204);
+  });
+});
+
+describe('messages', () => {
+  it('are listed in the order in which they were said, page by page', async () => {
+    const agentId = String((await as(ada, 'POST', '/agents', { name: 'Talker' })).body.id);
+    const orgId = ada.organizationId;
+    const [callId, conversationId] = [newId(), newId()];
+    const said = [3, 0, 7, 9, 5].map((seq) => {
+      const text = String(seq);
+      return { orgId, conversationId, seq, role: 'caller' as const, atMs: seq, text, heardText: text };
+    });
+    await api.database.door.inTenant(orgId, async (tx) => {
+      await tx.insert(calls).values({ id: callId, orgId, direction: 'inbound', agentId, agentVersion: 1 });
+      await tx.insert(conversations).values({ id: conversationId, orgId, callId });
+      await tx.insert(messages).values(said);
+    });
+    const pages: number[][] = [];
+    const page = z.object({ items: z.array(z.object({ seq: z.number() })), next_cursor: z.string().nullable() });
+    let cursor: string | null = '';
+    while (cursor !== null) {
+      const query: string = cursor === '' ? '' : `&cursor=${cursor}`;
+      const { body } = await as(ada, 'GET', `/conversations/${conversationId}/messages?limit=2${query}`);
+      const { items, next_cursor: next } = page.parse(body);
+      pages.push(items.map(({ seq }) => seq));
+      cursor = next;
+    }
+    expect(pages).toEqual([[0, 3], [5, 7], [9]]);
+    expect((await as(ada, 'GET', `/conversations/${conversationId}/messages?cursor=-1`)).status).toBe(422);
   });
 });
 
