@@ -31,6 +31,8 @@ export class HistoryCheck implements Check {
   readonly #dropped = new Set<string>();
   /** Of the recogniser's last guess. */
   #guess: string[] = [];
+  /** A turn without word times came then: where in the audio it ends can only be assumed. */
+  #turnEndedAtMs = 0;
   /** Words that a recogniser had guessed when it was lost. */
   readonly #bequeathed = new Set<string>();
   #digits = '';
@@ -48,6 +50,7 @@ export class HistoryCheck implements Check {
     if (part.type === 'transcript-interim' || part.type === 'turn-end-likely') this.#hear(part.text, 0);
     else if (part.type === 'transcript-final' || part.type === 'turn-ended') this.#hear(part.text, 1);
     else if (part.type === 'stream-opened') this.#bequeath();
+    if (part.type === 'turn-ended') this.#turnEndedAtMs = this.#context.nowMs();
   }
 
   onEvent(event: CallEvent): void {
@@ -110,7 +113,7 @@ export class HistoryCheck implements Check {
       (each) => each.deafToWord + each.secondThoughts + each.reordered + each.duplicate === 0,
     );
     const newest = voice.sounds.find(({ text }) => callerWordsIn(text)[0] === this.#guess.at(-1));
-    const heardAgainFromMs = this.#context.nowMs() - REPLAY_MS;
+    const heardAgainFromMs = Math.max(this.#context.nowMs() - REPLAY_MS, this.#turnEndedAtMs);
     const overlaps = newest !== undefined && newest.startMs > heardAgainFromMs + HALF_WORD_MS;
     if (!isClear || !overlaps) this.#bequeathed.clear();
     else for (const word of this.#guess) this.#bequeathed.add(word);
