@@ -14,12 +14,12 @@ import {
   timestamp,
   uuid,
 } from 'drizzle-orm/pg-core';
+import { ROLES } from '../auth/access.ts';
 import { newId } from './ids.ts';
 
 /** Any JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-export const ROLES = ['owner', 'admin', 'member', 'viewer'] as const;
 export const CALL_STATUSES = [
   'initiated',
   'ringing',
