@@ -12,6 +12,8 @@ import { findCallId } from './store.ts';
 
 const access = { role: 'viewer', scope: 'calls:read' } as const;
 const tags = ['calls'];
+/** A HEAD would be answered when the stream ends, and hold a follower's place until then. */
+const exposeHeadRoute = false;
 const RESUME =
   'Server-sent events: `id` is what `Last-Event-ID` resumes behind, without a gap or a repetition; `event` is the type, `data` ' +
   'the event as JSON. Comments keep the connection alive. A client that reads too slowly is told `event: too-slow` and cut off; one ' +
@@ -35,6 +37,7 @@ export function callEventRoutes(app: ApiApp, deps: EventRouteDependencies): void
   app.get(
     '/api/v1/calls/:call_id/events',
     {
+      exposeHeadRoute,
       config: { access },
       schema: {
         operationId: 'followCallEvents',
@@ -55,6 +58,7 @@ export function callEventRoutes(app: ApiApp, deps: EventRouteDependencies): void
   app.get(
     '/api/v1/events',
     {
+      exposeHeadRoute,
       config: { access },
       schema: {
         operationId: 'followEvents',

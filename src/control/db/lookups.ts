@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import type { SQL } from 'drizzle-orm';
 import { z } from 'zod';
-import { ROLES } from './schema.ts';
+import { ROLES } from '../auth/access.ts';
 import type { Transaction } from './tenant.ts';
 
 const time = z

@@ -14,12 +14,12 @@ import {
   timestamp,
   uuid,
 } from 'drizzle-orm/pg-core';
+import { ROLES } from '../auth/access.ts';
 import { newId } from './ids.ts';
 
 /** Any JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-export const ROLES = ['owner', 'admin', 'member', 'viewer'] as const;
 /** The states in which a call has not ended. */
 export const OPEN_CALL_STATUSES = ['initiated', 'ringing', 'in_progress'] as const;
 export const ENDED_CALL_STATUSES = ['completed', 'failed', 'no_answer', 'busy', 'cancelled'] as const;

@@ -60,9 +60,7 @@ export function invitationRoutes(app: ApiApp, deps: ResourceDependencies): void 
         operationId: 'createInvitation',
         tags,
         summary: 'Invite somebody',
-        description:
-          'Answers the same whether the address has an account or not; who accepts with the token learns it. Only an owner can ' +
-          'invite an owner.',
+        description: 'The answer does not say whether the address has an account. Only an owner can invite an owner.',
         body: z.strictObject({ email: emailSchema, role: z.enum(ROLES).default('member') }),
         response: { 201: createdSchema },
       },

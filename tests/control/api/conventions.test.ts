@@ -43,6 +43,12 @@ describe('problems', () => {
     expect(wrong.headers['allow']).toBe('GET, HEAD, POST');
   });
 
+  it.each(['/api/v1/events', '/api/v1/calls/any/events'])('take no HEAD of a stream without end (%s)', async (url) => {
+    expect(api.app.hasRoute({ method: 'HEAD', url: url.replace('any', ':call_id') })).toBe(false);
+    const head = await api.call({ method: 'HEAD', url, token: ada.accessToken });
+    expect([head.status, head.headers['allow']]).toEqual([405, 'GET']);
+  });
+
   it('refuse a body of 20 MB by its length alone, before it is read', async () => {
     const address = await api.app.listen({ host: '127.0.0.1', port: 0 });
     const { port } = new URL(address);

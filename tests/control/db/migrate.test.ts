@@ -72,6 +72,32 @@ describe('migrations', () => {
     await refused(/does not know: 0900_more\.sql/u);
   }, 90_000);
 
+  it('do not stand in a table’s queue for long: they step back, and try again', async () => {
+    const waits = { timeoutMs: 1_234, pauseMs: 1, tries: 4 };
+    // A sequence counts on when its transaction is taken back.
+    await writeFile(join(directory, '0900_tries.sql'), 'CREATE SEQUENCE tries;');
+    await migrate(database, directory, silentLog);
+    const inUse = (until: number) =>
+      `DO $$ BEGIN IF nextval('tries') < ${until} THEN RAISE EXCEPTION 'planted' USING ERRCODE = '55P03'; END IF; END $$;`;
+    await writeFile(
+      join(directory, '0901_in_use.sql'),
+      `CREATE TABLE waits AS SELECT current_setting('lock_timeout') AS timeout; ${inUse(3)}`,
+    );
+    const log = memoryLog();
+    await migrate(database, directory, log, waits);
+    expect(log.lines.map(({ message }) => message)).toEqual([
+      ...[1, 2].map(() => expect.stringContaining('a table is in use') as string),
+      'the database has been migrated',
+    ]);
+    expect(await applied()).toContain('0901_in_use.sql');
+    const { rows } = await database.withConnection((connection) => connection.query('SELECT timeout FROM waits'));
+    expect(rows).toEqual([{ timeout: '1234ms' }]);
+
+    await writeFile(join(directory, '0902_in_use.sql'), inUse(1_000));
+    await expect(migrate(database, directory, silentLog, waits)).rejects.toMatchObject({ code: 'db.timeout' });
+    expect(await applied()).not.toContain('0902_in_use.sql');
+  }, 90_000);
+
   it('that fail leave the database as it was, and say which and why', async () => {
     await migrate(database, directory, silentLog);
     const before = await applied();
