@@ -13,6 +13,7 @@ import { readAgentFiles } from './control/agents/files.ts';
 import { loadAuthSecret } from './control/auth/secrets.ts';
 import { divert } from './control/api-thread/forward.ts';
 import { apiDesk } from './control/calls/api-desk.ts';
+import { AwaitedCalls } from './control/calls/awaited.ts';
 import { CallDesk } from './control/calls/desk.ts';
 import type { ExpectedCall } from './control/calls/desk.ts';
 import { UnopenedCalls } from './control/calls/unopened.ts';
@@ -263,6 +264,8 @@ interface Ports {
 async function listen(parts: Parts, closers: Closers): Promise<Ports> {
   const { config, log, metrics, records, agents, desk, twilio, local } = parts;
   const { door } = records;
+  const awaited = new AwaitedCalls({ recorder: records.recorder, desk, clock: systemClock, log });
+  closers.add(() => awaited.close());
   const mediaOptions = mediaListenerOptions(parts);
   const ownPort =
     config.mediaPort === undefined
@@ -288,6 +291,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
       door,
       agents,
       desk,
+      awaited,
       rest: twilio,
       local,
       streamUrl: (requestHost) => socketUrl({ publicUrl, requestHost, mediaPort, path: MEDIA_PATH }),

@@ -26,7 +26,9 @@ const heardBy = (phone: Phone): string => decodeToneSpeech(phone.heard()).text.r
 async function greeted(): Promise<Phone> {
   const phone = await board.ring();
   await board.listen(phone);
-  await expect.poll(async () => (await board.api('GET', `/calls/${phone.callSid}`)).status).toBe(200);
+  await expect
+    .poll(() => board.api('GET', `/calls/${phone.callSid}`))
+    .toMatchObject({ status: 200, body: { status: 'in_progress' } });
   return phone;
 }
 const act = (phone: Phone, action: string, body?: object) =>

@@ -1,7 +1,7 @@
 /** The job that removes what has expired. */
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { calls } from '../../src/control/db/schema.ts';
+import { calls, invitations } from '../../src/control/db/schema.ts';
 import { newId } from '../../src/control/db/ids.ts';
 import type { TenantDoor } from '../../src/control/db/tenant.ts';
 import { Purge } from '../../src/control/purge.ts';
@@ -32,6 +32,14 @@ async function insertTokensAndKeys(expired: number, good: number): Promise<void>
     await tx.execute(sql`INSERT INTO idempotency_keys (org_id, key, route, request_hash, expires_at)
       SELECT ${orgId}, gen_random_uuid()::text, 'POST /', 'hash', ${when} FROM generate_series(1, ${expired + good}) AS n`);
   });
+}
+
+/** One that expires in so many days. */
+async function insertInvitation(inDays: number, acceptedAt: Date | null = null): Promise<string> {
+  const [id, expiresAt] = [newId(), new Date(Date.now() + inDays * 86_400_000)];
+  const values = { id, orgId: owner.orgId, email: 'grace@example.com', role: 'member', tokenHash: id } as const;
+  await db.door.inTenant(owner.orgId, (tx) => tx.insert(invitations).values({ ...values, expiresAt, acceptedAt }));
+  return id;
 }
 
 /** A server that was heard of so many hours ago. */
@@ -87,6 +95,27 @@ describe('the purge', () => {
     await expect.poll(counts, { timeout: 10_000 }).toEqual({ tokens: 2, keys: 2 });
     await purge.close();
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('removes invitations that nobody has accepted, a month after they expired, and leaves the others', async () => {
+    const old = [await insertInvitation(-31), await insertInvitation(-400)];
+    const kept = [
+      await insertInvitation(-29),
+      await insertInvitation(6),
+      // It says how somebody came to be a member.
+      await insertInvitation(-31, new Date()),
+    ];
+    const ids = async (): Promise<string[]> =>
+      (await db.door.inTenant(owner.orgId, (tx) => tx.select({ id: invitations.id }).from(invitations))).map(
+        ({ id }) => id,
+      );
+    expect((await ids()).toSorted()).toEqual([...old, ...kept].toSorted());
+    const clock = new VirtualClock();
+    // As many steps as it takes.
+    const purge = new Purge({ door: db.door, clock, log: silentLog, random: () => 0, batch: 1 });
+    clock.advance(0);
+    await expect.poll(async () => (await ids()).toSorted(), { timeout: 10_000 }).toEqual(kept.toSorted());
+    await purge.close();
   });
 
   it('removes servers that are long gone, unless they have a call to be closed', async () => {

@@ -1,6 +1,6 @@
 /** Calls that talk to a recorder, what their records must be, and whether they are. */
 import { expect } from 'vitest';
-import type { CallRecorder } from '../../src/control/calls/recorder.ts';
+import type { CallRecorder, RecordedCall } from '../../src/control/calls/recorder.ts';
 import { readCall } from '../../src/control/calls/store.ts';
 import type { StoredCall } from '../../src/control/calls/store.ts';
 import { newId } from '../../src/control/db/ids.ts';
@@ -12,27 +12,37 @@ export interface CallOwner {
   readonly agentId: string;
 }
 
+/** What a recorder is told of a new call. */
+export function recordedCall({ orgId, agentId }: CallOwner): RecordedCall {
+  const id = newId();
+  const callSid = `CA${id.replaceAll('-', '')}`;
+  return {
+    callSid,
+    id,
+    orgId,
+    twilioCallSid: callSid,
+    direction: 'inbound',
+    channel: 'phone',
+    from: '+15550001',
+    to: '+15550100',
+    agentId,
+    agentVersion: 1,
+  };
+}
+
 /** One call: event after event, as the pipeline gives them. */
 export class TalkingCall {
-  readonly id = newId();
-  readonly callSid = `CA${this.id.replaceAll('-', '')}`;
+  readonly id: string;
+  readonly callSid: string;
   readonly events: CallEvent[] = [];
   readonly #recorder: CallRecorder;
 
-  constructor(recorder: CallRecorder, { orgId, agentId }: CallOwner) {
+  constructor(recorder: CallRecorder, owner: CallOwner) {
+    const call = recordedCall(owner);
+    this.id = call.id;
+    this.callSid = call.callSid;
     this.#recorder = recorder;
-    recorder.begin({
-      callSid: this.callSid,
-      id: this.id,
-      orgId,
-      twilioCallSid: this.callSid,
-      direction: 'inbound',
-      channel: 'phone',
-      from: '+15550001',
-      to: '+15550100',
-      agentId,
-      agentVersion: 1,
-    });
+    recorder.begin(call);
     this.say({ at_ms: 0, type: 'call-started' });
   }
 

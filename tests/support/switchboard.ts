@@ -60,6 +60,8 @@ export class Switchboard {
   readonly server: TestServer;
   readonly cloud: EmulatedCloud;
   readonly twilio: TwilioEmulator;
+  /** Of the server; another one with it is its neighbour, if the database can have two. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Of the owner of the account. */
   token = '';
   /** The agent that answers {@link NUMBER}. */
@@ -67,8 +69,12 @@ export class Switchboard {
   readonly #phones: Phone[] = [];
   readonly #recognised: string[];
 
-  /** `agent`: as for `POST /agents`. */
-  static async start(agent: object, settings: CloudSettings = {}): Promise<Switchboard> {
+  /** `agent`: as for `POST /agents`. `more`: for the server's environment. */
+  static async start(
+    agent: object,
+    settings: CloudSettings = {},
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Switchboard> {
     const recognised: string[] = [];
     const cloud = await startEmulatedCloud({
       elevenlabs: { firstAudioMs: 20 },
@@ -77,28 +83,28 @@ export class Switchboard {
       deepgram: { transcripts: () => recognised.shift() ?? '', finalDelayMs: 50, ...settings.deepgram },
     });
     const twilio = await startTwilioEmulator();
-    const server = await startTestServer({
-      agents: {},
-      environment: {
-        ...cloud.environment,
-        HOST: '127.0.0.1',
-        PUBLIC_URL,
-        TWILIO_AUTH_TOKEN: AUTH_TOKEN,
-        TWILIO_ACCOUNT_SID: `AC${'0'.repeat(32)}`,
-        TWILIO_API_BASE_URL: twilio.url,
-      },
-    });
-    const board = new Switchboard(server, cloud, twilio, recognised);
+    const environment = {
+      ...cloud.environment,
+      HOST: '127.0.0.1',
+      PUBLIC_URL,
+      TWILIO_AUTH_TOKEN: AUTH_TOKEN,
+      TWILIO_ACCOUNT_SID: `AC${'0'.repeat(32)}`,
+      TWILIO_API_BASE_URL: twilio.url,
+      ...more,
+    };
+    const server = await startTestServer({ agents: {}, environment });
+    const board = new Switchboard({ server, cloud, twilio, environment }, recognised);
     board.token = await board.register('ada@example.com');
     board.agentId = await board.create('/agents', agent);
     await board.create('/phone-numbers', { number: NUMBER, agent_id: board.agentId });
     return board;
   }
 
-  private constructor(server: TestServer, cloud: EmulatedCloud, twilio: TwilioEmulator, recognised: string[]) {
-    this.server = server;
-    this.cloud = cloud;
-    this.twilio = twilio;
+  private constructor(parts: Pick<Switchboard, 'server' | 'cloud' | 'twilio' | 'environment'>, recognised: string[]) {
+    this.server = parts.server;
+    this.cloud = parts.cloud;
+    this.twilio = parts.twilio;
+    this.environment = parts.environment;
     this.#recognised = recognised;
   }
 

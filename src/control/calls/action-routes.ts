@@ -3,10 +3,13 @@ import { z } from 'zod';
 import { BvraiError } from '../../core/errors.ts';
 import { phoneNumberSchema } from '../agents/schema.ts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { principalOf } from '../auth/guard.ts';
+import type { AskedEnd } from '../db/schema.ts';
 import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { notFound } from '../http/problem.ts';
 import type { TwilioRest } from '../twilio/rest.ts';
+import { endElsewhere } from './asked-end.ts';
 import { carrierProblem } from './carrier.ts';
 import type { ApiDesk } from './api-desk.ts';
 import { findCallId, readCallSummary } from './store.ts';
@@ -39,7 +42,8 @@ export function callActionRoutes(app: ApiApp, deps: Dependencies): void {
       const call = await openCall(deps, request, request.params.call_id);
       if (!(await desk.hangUp(sidOf(call)))) {
         if (!twilio || call.twilio_call_sid === null) throw notLive();
-        await twilio.hangUp(call.twilio_call_sid).catch(refused);
+        const { twilio_call_sid: sid } = call;
+        await elsewhere(deps, request, call.id, 'agent-hung-up', () => twilio.hangUp(sid));
       }
       return audited(deps, request, reply, 'call.hung_up', call.id);
     },
@@ -65,8 +69,8 @@ export function callActionRoutes(app: ApiApp, deps: Dependencies): void {
       if (!twilio) throw new BvraiError('conflict', 'This server cannot transfer calls: Twilio is not configured.');
       const { to } = request.body;
       const isLive = await desk.transfer(call.twilio_call_sid, to).catch(refused);
-      // On another server, which only sees its stream end.
-      if (!isLive) await twilio.transfer(call.twilio_call_sid, to).catch(refused);
+      const { twilio_call_sid: sid } = call;
+      if (!isLive) await elsewhere(deps, request, call.id, 'transferred', () => twilio.transfer(sid, to));
       return audited(deps, request, reply, 'call.transferred', call.id);
     },
   );
@@ -91,6 +95,18 @@ export function callActionRoutes(app: ApiApp, deps: Dependencies): void {
       return audited(deps, request, reply, 'call.spoken_in', call.id);
     },
   );
+}
+
+/** Ends a call that is not live on this server, if anywhere. */
+function elsewhere(
+  { door }: Dependencies,
+  request: FastifyRequest,
+  id: string,
+  end: AskedEnd,
+  ask: () => Promise<void>,
+): Promise<void> {
+  const { organizationId: orgId } = principalOf(request);
+  return endElsewhere({ door, log: request.log }, { orgId, id, end }, () => ask().catch(refused));
 }
 
 /** What was done is done, so it is written down afterwards. */

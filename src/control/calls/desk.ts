@@ -1,7 +1,7 @@
 /** Where every call of this server is known from its announcement to its end: what its token stands for, and who records it. */
 import type { AgentConfig, CallEvent, LiveCallControl } from '../../pipeline/ports.ts';
 import type { Admission } from '../admission.ts';
-import type { CallRecorder } from './recorder.ts';
+import type { CallRecorder, RecordedCall } from './recorder.ts';
 
 /** A call that was told to open a media stream; the token of that stream carries this. */
 export interface ExpectedCall {
@@ -23,6 +23,22 @@ export interface CallDeskOptions {
   readonly admission: Pick<Admission, 'check' | 'untilOnTime'>;
   /** A one-time token for the stream of a call. Throws `capacity` when too many are outstanding. */
   readonly mintToken: (call: ExpectedCall) => string;
+}
+
+/** What its record says of a call from its beginning. */
+export function toRecordedCall({
+  callSid,
+  id,
+  orgId,
+  agent,
+  direction,
+  channel,
+  from,
+  to,
+}: ExpectedCall): RecordedCall {
+  const twilioCallSid = channel === 'phone' ? callSid : undefined;
+  const { id: agentId, version: agentVersion } = agent;
+  return { callSid, id, orgId, twilioCallSid, direction, channel, from, to, agentId, agentVersion };
 }
 
 /** Of calls whose stream has started; the newest. */
@@ -60,22 +76,11 @@ export class CallDesk {
   }
 
   /** The stream has started: from now on the call is recorded. */
-  begin({ callSid, id, orgId, agent, direction, channel, from, to }: ExpectedCall): void {
-    this.#begun.add(id);
+  begin(call: ExpectedCall): void {
+    this.#begun.add(call.id);
     const [oldest] = this.#begun;
     if (this.#begun.size > MAX_REMEMBERED && oldest !== undefined) this.#begun.delete(oldest);
-    this.#options.recorder.begin({
-      callSid,
-      id,
-      orgId,
-      twilioCallSid: channel === 'phone' ? callSid : undefined,
-      direction,
-      channel,
-      from,
-      to,
-      agentId: agent.id,
-      agentVersion: agent.version,
-    });
+    this.#options.recorder.begin(toRecordedCall(call));
   }
 
   /** Whether the call had a conversation on this server: that says how it ends, though its record may not say so yet. */

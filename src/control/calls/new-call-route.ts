@@ -19,7 +19,7 @@ import { dial, dialProblem } from './outbound.ts';
 import { readCallSummary } from './store.ts';
 import type { StoredCallSummary } from './store.ts';
 import { VARIABLES_DESCRIPTION, isTimeZoneOfVariables } from './variables.ts';
-import { OPEN_WITHIN_MS, admitWebCall } from './web.ts';
+import { OPEN_WITHIN_MS, START_GRACE_MS, admitWebCall } from './web.ts';
 
 export interface NewCallDependencies {
   readonly desk: Pick<ApiDesk, 'check' | 'expect' | 'watch'>;
@@ -35,8 +35,6 @@ type Dependencies = ResourceDependencies & NewCallDependencies;
 
 /** After its ringing time Twilio has said for long what became of a call. */
 const CALLBACK_GRACE_MS = 60_000;
-/** A socket that opens at the last moment still has to say its start. */
-const START_GRACE_MS = 15_000;
 /** Of an organization's numbers, when the request names none. */
 const MAX_NUMBERS_TRIED = 20;
 

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm';
 import type { SQL } from 'drizzle-orm';
 import { newId } from '../db/ids.ts';
 import type { Transaction } from '../db/tenant.ts';
+import { withAskedEnds } from './asked-end.ts';
 import { messageDetails, messageOf, statusAfter, turnOf } from './projection.ts';
 import type { BeginLine, EventLine, SpoolLine } from './spool-lines.ts';
 
@@ -21,11 +22,15 @@ export async function writeLines(tx: Transaction, lines: readonly SpoolLine[]): 
   // seen all below it.
   const [{ org_id: orgId } = { org_id: '' }] = lines;
   await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtextextended(${`events ${orgId}`}, 0))`);
+  const announced = lines.filter((line) => line.kind === 'announced');
   const begins = lines.filter((line) => line.kind === 'begin');
-  const events = lines.filter((line) => line.kind === 'event');
+  const missed = lines.filter((line) => line.kind === 'missed');
+  const told = lines.filter((line) => line.kind === 'event');
+  const events = await withAskedEnds(tx, told);
   const rowsOf = <Row>(toRow: (line: EventLine) => Row | undefined): Row[] =>
     events.map(toRow).filter((row) => row !== undefined);
   const statements: readonly (readonly [readonly unknown[], (rows: string) => SQL])[] = [
+    [announced, insertAnnounced],
     [begins, insertCalls],
     [begins.map(toConversation), insertConversations],
     [events.map(toEventRow), insertEvents],
@@ -34,6 +39,8 @@ export async function writeLines(tx: Transaction, lines: readonly SpoolLine[]): 
     [rowsOf(toEndRow), endCalls],
     [rowsOf(toEndRow), endConversations],
     [rowsOf(toEndRow), keepSearchedWords],
+    // Behind the conversations: a call that has one was not missed.
+    [missed, endMissed],
   ];
   for (const [rows, statement] of statements) {
     if (rows.length > 0) await tx.execute(statement(JSON.stringify(rows)));
@@ -67,14 +74,29 @@ function toEndRow({ call_id, at, event }: EventLine): object | undefined {
   return { call_id, at, end_reason: reason, status: statusAfter(reason), duration_ms: Math.round(at_ms) };
 }
 
-/** The call may exist already, made by the webhook or by the API; it may even have ended, which stays. */
+/** The columns that every line about a whole call fills, and their values in {@link callsOf}. */
+const CALL_COLUMNS =
+  sql.raw(`id, org_id, twilio_call_sid, direction, channel, from_number, to_number, agent_id, agent_version,
+    instance_id, created_at`);
+const CALL_VALUES = sql.raw(`call_id, org_id, twilio_call_sid, direction, channel, from_number, to_number, agent_id,
+    agent_version, instance_id, to_timestamp(at / 1000.0)`);
+
+/** Lines about whole calls, of each call the first: its webhook may be repeated. */
+const callsOf = (rows: string): SQL => sql`(
+  SELECT DISTINCT ON (call_id) * FROM jsonb_to_recordset(${rows}::jsonb) AS line (call_id uuid, org_id uuid,
+    twilio_call_sid text, direction text, channel text, from_number text, to_number text, agent_id uuid,
+    agent_version integer, instance_id uuid, at numeric, status text, end_reason text, end_detail text)
+  ORDER BY call_id, at) AS line`;
+
+/** One that rings was made by the API; its row may know more. */
+const insertAnnounced = (rows: string): SQL => sql`
+  INSERT INTO calls (${CALL_COLUMNS}, status) SELECT ${CALL_VALUES}, 'ringing' FROM ${callsOf(rows)}
+  ON CONFLICT DO NOTHING`;
+
+/** The call may exist already, announced or made by the API; it may even have ended, which stays. */
 const insertCalls = (rows: string): SQL => sql`
-  INSERT INTO calls (id, org_id, twilio_call_sid, direction, channel, from_number, to_number, agent_id, agent_version,
-    instance_id, status, created_at, started_at, answered_at)
-  SELECT call_id, org_id, twilio_call_sid, direction, channel, from_number, to_number, agent_id, agent_version,
-    instance_id, 'in_progress', to_timestamp(at / 1000.0), to_timestamp(at / 1000.0), to_timestamp(at / 1000.0)
-  FROM jsonb_to_recordset(${rows}::jsonb) AS line (call_id uuid, org_id uuid, twilio_call_sid text, direction text,
-    channel text, from_number text, to_number text, agent_id uuid, agent_version integer, instance_id uuid, at numeric)
+  INSERT INTO calls (${CALL_COLUMNS}, status, started_at, answered_at)
+  SELECT ${CALL_VALUES}, 'in_progress', to_timestamp(at / 1000.0), to_timestamp(at / 1000.0) FROM ${callsOf(rows)}
   ON CONFLICT (id) DO UPDATE SET status = 'in_progress', agent_version = excluded.agent_version,
     instance_id = excluded.instance_id, twilio_call_sid = coalesce(calls.twilio_call_sid, excluded.twilio_call_sid),
     started_at = coalesce(calls.started_at, excluded.started_at),
@@ -120,6 +142,14 @@ const endCalls = (rows: string): SQL => sql`
     duration_ms = line.duration_ms
   FROM jsonb_to_recordset(${rows}::jsonb) AS line (call_id uuid, status text, end_reason text, duration_ms bigint, at numeric)
   WHERE calls.id = line.call_id AND calls.ended_at IS NULL`;
+
+const endMissed = (rows: string): SQL => sql`
+  INSERT INTO calls (${CALL_COLUMNS}, status, end_reason, end_detail, ended_at)
+  SELECT ${CALL_VALUES}, line.status, end_reason, end_detail, to_timestamp(at / 1000.0) FROM ${callsOf(rows)}
+  ON CONFLICT (id) DO UPDATE SET status = excluded.status, end_reason = excluded.end_reason,
+    end_detail = excluded.end_detail, ended_at = greatest(calls.created_at, excluded.ended_at),
+    twilio_call_sid = coalesce(calls.twilio_call_sid, excluded.twilio_call_sid)
+  WHERE calls.ended_at IS NULL AND NOT EXISTS (SELECT FROM conversations WHERE conversations.call_id = calls.id)`;
 
 const endConversations = (rows: string): SQL => sql`
   UPDATE conversations SET status = CASE WHEN line.status = 'completed' THEN 'completed' ELSE 'abandoned' END,

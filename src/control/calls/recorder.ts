@@ -5,10 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { CallEvent } from '../../pipeline/ports.ts';
+import type { EndedCallStatus } from '../db/schema.ts';
 import type { TenantDoor } from '../db/tenant.ts';
 import { writeLines } from './record-writer.ts';
 import { formatLine } from './spool-lines.ts';
-import type { SpoolLine } from './spool-lines.ts';
+import type { BeginLine, SpoolLine } from './spool-lines.ts';
 import { Spool } from './spool.ts';
 import type { SpoolBatch } from './spool.ts';
 
@@ -27,6 +28,18 @@ export interface RecordedCall {
   readonly to: string;
   readonly agentId: string;
   readonly agentVersion: number;
+}
+
+/** How a call ended that had no conversation. */
+export interface MissedEnd {
+  readonly status: EndedCallStatus;
+  readonly reason: string;
+  /** More in words; undefined: nothing more is known. */
+  readonly detail?: string | undefined;
+  /** Default: now. */
+  readonly at?: Date | undefined;
+  /** Whether {@link CallRecorder.announce} was told of the call before. */
+  readonly announced: boolean;
 }
 
 export interface RecorderOptions {
@@ -66,7 +79,7 @@ interface LiveCall {
 }
 
 /**
- * `begin` and `append` take at once and never throw. One loop reads the spool and writes batches, each organization's lines
+ * `announce`, `begin`, `miss` and `append` take at once and never throw. One loop reads the spool and writes batches, each organization's lines
  * in one transaction; a batch that fails because the database is away is tried until it is back.
  */
 export class CallRecorder {
@@ -107,22 +120,28 @@ export class CallRecorder {
     return this.#spool.replayed;
   }
 
+  /** The call rings: its stream was asked for. It then begins, or is missed; when this process ends before that, its successor ends it. */
+  announce(call: RecordedCall): void {
+    this.#spool.append({ kind: 'announced', ...this.#factsOf(call) });
+  }
+
   begin(call: RecordedCall): void {
     const { callSid, id, orgId } = call;
     this.#live.set(callSid, { id, orgId, nextSeq: 0 });
+    this.#spool.append({ kind: 'begin', ...this.#factsOf(call) });
+  }
+
+  /** The call ended without a conversation; of one that has ended, or has one after all, this changes nothing. */
+  miss(call: RecordedCall, { status, reason, detail, at, announced }: MissedEnd): void {
+    const facts = this.#factsOf(call);
     this.#spool.append({
-      kind: 'begin',
-      call_id: id,
-      org_id: orgId,
-      at: Date.now(),
-      twilio_call_sid: call.twilioCallSid ?? null,
-      direction: call.direction,
-      channel: call.channel,
-      from_number: call.from,
-      to_number: call.to,
-      agent_id: call.agentId,
-      agent_version: call.agentVersion,
-      instance_id: this.#options.instanceId,
+      kind: 'missed',
+      ...facts,
+      at: at?.getTime() ?? facts.at,
+      status,
+      end_reason: reason,
+      end_detail: detail ?? null,
+      announced,
     });
   }
 
@@ -147,6 +166,22 @@ export class CallRecorder {
   /** Lets the database take what it takes within `graceMs`; the rest waits on disk for the next process. Idempotent. */
   close(graceMs: number): Promise<void> {
     return (this.#closing ??= this.#close(graceMs));
+  }
+
+  #factsOf(call: RecordedCall): Omit<BeginLine, 'kind'> {
+    return {
+      call_id: call.id,
+      org_id: call.orgId,
+      at: Date.now(),
+      twilio_call_sid: call.twilioCallSid ?? null,
+      direction: call.direction,
+      channel: call.channel,
+      from_number: call.from,
+      to_number: call.to,
+      agent_id: call.agentId,
+      agent_version: call.agentVersion,
+      instance_id: this.#options.instanceId,
+    };
   }
 
   async #close(graceMs: number): Promise<void> {

@@ -1,15 +1,17 @@
-/** One line of the spool: a call begins, or something happens in it. */
+/** One line of the spool: a call is announced, begins or is missed, or something happens in it. */
 import { z } from 'zod';
 import { BvraiError } from '../../core/errors.ts';
 import type { CallEvent } from '../../pipeline/ports.ts';
+import { ENDED_CALL_STATUSES } from '../db/schema.ts';
 
 const id = z.uuid();
 const wallMs = z.number();
 
-const beginLine = z.object({
-  kind: z.literal('begin'),
+/** What each line that can make a call's row must know of it. */
+const call = {
   call_id: id,
   org_id: id,
+  /** Wall clock in ms since 1970. */
   at: wallMs,
   twilio_call_sid: z.string().nullable(),
   direction: z.enum(['inbound', 'outbound']),
@@ -19,13 +21,29 @@ const beginLine = z.object({
   agent_id: id,
   agent_version: z.number(),
   instance_id: id,
+};
+
+/** Twilio was told to open the call's stream. */
+const announcedLine = z.object({ kind: z.literal('announced'), ...call });
+
+/** The stream has started. */
+const beginLine = z.object({ kind: z.literal('begin'), ...call });
+
+/** The call ended without a conversation. */
+const missedLine = z.object({
+  kind: z.literal('missed'),
+  ...call,
+  status: z.enum(ENDED_CALL_STATUSES),
+  end_reason: z.string(),
+  end_detail: z.string().nullable(),
+  /** Whether it was announced before. */
+  announced: z.boolean(),
 });
 
 const eventLine = z.object({
   kind: z.literal('event'),
   call_id: id,
   org_id: id,
-  /** Wall clock in ms since 1970. */
   at: wallMs,
   /** Counts the events of a call from 0: what makes writing one twice harmless. */
   seq: z.number(),
@@ -33,15 +51,30 @@ const eventLine = z.object({
   event: z.custom<CallEvent>((value) => z.object({ type: z.string(), at_ms: z.number() }).safeParse(value).success),
 });
 
-const spoolLine = z.discriminatedUnion('kind', [beginLine, eventLine]);
+const spoolLine = z.discriminatedUnion('kind', [announcedLine, beginLine, missedLine, eventLine]);
 
+export type AnnouncedLine = z.infer<typeof announcedLine>;
+export type MissedLine = z.infer<typeof missedLine>;
 export type BeginLine = z.infer<typeof beginLine>;
 export type EventLine = z.infer<typeof eventLine>;
 export type SpoolLine = z.infer<typeof spoolLine>;
 
-/** Without these there is no record at all: they are kept when the spool must let go of something. */
+/**
+ * Without these a call has no record, or one that never ends: they are kept when the spool must let go of something. Of calls that were
+ * refused there may be any number, so they are let go of.
+ */
 export function isEssential(line: SpoolLine): boolean {
-  return line.kind === 'begin' || line.event.type === 'call-ended';
+  switch (line.kind) {
+    case 'announced':
+    case 'begin':
+      return true;
+    case 'missed':
+      return line.announced;
+    case 'event':
+      return line.event.type === 'call-ended';
+    default:
+      return line satisfies never;
+  }
 }
 
 /** A line of text with its line feed. */

@@ -24,6 +24,8 @@ import type { ApiDesk } from './api-desk.ts';
 
 /** How long a browser has for opening its socket; its token lasts no longer (`StreamTokens`). */
 export const OPEN_WITHIN_MS = 60_000;
+/** A socket that opens at the last moment still has to say its start. */
+export const START_GRACE_MS = 15_000;
 
 /** A browser call whose row exists. */
 export interface WebCall {

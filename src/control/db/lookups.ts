@@ -84,8 +84,8 @@ export const findCallOwners = (tx: Transaction): Promise<CallOwnerLookup[]> =>
   rows(tx, callOwner, sql`SELECT * FROM lookup_call_owners()`);
 
 /**
- * Removes expired refresh tokens and idempotency keys of every tenant, and servers without calls that were not heard of for a day:
- * at most `maxRows` of each. The number of rows; 0 while another server does it.
+ * Removes expired refresh tokens and idempotency keys of every tenant, invitations that nobody had accepted a month after they expired,
+ * and servers without calls that were not heard of for a day: at most `maxRows` of each. The number of rows; 0 while another server does it.
  */
 export async function purgeExpired(tx: Transaction, maxRows: number): Promise<number> {
   const [purged] = await rows(

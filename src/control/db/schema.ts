@@ -20,19 +20,15 @@ import { newId } from './ids.ts';
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export const ROLES = ['owner', 'admin', 'member', 'viewer'] as const;
-export const CALL_STATUSES = [
-  'initiated',
-  'ringing',
-  'in_progress',
-  'completed',
-  'failed',
-  'no_answer',
-  'busy',
-  'cancelled',
-] as const;
-export type CallStatus = (typeof CALL_STATUSES)[number];
 /** The states in which a call has not ended. */
-export const OPEN_CALL_STATUSES = ['initiated', 'ringing', 'in_progress'] as const satisfies readonly CallStatus[];
+export const OPEN_CALL_STATUSES = ['initiated', 'ringing', 'in_progress'] as const;
+export const ENDED_CALL_STATUSES = ['completed', 'failed', 'no_answer', 'busy', 'cancelled'] as const;
+export const CALL_STATUSES = [...OPEN_CALL_STATUSES, ...ENDED_CALL_STATUSES] as const;
+export type CallStatus = (typeof CALL_STATUSES)[number];
+export type EndedCallStatus = (typeof ENDED_CALL_STATUSES)[number];
+/** How a call ends that a server was asked to end which does not run it. */
+export const ASKED_ENDS = ['transferred', 'agent-hung-up'] as const;
+export type AskedEnd = (typeof ASKED_ENDS)[number];
 export const CONVERSATION_STATUSES = ['active', 'completed', 'abandoned'] as const;
 
 const id = () => uuid('id').primaryKey().$defaultFn(newId);
@@ -205,6 +201,8 @@ export const calls = pgTable('calls', {
   status: text('status', { enum: CALL_STATUSES }).notNull().default('initiated'),
   endReason: text('end_reason'),
   endDetail: text('end_detail'),
+  /** Null also when nobody knows better than the server that runs the call. */
+  askedEnd: text('asked_end', { enum: ASKED_ENDS }),
   answeredBy: text('answered_by'),
   createdAt: createdAt(),
   startedAt: time('started_at'),

@@ -5,22 +5,24 @@ import { z } from 'zod';
 import { BvraiError } from '../../core/errors.ts';
 import { maskPhoneNumber } from '../../core/log.ts';
 import type { AnsweringAgent, AnsweringAgents } from '../agents/answering.ts';
-import type { CallDesk } from '../calls/desk.ts';
+import type { AwaitedCalls } from '../calls/awaited.ts';
+import type { CallDesk, ExpectedCall } from '../calls/desk.ts';
 import { findOutboundCall } from '../calls/outbound.ts';
-import { isId, newId } from '../db/ids.ts';
+import { idOf, isId } from '../db/ids.ts';
 import type { TenantDoor } from '../db/tenant.ts';
 import { sendProblem } from '../http/problem.ts';
 import type { LocalOrganization } from '../local-organization.ts';
 import { authenticateWebhook, callSidField, formFields } from './requests.ts';
 import type { WebhookGate } from './requests.ts';
 import type { TwilioRest } from './rest.ts';
-import { applyAnsweredBy, applyStatus, readStatus } from './status.ts';
+import { applyAnsweredBy, applyStatus, endOf, readStatus } from './status.ts';
 import type { CalledBack } from './status.ts';
 
 export interface TwilioDependencies extends WebhookGate {
   readonly door: TenantDoor;
   readonly agents: AnsweringAgents;
   readonly desk: CallDesk;
+  readonly awaited: Pick<AwaitedCalls, 'expect' | 'refuse' | 'end'>;
   /** Absent: this server rings nobody. */
   readonly rest: Pick<TwilioRest, 'hangUp'> | undefined;
   /** In local mode. */
@@ -81,9 +83,10 @@ async function answer(request: FastifyRequest, form: VoiceForm, deps: TwilioDepe
     return spoken('This number is not in service. Goodbye.');
   }
   const { orgId, agent } = found;
-  const token = await deps.desk.expect({
+  const call: ExpectedCall = {
     callSid,
-    id: outbound?.id ?? newId(),
+    // A webhook may be repeated, on another server too, and it is still one call.
+    id: outbound?.id ?? idOf(callSid),
     orgId,
     agent,
     direction: Direction.startsWith('outbound') ? 'outbound' : 'inbound',
@@ -91,9 +94,23 @@ async function answer(request: FastifyRequest, form: VoiceForm, deps: TwilioDepe
     from,
     to,
     variables: outbound?.variables ?? {},
-  });
+  };
+  const token = await tokenFor(call, deps);
   log.info({ agent: agent.id, from: maskPhoneNumber(from), to: maskPhoneNumber(to) }, 'call expected');
   return connectStream(deps.streamUrl(request.host), token);
+}
+
+/** Whether it is given or refused for want of capacity, the call is recorded from now on. */
+async function tokenFor(call: ExpectedCall, { desk, awaited }: TwilioDependencies): Promise<string> {
+  try {
+    const token = await desk.expect(call);
+    awaited.expect(call);
+    return token;
+  } catch (thrown) {
+    const { code, message } = BvraiError.from(thrown);
+    if (code === 'capacity') awaited.refuse(call, message);
+    throw thrown;
+  }
 }
 
 /** The number chooses the agent; in local mode `?agent=` may, by its id or its file's name. */
@@ -118,7 +135,7 @@ function namedCall(request: FastifyRequest): { readonly id: string; readonly org
   return { id: query.data.call, orgId: query.data.org };
 }
 
-function statusRoutes(app: FastifyInstance, { door, desk, rest }: TwilioDependencies): void {
+function statusRoutes(app: FastifyInstance, { door, desk, awaited, rest }: TwilioDependencies): void {
   const told = (request: FastifyRequest): CalledBack & { readonly fields: z.infer<typeof formFields> } => {
     const fields = formFields.catch({}).parse(request.body);
     return { callSid: callSidField.catch('').parse(fields['CallSid']), named: namedCall(request), fields };
@@ -127,6 +144,9 @@ function statusRoutes(app: FastifyInstance, { door, desk, rest }: TwilioDependen
   app.post('/twilio/status', async (request, reply) => {
     const { fields, ...call } = told(request);
     const report = readStatus(fields);
+    const end = endOf(report);
+    // A call that came in may have a row only in a moment; one that we rang has one for certain, which knows more.
+    if (!call.named && end && awaited.end(call.callSid, end)) return reply.status(204).send();
     // Asked again later by Twilio, should it fail: applied twice it changes nothing.
     const outcome = await applyStatus(door, call, report, (id) => desk.hasBegun(id));
     const { status, sequence } = report;

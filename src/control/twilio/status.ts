@@ -2,7 +2,9 @@
 import { sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { findCallBySid } from '../db/lookups.ts';
+import { ENDED_CALL_STATUSES } from '../db/schema.ts';
 import type { CallStatus } from '../db/schema.ts';
+import type { ToldEnd } from '../calls/awaited.ts';
 import type { TenantDoor } from '../db/tenant.ts';
 
 const STATUS_OF: Readonly<Record<string, CallStatus>> = {
@@ -62,6 +64,13 @@ export function readStatus(fields: Readonly<Record<string, unknown>>): StatusRep
   };
 }
 
+/** The end that it tells of; undefined: the call goes on. */
+export function endOf({ status: twilioStatus, at }: StatusReport): ToldEnd | undefined {
+  const status = ENDED_CALL_STATUSES.find((ended) => ended === STATUS_OF[twilioStatus]);
+  const reason = twilioStatus === 'completed' ? 'ended-without-conversation' : twilioStatus;
+  return status && { status, reason, at };
+}
+
 /**
  * Moves a call forward, never back. A status counts when its sequence number is above those seen, and it comes later in a
  * call's life than what is known from elsewhere; without numbers the latter alone decides. So a callback that comes late or twice
@@ -71,14 +80,15 @@ export function readStatus(fields: Readonly<Record<string, unknown>>): StatusRep
 export async function applyStatus(
   door: TenantDoor,
   call: CalledBack,
-  { status: twilioStatus, sequence, at }: StatusReport,
+  report: StatusReport,
   hasConversation: (callId: string) => boolean,
 ): Promise<StatusOutcome> {
-  const status = STATUS_OF[twilioStatus];
+  const { sequence, at } = report;
+  const status = STATUS_OF[report.status];
   const found = await find(door, call);
   if (status === undefined || !found) return 'unknown';
-  const endReason = twilioStatus === 'completed' ? 'ended-without-conversation' : twilioStatus;
-  const isEnd = !['initiated', 'ringing', 'in_progress'].includes(status);
+  const end = endOf(report);
+  const isEnd = end !== undefined;
   const isElsewhere = isEnd && hasConversation(found.id);
   const { rows } = await door.inTenant(found.orgId, (tx) =>
     tx.execute(sql`
@@ -96,7 +106,7 @@ export async function applyStatus(
           ELSE calls.answered_at END,
         status = CASE WHEN counts THEN ${status}::text ELSE calls.status END,
         ended_at = CASE WHEN counts AND ${isEnd}::boolean THEN known.at ELSE calls.ended_at END,
-        end_reason = CASE WHEN counts AND ${isEnd}::boolean THEN ${endReason}::text ELSE calls.end_reason END
+        end_reason = CASE WHEN counts AND ${isEnd}::boolean THEN ${end?.reason ?? null}::text ELSE calls.end_reason END
       FROM known WHERE calls.id = known.id
       RETURNING calls.end_reason`),
   );

@@ -16,7 +16,7 @@ import { memoryLog, silentLog } from '../../../src/core/log.ts';
 import type { Log } from '../../../src/core/log.ts';
 import { openTestDatabase } from '../../support/database.ts';
 import type { TestDatabase } from '../../support/database.ts';
-import { TalkingCall, expectRecord, readAs } from '../../support/recorded-calls.ts';
+import { TalkingCall, expectRecord, readAs, recordedCall } from '../../support/recorded-calls.ts';
 import type { CallOwner } from '../../support/recorded-calls.ts';
 import { foundTenant } from '../../support/tenant.ts';
 
@@ -63,8 +63,10 @@ async function startServer(
   return { recorder, orphans, nodeId, directory };
 }
 
-const untilWritten = (recorder: CallRecorder) =>
-  vi.waitFor(() => expect(recorder.status.waitingBytes).toBe(0), { timeout: 15_000, interval: 20 });
+async function untilWritten(recorder: CallRecorder): Promise<void> {
+  await recorder.onDisk();
+  await vi.waitFor(() => expect(recorder.status.waitingBytes).toBe(0), { timeout: 15_000, interval: 20 });
+}
 
 /** A door that fails now and then: before anything was done or, which is worse, after it was committed. */
 function unreliable(door: TenantDoor, failures: ('before' | 'after' | undefined)[]): TenantDoor {
@@ -140,6 +142,26 @@ describe('the recorder', () => {
     await untilWritten(recorder);
     expect(await readAs(db.door, owner.orgId, made.id)).toMatchObject({ status: 'completed' });
     expect(['no_answer', 'completed']).toContain((await readAs(db.door, owner.orgId, ended.id))?.status);
+  });
+
+  it('does not take a call for missed that has a conversation, or has ended already', async () => {
+    const { recorder } = await startServer();
+    const [talking, told] = [recordedCall(owner), recordedCall(owner)];
+    for (const call of [talking, told]) recorder.announce(call);
+    recorder.begin(talking);
+    recorder.miss(told, { status: 'cancelled', reason: 'canceled', at: new Date(0), announced: true });
+    // In the same transaction, and in one of its own.
+    for (let time = 0; time < 2; time++) {
+      for (const call of [talking, told])
+        recorder.miss(call, { status: 'failed', reason: 'never-opened', detail: 'late', announced: true });
+      await untilWritten(recorder);
+    }
+    const goingOn = { status: 'in_progress', end_reason: null, end_detail: null };
+    expect(await readAs(db.door, owner.orgId, talking.id)).toMatchObject(goingOn);
+    const record = await readAs(db.door, owner.orgId, told.id);
+    expect(record).toMatchObject({ status: 'cancelled', end_reason: 'canceled', end_detail: null });
+    // Not before it was made, whatever the carrier says.
+    expect(record?.ended_at).toBe(record?.created_at);
   });
 
   it('writes nothing twice and loses nothing when the database fails before or after a commit', async () => {
@@ -237,7 +259,7 @@ describe('the recorder', () => {
     ).not.toContain('question');
   });
 
-  it('lets go of the oldest events when the spool is full, never of a call’s begin and end', async () => {
+  it('lets go of the oldest events and refused calls when the spool is full, never of a call’s begin and end', async () => {
     const state = { away: true };
     const door: TenantDoor = {
       ...db.door,
@@ -247,8 +269,14 @@ describe('the recorder', () => {
     const log = memoryLog();
     const { recorder } = await startServer({ door, log, maxSpoolBytes: 1_000_000 });
     const talking = Array.from({ length: 10 }, () => new TalkingCall(recorder, owner));
+    const [rung, refused] = [recordedCall(owner), recordedCall(owner)];
     for (let turn = 1; turn <= 600; turn++) {
       for (const call of talking) call.turn(turn);
+      if (turn === 60) {
+        recorder.announce(rung);
+        recorder.miss(rung, { status: 'failed', reason: 'never-opened', announced: true });
+        recorder.miss(refused, { status: 'busy', reason: 'over-capacity', announced: false });
+      }
       await recorder.onDisk();
     }
     for (const call of talking) call.end();
@@ -265,5 +293,7 @@ describe('the recorder', () => {
       // The newest are there, and those that are there are not torn.
       expect(record?.messages.at(-1)?.text).toBe('answer 600 in full');
     }
+    expect(await readAs(db.door, owner.orgId, rung.id)).toMatchObject({ end_reason: 'never-opened' });
+    expect(await readAs(db.door, owner.orgId, refused.id)).toBeUndefined();
   }, 90_000);
 });
