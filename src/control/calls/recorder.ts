@@ -6,6 +6,7 @@ import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { CallEvent } from '../../pipeline/ports.ts';
 import type { EndedCallStatus } from '../db/schema.ts';
+import { isAboutData } from '../db/errors.ts';
 import type { TenantDoor } from '../db/tenant.ts';
 import { writeLines } from './record-writer.ts';
 import { formatLine } from './spool-lines.ts';
@@ -80,7 +81,7 @@ interface LiveCall {
 
 /**
  * `announce`, `begin`, `miss` and `append` take at once and never throw. One loop reads the spool and writes batches, each organization's lines
- * in one transaction; a batch that fails because the database is away is tried until it is back.
+ * in one transaction. A batch that fails is tried until it is taken; only a call whose own data are refused, when they are written alone, is put aside.
  */
 export class CallRecorder {
   readonly #options: RecorderOptions;
@@ -248,7 +249,7 @@ export class CallRecorder {
       await this.#options.door.inTenant(orgId, (tx) => writeLines(tx, lines));
     } catch (thrown) {
       const error = BvraiError.from(thrown);
-      if (error.retryable) throw error;
+      if (!isAboutData(error)) throw error;
       const calls = groupBy(lines, ({ call_id: call }) => call);
       const [only] = calls;
       if (calls.size === 1 && only) await this.#reject(only[0], lines, error);

@@ -58,7 +58,9 @@ export function openPostgres({ url, log, poolSize = POOL_SIZE }: PostgresOptions
     async withConnection(work) {
       if (closing) throw new BvraiError('db.unavailable', 'The database is closed: the server is stopping.');
       const client = await pool.connect().catch((thrown: unknown) => {
-        throw toDatabaseError(thrown);
+        const error = toDatabaseError(thrown);
+        // Whatever it is: there is no session.
+        throw error.retryable ? error : new BvraiError('db.unavailable', error.message, { cause: error });
       });
       let failure: unknown;
       try {

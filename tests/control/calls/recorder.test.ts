@@ -10,6 +10,7 @@ import { callResponse, callSummaryResponse } from '../../../src/control/calls/js
 import { listCalls, readCallSummary } from '../../../src/control/calls/store.ts';
 import { newId } from '../../../src/control/db/ids.ts';
 import { calls } from '../../../src/control/db/schema.ts';
+import { openTenantDoor } from '../../../src/control/db/tenant.ts';
 import type { TenantDoor } from '../../../src/control/db/tenant.ts';
 import { BvraiError } from '../../../src/core/errors.ts';
 import { memoryLog, silentLog } from '../../../src/core/log.ts';
@@ -184,6 +185,37 @@ describe('the recorder', () => {
     for (const [index, call] of talking.entries()) {
       expectRecord(await readAs(db.door, (index % 2 === 0 ? owner : other).orgId, call.id), call.events);
     }
+  });
+
+  it('waits out whatever is not the fault of the data, such as a password that was changed', async () => {
+    const state = { refuses: true };
+    const refusal = Object.assign(new Error('password authentication failed'), { severity: 'FATAL', code: '28P01' });
+    const door = openTenantDoor({
+      ...db.database,
+      withConnection: (work) => (state.refuses ? Promise.reject(refusal) : db.database.withConnection(work)),
+    });
+    const { recorder } = await startServer({ door });
+    const call = new TalkingCall(recorder, owner);
+    await recorder.onDisk();
+    await vi.waitFor(() => expect(recorder.status.writing).toBe(false), { timeout: 10_000, interval: 20 });
+    call.turn(1);
+    call.end();
+    await recorder.onDisk();
+    state.refuses = false;
+    await untilWritten(recorder);
+    expectRecord(await readAs(db.door, owner.orgId, call.id), call.events);
+    expect(recorder.status).toMatchObject({ writing: true, rejectedLines: 0 });
+  });
+
+  it('puts aside an event that it does not understand, and no other call', async () => {
+    const { recorder } = await startServer();
+    const [odd, good] = [new TalkingCall(recorder, owner), new TalkingCall(recorder, owner)];
+    const { stages: _, ...torn } = { at_ms: 5, type: 'turn-traced', turn: 1, stages: {} } as const;
+    odd.say(torn as never);
+    good.end();
+    await untilWritten(recorder);
+    expectRecord(await readAs(db.door, owner.orgId, good.id), good.events);
+    expect(recorder.status.rejectedLines).toBeGreaterThan(0);
   });
 
   it('keeps what the database does not take for the next process, whose predecessor’s calls it ends', async () => {
