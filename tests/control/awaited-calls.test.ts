@@ -91,7 +91,7 @@ class Server {
     const instanceId = newId();
     this.recorder = await CallRecorder.open({ door: mayBeAway, directory: this.directory, instanceId, log: silentLog });
     const { recorder, clock, nodeId } = this;
-    const beats = { beatEveryMs: 50, deadAfterMs: 60_000 };
+    const beats = { beatEveryMs: 50, deadAfterBeats: 1_200 };
     const { replayed } = recorder;
     this.orphans = await OrphanKeeper.start({ door, instanceId, nodeId, log: silentLog, replayed, ...beats });
     const closedBecause = (): string | undefined => this.full;
