@@ -252,7 +252,10 @@ export class CallRecorder {
       if (!isAboutData(error)) throw error;
       const calls = groupBy(lines, ({ call_id: call }) => call);
       const [only] = calls;
-      if (calls.size === 1 && only) await this.#reject(only[0], lines, error);
+      if (error.details['constraint'] === 'calls_twilio_call_sid_key' && calls.size === 1)
+        // A further stream of a telephone call, by a redirection say: a call of its own, and the first one has the sid.
+        await this.#writeTenant(orgId, lines.map(withoutSid));
+      else if (calls.size === 1 && only) await this.#reject(only[0], lines, error);
       else for (const ofCall of calls.values()) await this.#writeTenant(orgId, ofCall);
     }
   }
@@ -264,6 +267,10 @@ export class CallRecorder {
     this.#log.error({ err: error, callId, lines: lines.length, file }, 'the database refused call records for good');
     if (bytes < MAX_REJECTED_BYTES) await appendFile(file, lines.map(formatLine).join(''), { mode: 0o600 });
   }
+}
+
+function withoutSid(line: SpoolLine): SpoolLine {
+  return line.kind === 'event' ? line : { ...line, twilio_call_sid: null };
 }
 
 function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> {
