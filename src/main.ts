@@ -146,7 +146,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   const mintToken = (call: ExpectedCall): string => {
     // Its stream follows in a fraction of a second, about as long as a handshake takes.
     calls.prepare(call.agent);
-    return tokens.mint({ ...call, agentId: call.agent.id, arrived: admission.expect() });
+    return tokens.mint({ ...call, agentId: call.agent.id, arrived: admission.expect(call.channel) });
   };
   const desk = new CallDesk({ recorder, admission, mintToken });
   const { onEvent } = desk;
@@ -276,6 +276,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
   const { publicUrl } = config;
   const unopened = new UnopenedCalls({ door, desk, clock: systemClock, log });
   closers.add(() => unopened.close());
+  unopened.sweep(records.instanceId);
   const api = await placeApi({ ...parts, desk: apiDesk({ desk, agents, unopened }), mediaPort });
   const { thread } = api;
   closers.add(() => thread?.close());
