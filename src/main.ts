@@ -146,7 +146,7 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   const mintToken = (call: ExpectedCall): string => {
     // Its stream follows in a fraction of a second, about as long as a handshake takes.
     calls.prepare(call.agent);
-    return tokens.mint({ ...call, agentId: call.agent.id, arrived: admission.expect() });
+    return tokens.mint({ ...call, agentId: call.agent.id, arrived: admission.expect(call.channel) });
   };
   const desk = new CallDesk({ recorder, admission, mintToken });
   const { onEvent } = desk;
@@ -239,7 +239,7 @@ async function questionsOf(
   agents: AnsweringAgents,
 ): Promise<readonly QuestionAndAnswer[]> {
   if (!local) return [];
-  const found = await Promise.all([...local.agentIds.values()].map((id) => agents.byId(local.orgId, id)));
+  const found = await Promise.all([...local.agentIds.values()].map((id) => agents.prepare(local.orgId, id)));
   return found.flatMap((answering) => answering?.agent.questionsAndAnswers ?? []);
 }
 
@@ -276,6 +276,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
   const { publicUrl } = config;
   const unopened = new UnopenedCalls({ door, desk, clock: systemClock, log });
   closers.add(() => unopened.close());
+  unopened.sweep(records.instanceId);
   const api = await placeApi({ ...parts, desk: apiDesk({ desk, agents, unopened }), mediaPort });
   const { thread } = api;
   closers.add(() => thread?.close());

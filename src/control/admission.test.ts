@@ -52,7 +52,7 @@ describe('admission', () => {
   it('lets a drain wait for the calls that were told to come, and no longer than it may for those that do not', async () => {
     const clock = new VirtualClock();
     const admission = new Admission({ clock, log: silentLog, maxCalls: 9, activeCalls: () => 0 });
-    const arrived = [admission.expect(), admission.expect()];
+    const arrived = [admission.expect('phone'), admission.expect('phone')];
     let drained = false;
     admission.drain();
     const draining = admission.untilNoneExpected(3_000).then(() => (drained = true));
@@ -66,7 +66,7 @@ describe('admission', () => {
     admission.close();
 
     const other = new Admission({ clock, log: silentLog, maxCalls: 9, activeCalls: () => 0 });
-    other.expect();
+    other.expect('phone');
     const waiting = other.untilNoneExpected(3_000);
     clock.advance(3_000);
     await waiting;
@@ -126,5 +126,25 @@ describe('admission', () => {
     expect(admission.closedBecause).toBeUndefined();
     admission.close();
     expect(virtual.pendingTimers).toBe(0);
+  });
+
+  it('keeps a place as long as a token is good, and lets browsers that may never come have a quarter of all', () => {
+    const clock = new VirtualClock();
+    let active = 0;
+    const admission = new Admission({ clock, log: silentLog, maxCalls: 8, activeCalls: () => active });
+    const arrived = [admission.expect('web'), admission.expect('web')];
+    expect(() => admission.expect('web')).toThrow('2 browsers have a token');
+    for (let i = 0; i < 6; i++) admission.expect('phone');
+    clock.advance(60_000);
+    // Each of them may still come.
+    expect(admission.closedBecause).toContain('MAX_CALLS');
+    active++;
+    arrived[0]?.();
+    expect(admission.closedBecause).toContain('MAX_CALLS');
+    clock.advance(1_000);
+    expect(admission.closedBecause).toBeUndefined();
+    admission.expect('web');
+    admission.close();
+    expect(clock.pendingTimers).toBe(0);
   });
 });

@@ -16,8 +16,10 @@ export interface AdmissionOptions {
   readonly readMemory?: () => MemoryReading;
 }
 
-/** A stream follows its webhook within a second; what takes longer has probably hung up. */
-const PLACE_KEPT_MS = 10_000;
+/** A moment longer than the token of a stream is good (`StreamTokens`): whoever has one has a place, so that no more calls run than may. */
+const PLACE_KEPT_MS = 61_000;
+/** A telephone's stream follows in a second; a browser's may never come, and its token costs nothing. */
+const SHARE_FOR_BROWSERS = 0.25;
 const PROBE_EVERY_MS = 50;
 const READ_MEMORY_EVERY_MS = 1_000;
 /** Longer than a single stall keeps the gate closed (loop-gate.ts), far shorter than Twilio waits for an answer. */
@@ -29,7 +31,7 @@ export class Admission {
   readonly #options: AdmissionOptions;
   readonly #loop = new LoopGate();
   /** Calls that were told to open their stream, and have not yet. */
-  readonly #expected = new Set<Timer>();
+  readonly #expected = new Map<Timer, 'phone' | 'web'>();
   readonly #memory = new MemoryGate();
   #timer: Timer | undefined;
   #memoryDueMs = 0;
@@ -90,16 +92,25 @@ export class Admission {
       await new Promise<void>((resolve) => clock.after(PROBE_EVERY_MS, resolve));
   }
 
-  /** Keeps a place for a call that is about to come, for a moment; the result, called when it comes, gives the place up. Idempotent. */
-  expect(): () => void {
-    const timer = this.#options.clock.after(PLACE_KEPT_MS, () => this.#giveUpPlace(timer));
-    this.#expected.add(timer);
+  /**
+   * Keeps a place for a call that is about to come; the result, called when it comes, gives the place up. Idempotent. Throws `capacity`
+   * when so many browsers have a place that telephones might find none.
+   */
+  expect(channel: 'phone' | 'web'): () => void {
+    const { clock, maxCalls } = this.#options;
+    const browsers = [...this.#expected.values()].filter((each) => each === 'web').length;
+    if (channel === 'web' && browsers >= Math.max(1, Math.floor(maxCalls * SHARE_FOR_BROWSERS)))
+      throw new BvraiError('capacity', `${browsers} browsers have a token and have not opened their socket yet.`, {
+        retryAfterMs: 5_000,
+      });
+    const timer = clock.after(PLACE_KEPT_MS, () => this.#giveUpPlace(timer));
+    this.#expected.set(timer, channel);
     return () => this.#giveUpPlace(timer);
   }
 
   close(): void {
     this.#timer?.cancel();
-    for (const timer of this.#expected) this.#giveUpPlace(timer);
+    for (const timer of this.#expected.keys()) this.#giveUpPlace(timer);
   }
 
   #giveUpPlace(timer: Timer): void {

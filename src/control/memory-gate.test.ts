@@ -61,8 +61,8 @@ describe('the gate before a call', () => {
 
   it('counts calls that are about to come, until they have come or are too late', () => {
     const { gate, setCalls, use } = openGate();
-    const arrived = gate.expect();
-    gate.expect();
+    const arrived = gate.expect('phone');
+    gate.expect('phone');
     expect(gate.closedBecause).toContain('MAX_CALLS');
     arrived();
     setCalls(1);
@@ -70,7 +70,7 @@ describe('the gate before a call', () => {
     arrived();
     expect(gate.closedBecause).toContain('MAX_CALLS');
     // The other one never came.
-    use({}, 10);
+    use({}, 61);
     expect(gate.closedBecause).toBeUndefined();
   });
 
@@ -109,7 +109,7 @@ describe('the gate before a call', () => {
 
   it('leaves no timer behind', () => {
     const { gate, clock } = openGate();
-    gate.expect();
+    gate.expect('phone');
     gate.close();
     expect(clock.pendingTimers).toBe(0);
   });

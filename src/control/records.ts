@@ -7,6 +7,7 @@ import { CallRecorder } from './calls/recorder.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import type { Database } from './db/database.ts';
 import { openDatabase } from './db/open.ts';
+import { openPostgres } from './db/postgres.ts';
 import { openTenantDoor } from './db/tenant.ts';
 import type { TenantDoor } from './db/tenant.ts';
 import { Purge } from './purge.ts';
@@ -34,6 +35,9 @@ export interface Records {
   close(graceMs: number): Promise<void>;
 }
 
+/** A heartbeat that waits longer is none; the next one gets a new session. */
+const BEAT_TIMEOUT_MS = 2_000;
+
 /** Opens all of it, migrates, and begins to close orphans. Throws `db.…` or `config.invalid`, having closed what it opened. */
 export async function openRecords(options: RecordsOptions): Promise<Records> {
   const { databaseUrl: url, dataDirectory, log } = options;
@@ -59,7 +63,12 @@ export async function openRecords(options: RecordsOptions): Promise<Records> {
     });
     closers.push(() => recorder.close(graceMs));
     const { replayed } = recorder;
-    const keeper = await OrphanKeeper.start({ door, instanceId, nodeId: directory.nodeId, log, replayed });
+    const beating =
+      url === undefined ? undefined : openPostgres({ url, log, poolSize: 1, statementTimeoutMs: BEAT_TIMEOUT_MS });
+    closers.push(async () => beating?.close());
+    const beatDoor = beating ? openTenantDoor(beating) : door;
+    const { nodeId } = directory;
+    const keeper = await OrphanKeeper.start({ door, beatDoor, instanceId, nodeId, log, replayed });
     closers.push(() => keeper.close());
     const purge = new Purge({ door, clock: systemClock, log, random: Math.random });
     closers.push(() => purge.close());

@@ -91,14 +91,14 @@ class Server {
     const instanceId = newId();
     this.recorder = await CallRecorder.open({ door: mayBeAway, directory: this.directory, instanceId, log: silentLog });
     const { recorder, clock, nodeId } = this;
-    const beats = { beatEveryMs: 50, deadAfterMs: 60_000 };
+    const beats = { beatEveryMs: 50, deadAfterBeats: 1_200 };
     const { replayed } = recorder;
     this.orphans = await OrphanKeeper.start({ door, instanceId, nodeId, log: silentLog, replayed, ...beats });
     const admission = {
-      untilOnTime: () => Promise.resolve(),
       check: () => {
         if (this.full !== undefined) throw new BvraiError('capacity', this.full);
       },
+      untilOnTime: async () => {},
     };
     const mintToken = (call: ExpectedCall): string => {
       const token = `token-${this.#tokens.size}`;

@@ -6,7 +6,7 @@ import type { StoredCallSummary } from '../../src/control/calls/store.ts';
 import { UnopenedCalls } from '../../src/control/calls/unopened.ts';
 import type { UnopenedCall } from '../../src/control/calls/unopened.ts';
 import { newId } from '../../src/control/db/ids.ts';
-import { calls } from '../../src/control/db/schema.ts';
+import { calls, conversations } from '../../src/control/db/schema.ts';
 import type { TenantDoor } from '../../src/control/db/tenant.ts';
 import { VirtualClock } from '../../src/core/clock.ts';
 import { BvraiError } from '../../src/core/errors.ts';
@@ -43,6 +43,34 @@ const watcher = (clock: VirtualClock, begun: readonly string[] = [], door: Tenan
   new UnopenedCalls({ door, clock, log: silentLog, desk: { hasBegun: (id) => begun.includes(id) } });
 
 describe('a call that nobody opens', () => {
+  it('and nobody watches is found by the sweep, unless it is new or has a conversation', async () => {
+    const { orgId } = tenant;
+    const [answered, talking, fresh] = [
+      await insert('phone', 'in_progress'),
+      await insert('phone', 'in_progress'),
+      await insert('web', 'initiated'),
+    ];
+    const instanceId = newId();
+    await database.door.inTenant(orgId, async (tx) => {
+      await tx.insert(conversations).values({ orgId, callId: talking.id, startedAt: new Date() });
+      const old = new Date(Date.now() - 16 * 60_000);
+      for (const { id } of [answered, talking])
+        await tx.update(calls).set({ instanceId, createdAt: old }).where(eq(calls.id, id));
+      await tx.update(calls).set({ instanceId }).where(eq(calls.id, fresh.id));
+    });
+    const clock = new VirtualClock();
+    const unopened = watcher(clock);
+    unopened.sweep(instanceId);
+    clock.advance(60_000);
+    await becomes(answered, { status: 'failed', end_reason: 'no-callback' });
+    // The next sweep is set once this one is over.
+    await expect.poll(() => clock.pendingTimers).toBe(1);
+    expect(await read(talking)).toMatchObject({ status: 'in_progress' });
+    expect(await read(fresh)).toMatchObject({ status: 'initiated' });
+    unopened.close();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it.each([
     ['web', 'no_answer', 'never-opened'],
     ['phone', 'failed', 'no-callback'],

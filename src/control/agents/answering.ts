@@ -47,7 +47,14 @@ export class AnsweringAgents {
 
   /** Undefined: there is no such agent, or no version of it is published. */
   byId(orgId: string, agentId: string): Promise<AnsweringAgent | undefined> {
-    return this.#find(`agent ${orgId} ${agentId}`, () => this.#load(orgId, agentId));
+    return this.#find(agentKey(orgId, agentId), () => this.#load(orgId, agentId));
+  }
+
+  /** The same when no caller waits: for as long as the database takes. */
+  async prepare(orgId: string, agentId: string): Promise<AnsweringAgent | undefined> {
+    const found = await this.#load(orgId, agentId);
+    if (found) remember(this.#known, agentKey(orgId, agentId), found);
+    return found;
   }
 
   /** The same agent, as the object that stands for it in this process. */
@@ -78,6 +85,8 @@ export class AnsweringAgents {
     }
   }
 }
+
+const agentKey = (orgId: string, agentId: string): string => `agent ${orgId} ${agentId}`;
 
 function remember<Value>(map: Map<string, Value>, key: string, value: Value): void {
   map.delete(key);

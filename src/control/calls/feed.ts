@@ -29,12 +29,25 @@ export interface FeedRequest {
 const POLL_MS = 1_000;
 const RETRY_MS = 1_000;
 const BATCH = 500;
+/** Between two reads of a follower; the recorder gathers about as long. */
+const LEAST_PAUSE_MS = 100;
 
-/** Wakes the followers in this process whenever its recorder has written; the database is asked anyway once a second. */
+interface Outcome {
+  readonly events: readonly FeedEvent[];
+  readonly ended: boolean;
+}
+
+/**
+ * Wakes the followers in this process whenever its recorder has written; the database is asked anyway once a second. Followers that stand at the
+ * same place share one read, so that a hundred of an organization ask as often as one.
+ */
 export class EventFeed {
   readonly #door: TenantDoor;
   readonly #log: Log;
   readonly #sleepers = new Map<string, Set<() => void>>();
+  /** By what was asked, and after how many wakes: a read that began before a wake may not know what was written. */
+  readonly #reads = new Map<string, Promise<Outcome | undefined>>();
+  #wakes = 0;
 
   constructor(door: TenantDoor, log: Log) {
     this.#door = door;
@@ -43,6 +56,7 @@ export class EventFeed {
 
   /** New events of these organizations can be read now. */
   wake(orgIds: readonly string[]): void {
+    this.#wakes++;
     for (const orgId of orgIds) for (const wake of this.#sleepers.get(orgId) ?? []) wake();
   }
 
@@ -63,7 +77,8 @@ export class EventFeed {
     let { after } = request;
     while (!signal.aborted) {
       const woken = this.#nextWake(orgId, signal);
-      const outcome = await this.#read(orgId, callId, after);
+      const readAtMs = performance.now();
+      const outcome = await this.#readTogether(orgId, callId, after);
       if (outcome === undefined) {
         await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
         continue;
@@ -76,14 +91,23 @@ export class EventFeed {
       if (outcome.events.length === BATCH) continue;
       if (outcome.ended) return;
       await woken;
+      const pauseMs = LEAST_PAUSE_MS - (performance.now() - readAtMs);
+      if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => {});
     }
   }
 
-  async #read(
-    orgId: string,
-    callId: string | undefined,
-    after: number,
-  ): Promise<{ readonly events: readonly FeedEvent[]; readonly ended: boolean } | undefined> {
+  #readTogether(orgId: string, callId: string | undefined, after: number): Promise<Outcome | undefined> {
+    const key = `${orgId} ${callId ?? ''} ${after} ${this.#wakes}`;
+    const known = this.#reads.get(key);
+    if (known) return known;
+    const reading = this.#read(orgId, callId, after);
+    this.#reads.set(key, reading);
+    // Not as long as a follower waits at least, so that nobody is told the same twice.
+    setTimeout(() => this.#reads.delete(key), LEAST_PAUSE_MS / 2).unref();
+    return reading;
+  }
+
+  async #read(orgId: string, callId: string | undefined, after: number): Promise<Outcome | undefined> {
     try {
       return await this.#door.inTenant(orgId, async (tx) => {
         // Asked first: whoever has ended says nothing after it.

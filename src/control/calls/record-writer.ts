@@ -1,6 +1,7 @@
 /** Spooled lines into the tables, so that writing them again changes nothing. */
 import { sql } from 'drizzle-orm';
 import type { SQL } from 'drizzle-orm';
+import { BvraiError } from '../../core/errors.ts';
 import { newId } from '../db/ids.ts';
 import type { Transaction } from '../db/tenant.ts';
 import { withAskedEnds } from './asked-end.ts';
@@ -16,24 +17,30 @@ export const searchedWords = sql`coalesce((
   FROM messages JOIN conversations ON conversations.id = messages.conversation_id
   WHERE conversations.call_id = calls.id AND messages.role <> 'tool'), '')`;
 
+/**
+ * Before events of an organization are inserted, by whomever: they get their feed ids in the order in which they can be seen, so that a follower
+ * which has seen one id has seen all below it.
+ */
+export async function lockEvents(tx: Transaction, orgId: string): Promise<void> {
+  await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtextextended(${`events ${orgId}`}, 0))`);
+}
+
 /** Writes the lines of one organization, whose transaction `tx` is. Each statement takes its rows as one JSON parameter. */
 export async function writeLines(tx: Transaction, lines: readonly SpoolLine[]): Promise<void> {
-  // Events of one organization get their feed ids in the order in which they can be seen: a follower that has seen one id has
-  // seen all below it.
   const [{ org_id: orgId } = { org_id: '' }] = lines;
-  await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtextextended(${`events ${orgId}`}, 0))`);
+  await lockEvents(tx, orgId);
   const announced = lines.filter((line) => line.kind === 'announced');
   const begins = lines.filter((line) => line.kind === 'begin');
   const missed = lines.filter((line) => line.kind === 'missed');
   const told = lines.filter((line) => line.kind === 'event');
   const events = await withAskedEnds(tx, told);
   const rowsOf = <Row>(toRow: (line: EventLine) => Row | undefined): Row[] =>
-    events.map(toRow).filter((row) => row !== undefined);
+    events.map(understood(toRow)).filter((row) => row !== undefined);
   const statements: readonly (readonly [readonly unknown[], (rows: string) => SQL])[] = [
     [announced, insertAnnounced],
     [begins, insertCalls],
     [begins.map(toConversation), insertConversations],
-    [events.map(toEventRow), insertEvents],
+    [rowsOf(toEventRow), insertEvents],
     [rowsOf(toMessageRow), insertMessages],
     [rowsOf(toTurnRow), insertTurns],
     [rowsOf(toEndRow), endCalls],
@@ -46,6 +53,17 @@ export async function writeLines(tx: Transaction, lines: readonly SpoolLine[]): 
     if (rows.length > 0) await tx.execute(statement(JSON.stringify(rows)));
   }
 }
+
+/** A line of another version of this program may lack what its event has today: that is the line's fault, not the database's. */
+const understood =
+  <Row>(toRow: (line: EventLine) => Row) =>
+  (line: EventLine): Row => {
+    try {
+      return toRow(line);
+    } catch (thrown) {
+      throw new BvraiError('invalid-value', `An event '${line.event.type}' cannot be understood.`, { cause: thrown });
+    }
+  };
 
 function toConversation({ call_id, org_id, at }: BeginLine): object {
   return { id: newId(), call_id, org_id, at };

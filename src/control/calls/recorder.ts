@@ -6,6 +6,7 @@ import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { CallEvent } from '../../pipeline/ports.ts';
 import type { EndedCallStatus } from '../db/schema.ts';
+import { isAboutData } from '../db/errors.ts';
 import type { TenantDoor } from '../db/tenant.ts';
 import { writeLines } from './record-writer.ts';
 import { formatLine } from './spool-lines.ts';
@@ -80,7 +81,7 @@ interface LiveCall {
 
 /**
  * `announce`, `begin`, `miss` and `append` take at once and never throw. One loop reads the spool and writes batches, each organization's lines
- * in one transaction; a batch that fails because the database is away is tried until it is back.
+ * in one transaction. A batch that fails is tried until it is taken; only a call whose own data are refused, when they are written alone, is put aside.
  */
 export class CallRecorder {
   readonly #options: RecorderOptions;
@@ -248,10 +249,13 @@ export class CallRecorder {
       await this.#options.door.inTenant(orgId, (tx) => writeLines(tx, lines));
     } catch (thrown) {
       const error = BvraiError.from(thrown);
-      if (error.retryable) throw error;
+      if (!isAboutData(error)) throw error;
       const calls = groupBy(lines, ({ call_id: call }) => call);
       const [only] = calls;
-      if (calls.size === 1 && only) await this.#reject(only[0], lines, error);
+      if (error.details['constraint'] === 'calls_twilio_call_sid_key' && calls.size === 1)
+        // A further stream of a telephone call, by a redirection say: a call of its own, and the first one has the sid.
+        await this.#writeTenant(orgId, lines.map(withoutSid));
+      else if (calls.size === 1 && only) await this.#reject(only[0], lines, error);
       else for (const ofCall of calls.values()) await this.#writeTenant(orgId, ofCall);
     }
   }
@@ -263,6 +267,10 @@ export class CallRecorder {
     this.#log.error({ err: error, callId, lines: lines.length, file }, 'the database refused call records for good');
     if (bytes < MAX_REJECTED_BYTES) await appendFile(file, lines.map(formatLine).join(''), { mode: 0o600 });
   }
+}
+
+function withoutSid(line: SpoolLine): SpoolLine {
+  return line.kind === 'event' ? line : { ...line, twilio_call_sid: null };
 }
 
 function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> {

@@ -75,7 +75,6 @@ export class Spool {
   #writes = 0;
   #thinning: { readonly segment: Segment; readonly done: Promise<void> } | undefined;
   #droppedLines = 0;
-  #unreadableLines = 0;
   #wakeReader: (() => void) | undefined;
 
   private constructor(options: SpoolOptions, segments: Segment[]) {
@@ -113,13 +112,9 @@ export class Spool {
     return this.#storedBytes() - this.#readOffset + this.#queuedBytes;
   }
 
-  /** Lines that were let go of because the spool was full. */
+  /** Lines that were let go of because the spool was full, or that could not be read. */
   get droppedLines(): number {
     return this.#droppedLines;
-  }
-
-  get unreadableLines(): number {
-    return this.#unreadableLines;
   }
 
   /** Takes a line at once; never throws and never waits. */
@@ -194,7 +189,7 @@ export class Spool {
       try {
         lines.push(parseLine(text.slice(end, lineEnd)));
       } catch (thrown) {
-        this.#unreadableLines++;
+        this.#droppedLines++;
         this.#log.error({ err: thrown, file: segment.path }, 'a line of the spool of call records is unreadable');
       }
       end = lineEnd + 1;
@@ -208,9 +203,17 @@ export class Spool {
       const taken = this.#queue;
       this.#queue = [];
       this.#queuedBytes = 0;
+      let isWritten = false;
       try {
         await this.#writeLines(taken);
+        isWritten = true;
+        await this.#settle(taken);
       } catch (thrown) {
+        if (isWritten) {
+          // What is in its file is not written once more.
+          this.#log.error({ err: thrown }, 'the spool of call records could not be synced or thinned');
+          continue;
+        }
         this.#log.error(
           { err: thrown, lines: taken.length },
           'call records cannot be written to the spool; trying again',
@@ -231,18 +234,22 @@ export class Spool {
       await handle.writeFile(bytes);
     } catch (thrown) {
       // What was written of it would break the line that is written next.
-      await handle.truncate(segment.bytes);
+      await handle.truncate(segment.bytes).catch(() => this.#endSegment());
       throw thrown;
     }
     segment.bytes += bytes.length;
-    const nowMs = performance.now();
-    if (lines.some(({ essential }) => essential) || nowMs - this.#syncedAtMs >= SYNC_EVERY_MS) {
-      await handle.datasync();
-      this.#syncedAtMs = nowMs;
-    }
     this.#writes++;
     this.#wakeReader?.();
-    if (segment.bytes >= this.#segmentBytes) await this.#endSegment();
+  }
+
+  /** What is due once lines are in their file. */
+  async #settle(lines: readonly Queued[]): Promise<void> {
+    const nowMs = performance.now();
+    if (lines.some(({ essential }) => essential) || nowMs - this.#syncedAtMs >= SYNC_EVERY_MS) {
+      await this.#writable?.handle.datasync();
+      this.#syncedAtMs = nowMs;
+    }
+    if ((this.#writable?.segment.bytes ?? 0) >= this.#segmentBytes) await this.#endSegment();
     if (this.#storedBytes() > this.#maxBytes) await this.#thinOldest();
   }
 
@@ -293,7 +300,7 @@ export class Spool {
   async #thin(segment: Segment): Promise<void> {
     segment.thinned = true;
     const lines = (await readFile(segment.path, 'utf8')).split('\n').filter((text) => text !== '');
-    const kept = lines.filter((text) => isEssential(parseLine(text)));
+    const kept = lines.filter(isEssentialText);
     const text = kept.map((line) => `${line}\n`).join('');
     await writeFile(`${segment.path}.new`, text, { mode: 0o600 });
     await rename(`${segment.path}.new`, segment.path);
@@ -320,6 +327,15 @@ export class Spool {
 
   #storedBytes(): number {
     return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+}
+
+/** False also for what is no line: one that was cut when its process ended. */
+function isEssentialText(text: string): boolean {
+  try {
+    return isEssential(parseLine(text));
+  } catch {
+    return false;
   }
 }
 

@@ -2,7 +2,7 @@ import { DrizzleQueryError } from 'drizzle-orm';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { redactFields } from '../../core/log-options.ts';
-import { toDatabaseError } from './errors.ts';
+import { endsSession, isAboutData, toDatabaseError } from './errors.ts';
 
 /** As `pg` throws it, with everything that Postgres sends along. */
 function fault(code: string, message: string, fields: Readonly<Record<string, string>> = {}): Error {
@@ -37,5 +37,31 @@ describe('an error of the database', () => {
       details: { sqlState: '23514', constraint: 'messages_role_check', table: 'messages' },
       cause: { message: 'new row violates a check', code: '23514' },
     });
+  });
+
+  it.each(['28P01', '28000', '3D000', '57P04', '57P01', '55000', '42501', '42P01', '42703', 'XX000', 'F0000'])(
+    'of SQLSTATE %s is not about the data: what was asked may be asked again',
+    (sqlState) => {
+      const error = toDatabaseError(fault(sqlState, 'not as it should be'));
+      expect(error).toMatchObject({ code: 'db.unavailable', retryable: true });
+      expect(isAboutData(error)).toBe(false);
+    },
+  );
+
+  it.each(['21000', '22P02', '22001', '23502', '23503', '23505', '23514', '23P01', '54000'])(
+    'of SQLSTATE %s is about the data',
+    (sqlState) => {
+      const error = toDatabaseError(fault(sqlState, 'no'));
+      expect(error.retryable).toBe(false);
+      expect(isAboutData(error)).toBe(true);
+    },
+  );
+
+  it('ends a session only when that is gone or busy', () => {
+    expect(['57P01', '08006', '25006', '53300'].filter((state) => !endsSession(fault(state, 'gone')))).toEqual([]);
+    expect(['42P01', 'XX000', '57014', '23505'].filter((state) => endsSession(fault(state, 'only refused')))).toEqual(
+      [],
+    );
+    expect(endsSession(Object.assign(new Error('self-signed'), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' }))).toBe(true);
   });
 });

@@ -17,31 +17,29 @@ const BY_STATE: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ['40001', 'conflict'],
   ['40P01', 'conflict'],
   ['23503', 'reference-missing'],
-  ['23502', 'invalid-value'],
-  ['23514', 'invalid-value'],
   ['57014', 'db.timeout'],
   ['55P03', 'db.timeout'],
   ['25P03', 'db.timeout'],
-  ['57P01', 'db.unavailable'],
-  ['57P02', 'db.unavailable'],
-  ['57P03', 'db.unavailable'],
-  ['57P05', 'db.unavailable'],
-  ['53300', 'db.unavailable'],
-  ['53400', 'db.unavailable'],
-  ['25006', 'db.unavailable'],
 ]);
 
-/** Connection exceptions; invalid data; lack of disk or memory. */
+/**
+ * Rows that a query itself makes collide; values; constraints; values beyond a limit. Every other class says that the database, or who asks it,
+ * is not as it should be: a password that was changed, a table whose migration is under way, a damaged page. That passes, or somebody
+ * mends it; what was asked is as good as before.
+ */
 const BY_CLASS: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
-  ['08', 'db.unavailable'],
+  ['21', 'internal'],
   ['22', 'invalid-value'],
-  ['53', 'db.unavailable'],
-  ['58', 'db.unavailable'],
+  ['23', 'invalid-value'],
+  ['54', 'invalid-value'],
 ]);
 
-/** Of Node's sockets and name look-ups. */
+/** Of those the ones that any query would have met, with which a session ends or does not even begin; 25006: it went to a standby. */
+const OUTAGE = /^(08|28|3D|53|57|58|25006)/u;
+
+/** Of Node's sockets, name look-ups and TLS. */
 const NETWORK =
-  /^(E(CONN\w+|PIPE|NOENT|AI_AGAIN|NOTFOUND|TIMEDOUT|HOSTUNREACH|NETUNREACH|ADDRNOTAVAIL|ACCES)|EAI_AGAIN)$/u;
+  /^(E(CONN\w+|PIPE|PROTO|NOENT|AI_\w+|NOTFOUND|TIMEDOUT|HOST\w+|NET\w+|ADDRNOTAVAIL|ACCES)|ERR_(SSL|TLS|SOCKET)_\w+|\w*CERT\w*|UNABLE_TO_\w+)$/u;
 
 const MEANING: Partial<Record<ErrorCode, string>> = {
   conflict: 'The database refused a change that contradicts another one',
@@ -61,9 +59,11 @@ export function toDatabaseError(thrown: unknown): BvraiError {
   if (cause instanceof BvraiError) return cause;
   const fault = postgresFault(cause);
   if (fault) {
-    const code = BY_STATE.get(fault.code) ?? BY_CLASS.get(fault.code.slice(0, 2)) ?? 'internal';
+    const code = BY_STATE.get(fault.code) ?? BY_CLASS.get(fault.code.slice(0, 2)) ?? 'db.unavailable';
     const where = fault.constraint ?? fault.table;
-    return new BvraiError(code, `${MEANING[code] ?? 'A query is wrong'}${where === undefined ? '' : ` (${where})`}.`, {
+    const isUnable = code === 'db.unavailable' && !OUTAGE.test(fault.code);
+    const meaning = isUnable ? 'The database cannot do now what a query asks' : (MEANING[code] ?? 'A query is wrong');
+    return new BvraiError(code, `${meaning}${where === undefined ? '' : ` (${where})`}.`, {
       cause: withoutValues(cause, fault),
       details: { sqlState: fault.code, constraint: fault.constraint, table: fault.table },
     });
@@ -91,10 +91,24 @@ export function lostAgainstAnother(error: BvraiError): boolean {
   return error.details['sqlState'] === '40001' || error.details['sqlState'] === '40P01';
 }
 
+/** Whether the rows themselves are at fault, so that writing them again would fail again. */
+export function isAboutData({ code, details }: BvraiError): boolean {
+  const { sqlState } = details;
+  return typeof sqlState === 'string' ? BY_CLASS.has(sqlState.slice(0, 2)) : code === 'invalid-value';
+}
+
+/** Whether any other query would have failed as well: the database cannot be reached, or not in time. */
+export function isOutage({ code, details }: BvraiError): boolean {
+  const { sqlState } = details;
+  return (
+    code === 'db.timeout' || (code === 'db.unavailable' && (typeof sqlState !== 'string' || OUTAGE.test(sqlState)))
+  );
+}
+
 /** Whether the session must not be used again: it is gone, or its answer is still to come. */
 export function endsSession(thrown: unknown): boolean {
-  const { code, details } = toDatabaseError(thrown);
-  return code === 'db.unavailable' || (code === 'db.timeout' && details['sqlState'] === undefined);
+  const error = toDatabaseError(thrown);
+  return isOutage(error) && (error.code === 'db.unavailable' || error.details['sqlState'] === undefined);
 }
 
 /** What Postgres said, for the log, without the fields that quote rows; messages about data quote the data (class 22). */

@@ -30,7 +30,7 @@ const refreshToken = z.object({
   revoked_at: time,
 });
 const phoneNumber = z.object({ id, org_id: id, agent_id: id.nullable() });
-const call = z.object({ id, org_id: id, status: z.string() });
+const call = z.object({ id, org_id: id });
 const invitation = z.object({
   id,
   org_id: id,
@@ -68,7 +68,7 @@ export const findRefreshToken = async (tx: Transaction, tokenHash: string): Prom
 export const findInvitation = async (tx: Transaction, tokenHash: string): Promise<InvitationLookup | undefined> =>
   (await rows(tx, invitation, sql`SELECT * FROM lookup_invitation(${tokenHash})`))[0];
 
-/** Whose number this is (E.164), by the oldest claim of an active organization. */
+/** Whose number this is (E.164), by the oldest claim of an active organization; one with an agent goes before those without. */
 export const findPhoneNumber = async (tx: Transaction, number: string): Promise<PhoneNumberLookup | undefined> =>
   (await rows(tx, phoneNumber, sql`SELECT * FROM lookup_phone_number(${number})`))[0];
 

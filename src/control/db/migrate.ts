@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { BvraiError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { Connection, Database } from './database.ts';
-import { toDatabaseError } from './errors.ts';
+import { isOutage, toDatabaseError } from './errors.ts';
 
 interface Migration {
   readonly name: string;
@@ -172,7 +172,7 @@ async function guarded(what: string, work: () => Promise<unknown>): Promise<void
   } catch (thrown) {
     const error = toDatabaseError(thrown);
     // Unreachable or overdue: that is not the migration's fault, and trying again helps.
-    if (error.retryable) throw error;
+    if (isOutage(error)) throw error;
     const reason = error.cause instanceof Error ? error.cause.message : error.message;
     throw new BvraiError('db.migration', `Migrating the database: ${what}: ${reason}`, {
       cause: error,

@@ -12,6 +12,8 @@ export interface PostgresOptions {
   readonly log: Log;
   /** Sessions at most. */
   readonly poolSize?: number;
+  /** For a statement. Default 10 s. */
+  readonly statementTimeoutMs?: number;
 }
 
 const POOL_SIZE = 20;
@@ -21,27 +23,27 @@ const IDLE_TIMEOUT_MS = 30_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 const LOCK_TIMEOUT_MS = 3_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000;
-/** Our own bound, for a server that hangs and so cannot enforce its (reliability.md, fault 35). */
-const QUERY_TIMEOUT_MS = STATEMENT_TIMEOUT_MS + 2_000;
+/** Our own bound lies so much behind, for a server that hangs and so cannot enforce its (reliability.md, fault 35). */
+const HUNG_AFTER_MS = 2_000;
 
 /** What each session is opened with. */
-export function connectionSettings(url: string): pg.ClientConfig {
+export function connectionSettings(url: string, statementTimeoutMs = STATEMENT_TIMEOUT_MS): pg.ClientConfig {
   return {
     connectionString: url,
     application_name: 'bvrai',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
+    statement_timeout: statementTimeoutMs,
     lock_timeout: LOCK_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
-    query_timeout: QUERY_TIMEOUT_MS,
+    query_timeout: statementTimeoutMs + HUNG_AFTER_MS,
     keepAlive: true,
   };
 }
 
 /** Opens a pool. Nothing is connected yet: that happens with the first use. */
-export function openPostgres({ url, log, poolSize = POOL_SIZE }: PostgresOptions): Database {
+export function openPostgres({ url, log, poolSize = POOL_SIZE, statementTimeoutMs }: PostgresOptions): Database {
   const pool = new pg.Pool({
-    ...connectionSettings(url),
+    ...connectionSettings(url, statementTimeoutMs),
     // What is asked does not wait for the answer to what was asked before (tenant.ts).
     pipeline: true,
     max: poolSize,
@@ -58,7 +60,9 @@ export function openPostgres({ url, log, poolSize = POOL_SIZE }: PostgresOptions
     async withConnection(work) {
       if (closing) throw new BvraiError('db.unavailable', 'The database is closed: the server is stopping.');
       const client = await pool.connect().catch((thrown: unknown) => {
-        throw toDatabaseError(thrown);
+        const error = toDatabaseError(thrown);
+        // Whatever it is: there is no session.
+        throw error.retryable ? error : new BvraiError('db.unavailable', error.message, { cause: error });
       });
       let failure: unknown;
       try {

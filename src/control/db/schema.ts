@@ -176,6 +176,18 @@ export const phoneNumbers = pgTable('phone_numbers', {
   updatedAt: updatedAt(),
 });
 
+/** Since when a number is claimed; kept by a trigger on `phone_numbers`. */
+export const phoneNumberClaims = pgTable(
+  'phone_number_claims',
+  {
+    orgId: orgId().references(() => organizations.id, { onDelete: 'cascade' }),
+    number: text('number').notNull(),
+    claimedAt: time('claimed_at').notNull().defaultNow(),
+    givenUpAt: time('given_up_at'),
+  },
+  (table) => [primaryKey({ columns: [table.orgId, table.number] })],
+);
+
 /** The servers that own calls, a row for each start; no tenant's data. */
 export const instances = pgTable('instances', {
   id: uuid('id').primaryKey(),

@@ -8,7 +8,7 @@ import type { AnsweringAgent, AnsweringAgents } from '../agents/answering.ts';
 import type { AwaitedCalls } from '../calls/awaited.ts';
 import type { CallDesk, ExpectedCall } from '../calls/desk.ts';
 import { findOutboundCall } from '../calls/outbound.ts';
-import { idOf, isId } from '../db/ids.ts';
+import { idOf, isId, newId } from '../db/ids.ts';
 import type { TenantDoor } from '../db/tenant.ts';
 import { sendProblem } from '../http/problem.ts';
 import type { LocalOrganization } from '../local-organization.ts';
@@ -85,8 +85,8 @@ async function answer(request: FastifyRequest, form: VoiceForm, deps: TwilioDepe
   const { orgId, agent } = found;
   const call: ExpectedCall = {
     callSid,
-    // A webhook may be repeated, on another server too, and it is still one call.
-    id: outbound?.id ?? idOf(callSid),
+    // A webhook may be repeated, on another server too, and it is still one call. Once that had its stream, a further one is recorded by itself.
+    id: outbound?.id ?? (deps.desk.hasBegun(idOf(callSid)) ? newId() : idOf(callSid)),
     orgId,
     agent,
     direction: Direction.startsWith('outbound') ? 'outbound' : 'inbound',

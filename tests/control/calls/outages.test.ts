@@ -44,7 +44,7 @@ async function startServer(dataDirectory: string, url: string | undefined): Prom
   const instanceId = newId();
   const recorder = await CallRecorder.open({ door, directory: dataDirectory, instanceId, log });
   const { replayed } = recorder;
-  const beats = { beatEveryMs: 200, deadAfterMs: 2_000 };
+  const beats = { beatEveryMs: 250, deadAfterBeats: 8 };
   const orphans = await OrphanKeeper.start({ door, instanceId, nodeId: directory.nodeId, log, replayed, ...beats });
   const close = async (): Promise<void> => {
     await recorder.close(5_000);

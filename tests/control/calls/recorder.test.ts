@@ -1,7 +1,9 @@
 /** The recorder: everything once, whatever the database does meanwhile. */
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { sql } from 'drizzle-orm';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { OrphanKeeper } from '../../../src/control/calls/orphans.ts';
@@ -10,6 +12,7 @@ import { callResponse, callSummaryResponse } from '../../../src/control/calls/js
 import { listCalls, readCallSummary } from '../../../src/control/calls/store.ts';
 import { newId } from '../../../src/control/db/ids.ts';
 import { calls } from '../../../src/control/db/schema.ts';
+import { openTenantDoor } from '../../../src/control/db/tenant.ts';
 import type { TenantDoor } from '../../../src/control/db/tenant.ts';
 import { BvraiError } from '../../../src/core/errors.ts';
 import { memoryLog, silentLog } from '../../../src/core/log.ts';
@@ -57,7 +60,7 @@ async function startServer(
   const limits = maxSpoolBytes === undefined ? {} : { maxSpoolBytes };
   const recorder = await CallRecorder.open({ door, directory, instanceId, log, ...limits });
   const { replayed } = recorder;
-  const beats = { beatEveryMs: 50, deadAfterMs: 1_000 };
+  const beats = { beatEveryMs: 250, deadAfterBeats: 4 };
   const orphans = await OrphanKeeper.start({ door: db.door, instanceId, nodeId, log, replayed, ...beats });
   open.push(recorder, orphans);
   return { recorder, orphans, nodeId, directory };
@@ -186,6 +189,90 @@ describe('the recorder', () => {
     }
   });
 
+  it('waits out whatever is not the fault of the data, such as a password that was changed', async () => {
+    const state = { refuses: true };
+    const refusal = Object.assign(new Error('password authentication failed'), { severity: 'FATAL', code: '28P01' });
+    const door = openTenantDoor({
+      ...db.database,
+      withConnection: (work) => (state.refuses ? Promise.reject(refusal) : db.database.withConnection(work)),
+    });
+    const { recorder } = await startServer({ door });
+    const call = new TalkingCall(recorder, owner);
+    await recorder.onDisk();
+    await vi.waitFor(() => expect(recorder.status.writing).toBe(false), { timeout: 10_000, interval: 20 });
+    call.turn(1);
+    call.end();
+    await recorder.onDisk();
+    state.refuses = false;
+    await untilWritten(recorder);
+    expectRecord(await readAs(db.door, owner.orgId, call.id), call.events);
+    expect(recorder.status).toMatchObject({ writing: true, rejectedLines: 0 });
+  });
+
+  it('records a further stream of a telephone call as a call of its own', async () => {
+    const { recorder } = await startServer();
+    const [first, again] = [recordedCall(owner), recordedCall(owner)];
+    recorder.begin(first);
+    recorder.begin({ ...again, twilioCallSid: first.twilioCallSid });
+    recorder.append(again.callSid, { at_ms: 7, type: 'call-ended', reason: 'caller-hung-up' });
+    await untilWritten(recorder);
+    expect(await readAs(db.door, owner.orgId, first.id)).toMatchObject({ twilio_call_sid: first.twilioCallSid });
+    const record = await readAs(db.door, owner.orgId, again.id);
+    expect(record).toMatchObject({ twilio_call_sid: null, end_reason: 'caller-hung-up' });
+  });
+
+  it('does not take a server for dead because its own heartbeat is slow', async () => {
+    const quiet = await startServer();
+    const call = new TalkingCall(quiet.recorder, owner);
+    await untilWritten(quiet.recorder);
+    await quiet.orphans.close();
+    const slow: TenantDoor = {
+      ...db.door,
+      beforeTenant: async (work) => {
+        await sleep(60);
+        return db.door.beforeTenant(work);
+      },
+    };
+    const beats = { beatEveryMs: 20, deadAfterBeats: 3 };
+    const parts = { door: db.door, instanceId: newId(), nodeId: newId(), log: silentLog, replayed: Promise.resolve() };
+    const orphans = await OrphanKeeper.start({ ...parts, beatDoor: slow, ...beats });
+    open.push(orphans);
+    await sleep(1_000);
+    expect(await readAs(db.door, owner.orgId, call.id)).toMatchObject({ end_reason: null });
+  });
+
+  it('goes on beating while it ends the calls of a dead server, and leaves those alone that ring', async () => {
+    const dead = await startServer();
+    const lost = Array.from({ length: 150 }, () => recordedCall(owner));
+    for (const call of lost) dead.recorder.begin(call);
+    await untilWritten(dead.recorder);
+    const rings = newId();
+    const { rows } = await db.door.inTenant(owner.orgId, (tx) =>
+      tx.execute(sql`INSERT INTO calls (id, org_id, direction, agent_id, agent_version, status, instance_id)
+        SELECT ${rings}, org_id, 'outbound', agent_id, agent_version, 'ringing', instance_id
+        FROM calls WHERE id = ${lost[0]!.id} RETURNING instance_id`),
+    );
+    await dead.orphans.close();
+    await startServer();
+    const ended = async () =>
+      expect((await readAs(db.door, owner.orgId, lost[149]!.id))?.end_reason).toBe('server-lost');
+    await vi.waitFor(ended, { timeout: 30_000, interval: 100 });
+    const [ringing] = await db.asOwner('SELECT status, instance_id FROM calls WHERE id = $1', [rings]);
+    expect(ringing).toMatchObject({ status: 'ringing' });
+    expect(ringing?.['instance_id']).not.toBe(rows[0]?.['instance_id']);
+  });
+
+  it('puts aside an event that it does not understand, and no other call', async () => {
+    const { recorder } = await startServer();
+    const [odd, good] = [new TalkingCall(recorder, owner), new TalkingCall(recorder, owner)];
+    const { stages: _, ...torn } = { at_ms: 5, type: 'turn-traced', turn: 1, stages: {} } as const;
+    odd.say(torn as never);
+    good.end();
+    await untilWritten(recorder);
+    expectRecord(await readAs(db.door, owner.orgId, good.id), good.events);
+    expect(recorder.status.rejectedLines).toBeGreaterThan(0);
+  });
+
   it('keeps what the database does not take for the next process, whose predecessor’s calls it ends', async () => {
     const away: TenantDoor = {
       ...db.door,
@@ -224,7 +311,7 @@ describe('the recorder', () => {
     const going = new TalkingCall(alive.recorder, owner);
     await untilWritten(alive.recorder);
     const status = async (call: TalkingCall) => (await readAs(db.door, owner.orgId, call.id))?.end_reason;
-    await vi.waitFor(async () => expect(await status(lost)).toBe('server-lost'), { timeout: 15_000 });
+    await vi.waitFor(async () => expect(await status(lost)).toBe('server-lost'), { timeout: 30_000 });
     expect(await status(going)).toBeNull();
     // The dead one was not dead after all: what it says is recorded, and its call keeps the end that it was given.
     lost.turn(1);

@@ -27,6 +27,7 @@ const TABLES = {
   agent_versions: 'org_id',
   voice_configurations: 'org_id',
   phone_numbers: 'org_id',
+  phone_number_claims: 'org_id',
   calls: 'org_id',
   conversations: 'org_id',
   messages: 'org_id',
