@@ -20,15 +20,7 @@ const apiKey = z.object({
   expires_at: time,
   revoked_at: time,
 });
-const refreshToken = z.object({
-  id,
-  org_id: id,
-  user_id: id,
-  family_id: id,
-  expires_at: time.pipe(z.date()),
-  used_at: time,
-  revoked_at: time,
-});
+const refreshToken = z.object({ id, org_id: id, user_id: id, family_id: id });
 const phoneNumber = z.object({ id, org_id: id, agent_id: id.nullable() });
 const call = z.object({ id, org_id: id });
 const invitation = z.object({
@@ -60,7 +52,7 @@ export const findLogin = async (tx: Transaction, email: string): Promise<LoginLo
 export const findApiKey = async (tx: Transaction, keyId: string): Promise<ApiKeyLookup | undefined> =>
   (await rows(tx, apiKey, sql`SELECT * FROM lookup_api_key(${keyId})`))[0];
 
-/** The token of this hash; also when it is used, revoked or expired. */
+/** Whose token has this hash; also when it is used, revoked or expired. */
 export const findRefreshToken = async (tx: Transaction, tokenHash: string): Promise<RefreshTokenLookup | undefined> =>
   (await rows(tx, refreshToken, sql`SELECT * FROM lookup_refresh_token(${tokenHash})`))[0];
 
