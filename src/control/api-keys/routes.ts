@@ -6,6 +6,7 @@ import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { decodeCursor, pageOf, pageQuery, toPage } from '../http/pagination.ts';
 import { fieldProblem, notFound } from '../http/problem.ts';
+import { requireGrant } from '../members/rules.ts';
 import { findApiKeyRow, insertApiKey, listApiKeys, revokeApiKey } from './store.ts';
 import type { ApiKeyRow } from './store.ts';
 
@@ -52,7 +53,8 @@ const createBody = z.strictObject({
 const params = z.object({ api_key_id: z.uuid() });
 const tags = ['api-keys'];
 /** People only: a key that could make keys could not be revoked. */
-const access = { role: 'admin', scope: null } as const;
+const MAKING_ROLE = 'admin';
+const access = { role: MAKING_ROLE, scope: null } as const;
 
 export function apiKeyRoutes(app: ApiApp, deps: ResourceDependencies): void {
   app.get(
@@ -114,15 +116,16 @@ function apiKeyChanges(app: ApiApp, deps: ResourceDependencies): void {
             { in: 'body', pointer: '/expires_at', detail },
           ]);
         }
+        const maker = await requireGrant(tx, principal, MAKING_ROLE);
         const { key, keyId, secretHash } = newApiKey();
         const row = await insertApiKey(tx, {
-          orgId: principal.organizationId,
+          orgId: maker.organizationId,
           keyId,
           secretHash,
           name,
           scopes,
           expiresAt,
-          createdBy: principal.kind === 'user' ? principal.userId : null,
+          createdBy: maker.userId,
         });
         return {
           status: 201,

@@ -68,7 +68,7 @@ export function invitationRoutes(app: ApiApp, deps: ResourceDependencies): void 
     (request, reply) =>
       deps.mutate(request, reply, async (tx, principal) => {
         const { email, role } = request.body;
-        const inviter = requireGrant(principal, role);
+        const inviter = await requireGrant(tx, principal, role, INVITING_ROLE);
         const { row, token } = await insertInvitation(tx, {
           orgId: inviter.organizationId,
           email,

@@ -87,7 +87,7 @@ function updateRoute(app: ApiApp, deps: ResourceDependencies): void {
         const owners = await lockOwners(tx, organizationId);
         const member = await findMember(tx, organizationId, userId);
         if (!member) throw notFound('member');
-        requireGrant(principal, role, member.role);
+        await requireGrant(tx, principal, role, member.role);
         if (member.role === 'owner' && role !== 'owner') requireOtherOwner(owners, userId);
         await setRole(tx, organizationId, userId, role);
         const withdrawn = await withdrawInvitationsOf(tx, userId, role);
@@ -129,7 +129,7 @@ function removeRoute(app: ApiApp, deps: ResourceDependencies): void {
         const owners = await lockOwners(tx, organizationId);
         const member = await findMember(tx, organizationId, userId);
         if (!member) throw notFound('member');
-        requireGrant(principal, member.role);
+        await requireGrant(tx, principal, member.role);
         if (member.role === 'owner') requireOtherOwner(owners, userId);
         const withdrawn = await withdrawInvitationsOf(tx, userId, undefined);
         await deleteMember(tx, organizationId, userId);

@@ -62,6 +62,16 @@ export async function lockOwners(tx: Transaction, orgId: string): Promise<string
   return rows.map(({ userId }) => userId);
 }
 
+/** The role that a member has, and keeps until the transaction ends; undefined: they are none. */
+export async function lockRole(tx: Transaction, orgId: string, userId: string): Promise<Role | undefined> {
+  const [row] = await tx
+    .select({ role: memberships.role })
+    .from(memberships)
+    .where(and(here(orgId), eq(memberships.userId, userId)))
+    .for('share');
+  return row?.role;
+}
+
 export async function setRole(tx: Transaction, orgId: string, userId: string, role: Role): Promise<void> {
   await tx
     .update(memberships)

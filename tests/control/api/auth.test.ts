@@ -342,3 +342,29 @@ function tampered(token: string): string {
     signature,
   ].join('.');
 }
+
+describe('somebody whose role was taken, and this server does not know yet', () => {
+  it('leaves nothing behind that lasts: no invitation, no key, no role', async () => {
+    const owner = await api.register('owner@example.com');
+    const orgId = owner.organizationId;
+    const other = await api.join(owner, 'owner');
+    const member = await api.join(owner, 'member');
+    const asOther = (method: 'POST' | 'PATCH', url: string, body: object) =>
+      api.call({ method, url, token: other.accessToken, body });
+    const tries = () =>
+      Promise.all([
+        asOther('POST', '/api/v1/invitations', { email: 'eve@example.com', role: 'owner' }),
+        asOther('POST', '/api/v1/api-keys', { name: 'k', scopes: ['calls:read'], expires_at: null }),
+        asOther('PATCH', `/api/v1/members/${member.userId}`, { role: 'admin' }),
+      ]);
+    // The role is known from here on.
+    expect((await tries()).map(({ status }) => status)).toEqual([201, 201, 200]);
+    // As another server does it, before its word gets here.
+    const set = (role: string) =>
+      api.rows(orgId, `UPDATE memberships SET role = '${role}' WHERE user_id = '${other.userId}'`);
+    await set('viewer');
+    for (const { status, body } of await tries()) expect([status, body.code]).toEqual([403, 'forbidden']);
+    await api.rows(orgId, `DELETE FROM memberships WHERE user_id = '${other.userId}'`);
+    for (const { status, body } of await tries()) expect([status, body.code]).toEqual([403, 'forbidden']);
+  });
+});
