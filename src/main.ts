@@ -82,6 +82,7 @@ interface Parts {
   readonly agents: AnsweringAgents;
   readonly local: LocalOrganization | undefined;
   readonly desk: CallDesk;
+  readonly awaited: AwaitedCalls;
   readonly twilio: TwilioRest | undefined;
   readonly calls: LiveCalls;
   readonly metrics: Metrics;
@@ -155,6 +156,8 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   const calls: LiveCalls = new LiveCalls({ ...calling, control: twilio, onEvent });
   closers.add(() => calls.close());
   desk.attach(calls);
+  const awaited = new AwaitedCalls({ recorder, desk, clock: systemClock, log });
+  closers.add(() => awaited.close());
   const agents = new AnsweringAgents({
     door,
     log,
@@ -174,7 +177,21 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
     database: records.isDatabaseReady,
     accepting_calls: admission.closedBecause === undefined,
   });
-  const parts = { config, log, authSecret, records, agents, local, desk, twilio, calls, metrics, tokens, readiness };
+  const parts = {
+    config,
+    log,
+    authSecret,
+    records,
+    agents,
+    local,
+    desk,
+    awaited,
+    twilio,
+    calls,
+    metrics,
+    tokens,
+    readiness,
+  };
   const listeners = await listen(parts, closers);
   admission.watch();
   sayListening(parts, listeners);
@@ -262,10 +279,8 @@ interface Ports {
 }
 
 async function listen(parts: Parts, closers: Closers): Promise<Ports> {
-  const { config, log, metrics, records, agents, desk, twilio, local } = parts;
-  const { door, recorder } = records;
-  const awaited = new AwaitedCalls({ recorder, desk, clock: systemClock, log });
-  closers.add(() => awaited.close());
+  const { config, log, metrics, records, agents, desk, awaited, twilio, local } = parts;
+  const { door } = records;
   const mediaOptions = mediaListenerOptions(parts);
   const ownPort =
     config.mediaPort === undefined
@@ -351,7 +366,7 @@ function onlyLocal({ remoteAddress, headers }: UpgradeRequest): UpgradeVerdict {
 }
 
 /** One media socket: its token says which call and which agent it belongs to. */
-function serveCall({ calls, desk, metrics, tokens, log }: Parts, socket: MediaSocket): MediaSocketHandler {
+function serveCall({ calls, desk, awaited, metrics, tokens, log }: Parts, socket: MediaSocket): MediaSocketHandler {
   let claims: StreamClaims | undefined;
   return serveTwilioStream(socket, {
     clock: systemClock,
@@ -372,9 +387,10 @@ function serveCall({ calls, desk, metrics, tokens, log }: Parts, socket: MediaSo
       if (!claims) throw new BvraiError('agent.unknown', 'This stream has no token.');
       claims.arrived();
       desk.begin(claims);
+      awaited.begun(claims.callSid);
       const { agent, callSid, id } = claims;
       const callLog = log.child({ callSid, call: id, agent: agent.id });
-      return calls.start(port, agent, callLog, variablesOf(claims, new Date()));
+      return calls.start(port, { id, agent, variables: variablesOf(claims, new Date()) }, callLog);
     },
     onStats: (stats) => metrics.mediaFaults(stats.faults),
   });

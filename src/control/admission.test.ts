@@ -74,6 +74,26 @@ describe('admission', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('keeps a place for a call that is rung until it is answered, will not be, or nobody says so', () => {
+    const clock = new VirtualClock();
+    const admission = new Admission({ clock, log: silentLog, maxCalls: 2, activeCalls: () => 0 });
+    admission.ring('one', 90_000);
+    admission.ring('two', 90_000);
+    expect(() => admission.ring('three', 90_000)).toThrow('MAX_CALLS');
+    expect(() => admission.check()).toThrow('MAX_CALLS');
+    admission.endRinging('one');
+    admission.endRinging('one');
+    admission.check();
+    admission.ring('three', 30_000);
+    clock.advance(30_000);
+    admission.check();
+    clock.advance(60_000);
+    admission.ring('four', 1);
+    admission.ring('five', 1);
+    admission.close();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('tells of every stall of the event loop, in a line a second, and takes no call for a second after a long one', () => {
     const virtual = new VirtualClock();
     let stalledMs = 0;

@@ -32,6 +32,8 @@ export class Admission {
   readonly #loop = new LoopGate();
   /** Calls that were told to open their stream, and have not yet. */
   readonly #expected = new Map<Timer, 'phone' | 'web'>();
+  /** Calls that this server rings, by id. */
+  readonly #ringing = new Map<string, Timer>();
   readonly #memory = new MemoryGate();
   #timer: Timer | undefined;
   #memoryDueMs = 0;
@@ -69,7 +71,8 @@ export class Admission {
   get closedBecause(): string | undefined {
     const { maxCalls, activeCalls } = this.#options;
     if (this.#draining) return 'The server is shutting down.';
-    if (activeCalls() + this.#expected.size >= maxCalls) return `${maxCalls} calls are in progress (MAX_CALLS).`;
+    if (activeCalls() + this.#expected.size + this.#ringing.size >= maxCalls)
+      return `${maxCalls} calls are in progress (MAX_CALLS).`;
     if (this.#isLate) return TOO_LATE;
     return this.#memory.closed ? 'The server is short of memory.' : undefined;
   }
@@ -108,8 +111,28 @@ export class Admission {
     return () => this.#giveUpPlace(timer);
   }
 
+  /**
+   * Keeps a place for a call that is being rung, for `forMs` at most: whoever picks up is not to hear that all lines are busy. Throws
+   * `capacity`.
+   */
+  ring(callId: string, forMs: number): void {
+    this.endRinging(callId);
+    this.check();
+    this.#ringing.set(
+      callId,
+      this.#options.clock.after(forMs, () => this.endRinging(callId)),
+    );
+  }
+
+  /** It has been answered, or will not be. Idempotent. */
+  endRinging(callId: string): void {
+    this.#ringing.get(callId)?.cancel();
+    this.#ringing.delete(callId);
+  }
+
   close(): void {
     this.#timer?.cancel();
+    for (const callId of this.#ringing.keys()) this.endRinging(callId);
     for (const timer of this.#expected.keys()) this.#giveUpPlace(timer);
   }
 

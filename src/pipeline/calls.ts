@@ -47,7 +47,7 @@ export interface LiveCallsDependencies {
   /** Absent: nobody can transfer a call. */
   readonly control?: CallControl | undefined;
   /** Takes every event of every call, in order. Must not throw or block. */
-  readonly onEvent: (callSid: string, event: CallEvent) => void;
+  readonly onEvent: (callId: string, event: CallEvent) => void;
 }
 
 interface Routes {
@@ -57,6 +57,15 @@ interface Routes {
   /** Speaks what is to be kept for an emergency. */
   readonly emergency: TtsProvider;
   readonly voices: readonly KeptVoice[];
+}
+
+/** A call whose wire has started. */
+export interface StartedCall {
+  /** Names it to whoever takes its events: of one CallSid there can be two streams. */
+  readonly id: string;
+  readonly agent: AgentConfig;
+  /** What `{{name}}` in the agent's texts stands for in it. */
+  readonly variables: Readonly<Record<string, string>>;
 }
 
 /** How long the farewell of a call that is drained may take. */
@@ -93,8 +102,8 @@ export class LiveCalls implements LiveCallControl {
     return this.#sessions.size;
   }
 
-  /** Takes a call whose wire has started. `variables`: what `{{name}}` in the agent's texts stands for in it. */
-  start(port: CallPort, agent: AgentConfig, log: Log, variables: Readonly<Record<string, string>>): CallListener {
+  /** Takes a call whose wire has started. */
+  start(port: CallPort, { id, agent, variables }: StartedCall, log: Log): CallListener {
     const { clock, vad, metrics, onEvent } = this.#deps;
     const { callSid } = port.info;
     const { control } = this.#deps;
@@ -104,7 +113,7 @@ export class LiveCalls implements LiveCallControl {
     const tell = (event: CallEvent): void => {
       metrics.callEvent(event);
       logEvent(log, event);
-      onEvent(callSid, event);
+      onEvent(id, event);
     };
     const session = new CallSession(port, speaking, {
       clock,

@@ -64,6 +64,7 @@ class Server {
   orphans!: OrphanKeeper;
   #app!: FastifyInstance;
   readonly #tokens = new Map<string, ExpectedCall>();
+  readonly #streams: ExpectedCall[] = [];
 
   /** One with the same directory as `after` is its successor. */
   static async start(after?: Server): Promise<Server> {
@@ -99,6 +100,8 @@ class Server {
         if (this.full !== undefined) throw new BvraiError('capacity', this.full);
       },
       untilOnTime: async () => {},
+      ring: () => {},
+      endRinging: () => {},
     };
     const mintToken = (call: ExpectedCall): string => {
       const token = `token-${this.#tokens.size}`;
@@ -154,12 +157,15 @@ class Server {
     const call = this.#tokens.get(token ?? '');
     if (!call) throw new Error('there is no such token');
     this.desk.begin(call);
-    this.desk.onEvent(call.callSid, { type: 'call-started', at_ms: 0 });
+    this.awaited.begun(call.callSid);
+    this.desk.onEvent(call.id, { type: 'call-started', at_ms: 0 });
+    this.#streams.push(call);
     return call.callSid;
   }
 
   hangUp(callSid: string): void {
-    this.desk.onEvent(callSid, { type: 'call-ended', at_ms: 10, reason: 'caller-hung-up' });
+    for (const { id } of this.#streams.filter((stream) => stream.callSid === callSid))
+      this.desk.onEvent(id, { type: 'call-ended', at_ms: 10, reason: 'caller-hung-up' });
   }
 
   async written(): Promise<void> {

@@ -99,7 +99,7 @@ function callsOf(
   const agents = new AnsweringAgents({ door, log: silentLog, onNewAgent: () => {} });
   const desk = new CallDesk({
     recorder: { begin: () => {}, append: () => {} },
-    admission: { check: () => {}, untilOnTime: () => Promise.resolve() },
+    admission: { check: () => {}, untilOnTime: () => Promise.resolve(), ring: () => {}, endRinging: () => {} },
     mintToken: ({ id }) => `token-of-${id}`,
   });
   desk.attach({ hangUp: () => true, say: () => true, transfer: () => Promise.resolve(true) });

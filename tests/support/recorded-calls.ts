@@ -48,7 +48,7 @@ export class TalkingCall {
 
   say(event: CallEvent): void {
     this.events.push(event);
-    this.#recorder.append(this.callSid, event);
+    this.#recorder.append(this.id, event);
   }
 
   /** One turn: four events, of which two are messages and one a trace. */

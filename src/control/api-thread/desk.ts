@@ -25,6 +25,8 @@ export class RemoteDesk {
 
   readonly desk: ApiDesk = {
     check: (...args) => this.#call({ method: 'check', args }),
+    ring: (...args) => this.#call({ method: 'ring', args }),
+    endRinging: (...args) => this.#call({ method: 'endRinging', args }),
     expect: (...args) => this.#call({ method: 'expect', args }),
     watch: (...args) => this.#call({ method: 'watch', args }),
     hangUp: (...args) => this.#call({ method: 'hangUp', args }),
@@ -66,6 +68,10 @@ export function perform(desk: ApiDesk, question: DeskQuestion): Promise<unknown>
   switch (question.method) {
     case 'check':
       return desk.check();
+    case 'ring':
+      return desk.ring(...question.args);
+    case 'endRinging':
+      return desk.endRinging(...question.args);
     case 'expect':
       return desk.expect(...question.args);
     case 'watch':

@@ -7,6 +7,10 @@ import type { UnopenedCall, UnopenedCalls } from './unopened.ts';
 export interface ApiDesk {
   /** Rejects with `capacity` when no further call can be taken now. */
   check(): Promise<void>;
+  /** Keeps a place for a call that is about to be rung, for `forMs` at most. Rejects with `capacity`. */
+  ring(callId: string, forMs: number): Promise<void>;
+  /** A call that was rung will not be answered. */
+  endRinging(callId: string): Promise<void>;
   /** Gives out the token of a call that may begin. Rejects with `capacity`. */
   expect(call: ExpectedCall): Promise<string>;
   /** Ends the call `afterMs` from now, unless it is in progress or has ended by then. */
@@ -29,6 +33,8 @@ export interface ApiDeskParts {
 export function apiDesk({ desk, agents, unopened }: ApiDeskParts): ApiDesk {
   return {
     check: () => desk.check(),
+    ring: (callId, forMs) => desk.ring(callId, forMs),
+    endRinging: async (callId) => desk.endRinging(callId),
     expect: (call) => desk.expect({ ...call, agent: agents.canonical(call.agent) }),
     watch: async (call, afterMs) => unopened.watch(call, afterMs),
     hangUp: async (callSid) => desk.hangUp(callSid),

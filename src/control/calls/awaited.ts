@@ -35,7 +35,7 @@ interface Awaited {
  * Everything is written by way of the spool, behind the call's own announcement: no webhook waits for the database, and what Twilio
  * says of a call counts though its row does not exist yet. Nothing here can touch a call that has a conversation.
  *
- * Each call is kept for 75 s; the stream tokens, of which each has one, bound their number.
+ * Each call is kept until its stream comes, for 75 s at most; the stream tokens, of which each has one, bound their number.
  */
 export class AwaitedCalls {
   readonly #options: AwaitedCallsOptions;
@@ -56,6 +56,12 @@ export class AwaitedCalls {
     });
     const awaited = { call, timer, isOver: false };
     this.#awaited.set(call.callSid, awaited);
+  }
+
+  /** The stream has come: what follows is its conversation's. */
+  begun(callSid: string): void {
+    this.#awaited.get(callSid)?.timer.cancel();
+    this.#awaited.delete(callSid);
   }
 
   /** There is no place for this call, as `why` says; its caller hears that all lines are busy. */
@@ -85,8 +91,9 @@ export class AwaitedCalls {
   }
 
   #take({ callSid }: ExpectedCall): boolean {
-    this.#awaited.get(callSid)?.timer.cancel();
-    return this.#awaited.delete(callSid);
+    const isKnown = this.#awaited.has(callSid);
+    this.begun(callSid);
+    return isKnown;
   }
 
   #miss({ call, isOver }: Awaited, end: Omit<MissedEnd, 'announced'>): void {

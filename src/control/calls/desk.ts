@@ -20,7 +20,7 @@ export interface ExpectedCall {
 
 export interface CallDeskOptions {
   readonly recorder: Pick<CallRecorder, 'begin' | 'append'>;
-  readonly admission: Pick<Admission, 'check' | 'untilOnTime'>;
+  readonly admission: Pick<Admission, 'check' | 'untilOnTime' | 'ring' | 'endRinging'>;
   /** A one-time token for the stream of a call. Throws `capacity` when too many are outstanding. */
   readonly mintToken: (call: ExpectedCall) => string;
 }
@@ -67,11 +67,25 @@ export class CallDesk {
     admission.check();
   }
 
+  /** Keeps a place for a call that is about to be rung, for `forMs` at most. Rejects with `capacity`. */
+  async ring(callId: string, forMs: number): Promise<void> {
+    const { admission } = this.#options;
+    await admission.untilOnTime();
+    admission.ring(callId, forMs);
+  }
+
+  /** A call that was rung will not be answered. */
+  endRinging(callId: string): void {
+    this.#options.admission.endRinging(callId);
+  }
+
   /** Gives out the token of a call that may begin. Rejects with `capacity`. */
   async expect(call: ExpectedCall): Promise<string> {
-    await this.check();
-    // Between that and this others may have been let in.
-    this.#options.admission.check();
+    const { admission } = this.#options;
+    await admission.untilOnTime();
+    // All at once: meanwhile nobody else may be let in. A call that was rung has a place already.
+    admission.endRinging(call.id);
+    admission.check();
     return this.#options.mintToken(call);
   }
 
@@ -88,7 +102,7 @@ export class CallDesk {
     return this.#begun.has(id);
   }
 
-  readonly onEvent = (callSid: string, event: CallEvent): void => this.#options.recorder.append(callSid, event);
+  readonly onEvent = (callId: string, event: CallEvent): void => this.#options.recorder.append(callId, event);
 
   /** False: the call is not live on this server. */
   hangUp(callSid: string): boolean {

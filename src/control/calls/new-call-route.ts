@@ -22,7 +22,7 @@ import { VARIABLES_DESCRIPTION, isTimeZoneOfVariables } from './variables.ts';
 import { OPEN_WITHIN_MS, START_GRACE_MS, admitWebCall } from './web.ts';
 
 export interface NewCallDependencies {
-  readonly desk: Pick<ApiDesk, 'check' | 'expect' | 'watch'>;
+  readonly desk: Pick<ApiDesk, 'check' | 'ring' | 'endRinging' | 'expect' | 'watch'>;
   /** Absent: no telephone can be rung. */
   readonly twilio: Pick<TwilioRest, 'dial'> | undefined;
   /** This start of this server, which closes what it began; null: nobody does. */
@@ -119,9 +119,17 @@ async function follow(
   { door, desk, twilio }: Dependencies,
 ): Promise<void> {
   const call = { id: body.id, orgId, channel: body.channel };
-  await desk.watch(call, ring ? ring.ringTimeoutS * 1_000 + CALLBACK_GRACE_MS : OPEN_WITHIN_MS + START_GRACE_MS);
-  if (ring && twilio) await dial(door, twilio, ring, log);
+  await desk.watch(call, ring ? heardOfWithinMs(ring.ringTimeoutS) : OPEN_WITHIN_MS + START_GRACE_MS);
+  if (!ring || !twilio) return;
+  try {
+    await dial(door, twilio, ring, log);
+  } catch (thrown) {
+    await desk.endRinging(ring.id);
+    throw thrown;
+  }
 }
+
+const heardOfWithinMs = (ringTimeoutS: number): number => ringTimeoutS * 1_000 + CALLBACK_GRACE_MS;
 
 /** A request that is repeated rings nobody; when the first time failed after the commit, it fails in the same way. */
 async function failAgain({ id }: Created, request: FastifyRequest, deps: Dependencies): Promise<void> {
@@ -158,6 +166,8 @@ async function beginCall(
   if (!call) throw new BvraiError('internal', 'A call was not inserted.');
   if (!numbers) return { body: await withSocket(tx, orgId, call, host, deps), orgId, ring: undefined };
   const { machine_detection: machineDetection, ring_timeout_s: ringTimeoutS } = body;
+  // The last thing: what fails before it keeps no place.
+  await deps.desk.ring(id, heardOfWithinMs(ringTimeoutS));
   return { body: call, orgId, ring: { id, orgId, ...numbers, machineDetection, ringTimeoutS } };
 }
 

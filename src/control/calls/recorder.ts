@@ -74,7 +74,6 @@ const LAST_RETRY_MS = 2_000;
 const MAX_REJECTED_BYTES = 64 * 1_024 * 1_024;
 
 interface LiveCall {
-  readonly id: string;
   readonly orgId: string;
   nextSeq: number;
 }
@@ -127,8 +126,9 @@ export class CallRecorder {
   }
 
   begin(call: RecordedCall): void {
-    const { callSid, id, orgId } = call;
-    this.#live.set(callSid, { id, orgId, nextSeq: 0 });
+    const { id, orgId } = call;
+    // A webhook that is repeated before its stream comes may open two for the one call: their events go on in one record.
+    if (!this.#live.has(id)) this.#live.set(id, { orgId, nextSeq: 0 });
     this.#spool.append({ kind: 'begin', ...this.#factsOf(call) });
   }
 
@@ -147,16 +147,16 @@ export class CallRecorder {
   }
 
   /** Interim transcripts are not kept: their words come again in the final one, and they are most of all events. */
-  append(callSid: string, event: CallEvent): void {
-    const call = this.#live.get(callSid);
+  append(id: string, event: CallEvent): void {
+    const call = this.#live.get(id);
     if (!call) {
-      this.#log.warn({ callSid, type: event.type }, 'an event of a call that is not recorded');
+      this.#log.warn({ call: id, type: event.type }, 'an event of a call that is not recorded');
       return;
     }
     if (event.type === 'transcript' && !event.final) return;
-    const { id, orgId } = call;
+    const { orgId } = call;
     this.#spool.append({ kind: 'event', call_id: id, org_id: orgId, at: Date.now(), seq: call.nextSeq++, event });
-    if (event.type === 'call-ended') this.#live.delete(callSid);
+    if (event.type === 'call-ended') this.#live.delete(id);
   }
 
   /** Resolves when what was said so far survives the end of this process. */

@@ -145,6 +145,7 @@ function statusRoutes(app: FastifyInstance, { door, desk, awaited, rest }: Twili
     const { fields, ...call } = told(request);
     const report = readStatus(fields);
     const end = endOf(report);
+    if (call.named && end) desk.endRinging(call.named.id);
     // A call that came in may have a row only in a moment; one that we rang has one for certain, which knows more.
     if (!call.named && end && awaited.end(call.callSid, end)) return reply.status(204).send();
     // Asked again later by Twilio, should it fail: applied twice it changes nothing.

@@ -68,6 +68,8 @@ afterEach(async () => {
 const notAsked = (): Promise<never> => Promise.reject(new Error('not asked'));
 const deskWith = (methods: Partial<ApiDesk>): ApiDesk => ({
   check: notAsked,
+  ring: notAsked,
+  endRinging: notAsked,
   expect: notAsked,
   watch: notAsked,
   hangUp: notAsked,
@@ -208,6 +210,8 @@ describe('the desk from another thread', () => {
       };
     const desk = far({
       check: note('check', undefined),
+      ring: note('ring', undefined),
+      endRinging: note('endRinging', undefined),
       expect: note('expect', 'token'),
       watch: note('watch', undefined),
       hangUp: note('hangUp', true),
@@ -219,12 +223,16 @@ describe('the desk from another thread', () => {
       [undefined, undefined, true, false],
     );
     expect(await desk.transfer('CA3', '+15550100')).toBe(true);
+    await desk.ring('c', 90_000);
+    await desk.endRinging('c');
     expect(asked).toEqual([
       ['check'],
       ['watch', watched, 5],
       ['hangUp', 'CA1'],
       ['say', 'CA2', 'x'],
       ['transfer', 'CA3', '+15550100'],
+      ['ring', 'c', 90_000],
+      ['endRinging', 'c'],
     ]);
   });
 

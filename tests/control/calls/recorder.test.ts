@@ -214,7 +214,7 @@ describe('the recorder', () => {
     const [first, again] = [recordedCall(owner), recordedCall(owner)];
     recorder.begin(first);
     recorder.begin({ ...again, twilioCallSid: first.twilioCallSid });
-    recorder.append(again.callSid, { at_ms: 7, type: 'call-ended', reason: 'caller-hung-up' });
+    recorder.append(again.id, { at_ms: 7, type: 'call-ended', reason: 'caller-hung-up' });
     await untilWritten(recorder);
     expect(await readAs(db.door, owner.orgId, first.id)).toMatchObject({ twilio_call_sid: first.twilioCallSid });
     const record = await readAs(db.door, owner.orgId, again.id);
