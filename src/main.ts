@@ -133,15 +133,11 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   closers.add(() => cloud.close());
   const providers = providersOf(embedded, cloud);
   const tokens = new StreamTokens<StreamClaims>({ clock: systemClock });
-  const account = twilioAccount(config);
-  const twilio = account && new TwilioRest(account);
-  const admission: Admission = new Admission({
-    clock: systemClock,
-    log,
-    maxCalls: config.maxCalls,
-    activeCalls: () => calls.active,
-    onExhausted: options.onExhausted,
-  });
+  const twilio = twilioRest(config);
+  const { maxCalls } = config;
+  const activeCalls = (): number => calls.active;
+  const { onExhausted } = options;
+  const admission = new Admission({ clock: systemClock, log, maxCalls, activeCalls, onExhausted });
   closers.add(() => admission.close());
   metrics.observeAdmission(() => admission.closedBecause === undefined);
   const mintToken = (call: ExpectedCall): string => {
@@ -152,8 +148,8 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   const desk = new CallDesk({ recorder, admission, mintToken });
   const { onEvent } = desk;
   const { hedgeShare } = config;
-  const calling = { clock: systemClock, vad, providers, metrics, log, random: Math.random, hedgeShare };
-  const calls: LiveCalls = new LiveCalls({ ...calling, control: twilio, onEvent });
+  const common = { clock: systemClock, log, metrics, random: Math.random };
+  const calls: LiveCalls = new LiveCalls({ ...common, vad, providers, hedgeShare, control: twilio, onEvent });
   closers.add(() => calls.close());
   desk.attach(calls);
   const awaited = new AwaitedCalls({ recorder, desk, clock: systemClock, log });
@@ -258,6 +254,12 @@ async function questionsOf(
   if (!local) return [];
   const found = await Promise.all([...local.agentIds.values()].map((id) => agents.prepare(local.orgId, id)));
   return found.flatMap((answering) => answering?.agent.questionsAndAnswers ?? []);
+}
+
+/** Undefined: calls are only taken. */
+function twilioRest(config: Config): TwilioRest | undefined {
+  const account = twilioAccount(config);
+  return account && new TwilioRest(account);
 }
 
 function providersOf(embedded: Providers['last'], cloud: CloudProviders): Providers {
