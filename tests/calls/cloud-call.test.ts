@@ -71,8 +71,9 @@ describe('a call through the emulated cloud', () => {
     await phone.sayNothing(2_000);
     const bargeIn = await phone.say(human('cards-001.wav'));
     await phone.waitForAgent({ silenceMs: 300 });
-    const clearedAtMs =
-      phone.events.find((event) => event.type === 'clear' && event.atMs > beforeStoryMs)?.atMs ?? Number.NaN;
+    // The last: a server that has not yet been told that its answer was heard to the end clears at the next question, too.
+    const clearedAtMs = phone.events.findLast((event) => event.type === 'clear')?.atMs ?? Number.NaN;
+    expect(clearedAtMs).toBeGreaterThan(beforeStoryMs);
     const storyHeard = heardBy(phone, beforeStoryMs, clearedAtMs);
     expect(storyHeard.length).toBeGreaterThan(10);
     expect(STORY.startsWith(storyHeard)).toBe(true);
