@@ -63,10 +63,6 @@ export class ApiThread {
     }
   }
 
-  get isRunning(): boolean {
-    return this.#running !== undefined;
-  }
-
   /** Has the thread answer; 503 while there is none. */
   readonly forward = (request: IncomingMessage, response: ServerResponse): void => {
     if (this.#running) this.#running.forwarder.forward(request, response);
