@@ -3,6 +3,7 @@
  * are shared, they run only when nobody else wants to (SCHED_IDLE, by util-linux's `chrt`).
  */
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type pg from 'pg';
@@ -11,12 +12,17 @@ const run = promisify(execFile);
 
 /** Resolves with whether the system did it. What these processes start later inherits it. */
 export async function setApart(pids: readonly number[]): Promise<boolean> {
-  try {
-    for (const pid of pids) await run('chrt', ['--idle', '--all-tasks', '--pid', '0', String(pid)]);
-    return pids.length > 0;
-  } catch {
-    return false;
+  for (const pid of pids) {
+    try {
+      await run('chrt', ['--idle', '--all-tasks', '--pid', '0', String(pid)]);
+    } catch (thrown) {
+      // A worker of the database may have ended meanwhile.
+      if (!existsSync(`/proc/${pid}`)) continue;
+      console.log(`Process ${pid} cannot be set apart: ${String(thrown)}`);
+      return false;
+    }
   }
+  return pids.length > 0;
 }
 
 /** The processes of the database that `client` is connected to; none when it runs elsewhere. */

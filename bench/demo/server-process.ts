@@ -15,6 +15,7 @@ export class ServerFailed extends Error {
 const STOP_DEADLINE_MS = 8000;
 const HEALTH_POLL_MS = 100;
 const PINO_ERROR_LEVEL = 50;
+const ERROR_LINE = /"level":[56]0/u;
 const KEPT_LINES = 30;
 /** All that the server may know of this machine: no provider key can slip through a list of what is let in. */
 const INHERITED_VARIABLES = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'TEMP', 'TMP', 'SYSTEMROOT', 'NODE_OPTIONS'];
@@ -107,14 +108,19 @@ function watchOutput(child: ChildProcess, logFile: string, lastLines: string[], 
   const log = createWriteStream(logFile);
   child.once('close', () => log.end());
   return new Promise((resolve) => {
+    let isListening = false;
     const onLine = (line: string): void => {
       log.write(`${line}\n`);
       lastLines.push(line);
       if (lastLines.length > KEPT_LINES) lastLines.shift();
+      // Whoever measures in this process must not be held up by reading every line of a busy server.
+      if (isListening && !ERROR_LINE.test(line)) return;
       const parsed = logLine.safeParse(parseJson(line));
       if (!parsed.success) return;
       if (parsed.data.level >= PINO_ERROR_LEVEL) errors.push(line);
-      if (parsed.data.msg === 'listening' && parsed.data.port !== undefined) resolve(parsed.data.port);
+      if (parsed.data.msg !== 'listening' || parsed.data.port === undefined) return;
+      isListening = true;
+      resolve(parsed.data.port);
     };
     for (const stream of [child.stdout, child.stderr])
       if (stream) createInterface({ input: stream }).on('line', onLine);
