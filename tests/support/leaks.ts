@@ -25,6 +25,17 @@ export function openHandles(): HandleCounts {
   return counts;
 }
 
+/**
+ * The most of each kind that is open at once within `forMs`: whatever works in rounds has a timer between two of them, and none while it is
+ * at work.
+ */
+export async function usualHandles(forMs: number): Promise<HandleCounts> {
+  const most = new Map<string, number>();
+  for (const endMs = performance.now() + forMs; performance.now() < endMs; await sleep(20))
+    for (const [kind, count] of openHandles()) most.set(kind, Math.max(count, most.get(kind) ?? 0));
+  return most;
+}
+
 /** The kinds of which more are open in `now` than in `before`, with how many more. */
 export function leakedHandles(before: HandleCounts, now: HandleCounts = openHandles()): HandleCounts {
   const leaked = new Map<string, number>();
