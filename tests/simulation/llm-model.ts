@@ -35,7 +35,7 @@ const ENDLESS_TOKENS = 2_000;
 
 export class LlmModel implements LlmProvider {
   readonly name: string;
-  readonly capabilities = { openEnded: true };
+  readonly capabilities = { tools: true, openEnded: true };
   openStreams = 0;
   readonly #options: LlmModelOptions;
   #asked = 0;

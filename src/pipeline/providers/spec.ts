@@ -125,6 +125,12 @@ export interface SttStream {
 
 /** What a recogniser can do; what is absent it cannot. */
 export interface SttCapabilities {
+  /** Takes μ-law as it comes from the phone; otherwise the adapter transcodes. */
+  readonly mulawIn?: boolean;
+  /** Says when each word was spoken, so that a successor repeats none. */
+  readonly wordTimes?: boolean;
+  /** Says that a turn is probably over before it is certain. */
+  readonly eagerEndOfTurn?: boolean;
   /** Whether that model decides itself when a turn is over: then no final answers a `speech-ended` hint. */
   readonly decidesTurns?: (model: string | undefined) => boolean;
 }
@@ -193,6 +199,7 @@ export interface LlmStream {
 
 /** What a model can do; what is absent it cannot. */
 export interface LlmCapabilities {
+  readonly tools?: boolean;
   /**
    * It can say anything, so it can be asked instead of another model, and go on where another broke off. The embedded responder
    * cannot: it knows prepared answers only, is there at once, and would win every race.
@@ -257,8 +264,19 @@ export interface TtsStream {
   close(): void;
 }
 
+/** What a synthesiser can do; what is absent it cannot. */
+export interface TtsCapabilities {
+  /** Gives μ-law at 8 kHz; otherwise the adapter transcodes. */
+  readonly mulawOut?: boolean;
+  /** Says which stretch of its audio speaks which text. */
+  readonly wordTimes?: boolean;
+  /** Several utterances at a time on one connection. */
+  readonly contexts?: boolean;
+}
+
 export interface TtsProvider {
   readonly name: string;
+  readonly capabilities?: TtsCapabilities | undefined;
   readonly prewarm?: Prewarm<TtsRequest> | undefined;
   open(request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext): TtsStream;
 }

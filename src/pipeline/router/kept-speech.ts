@@ -35,6 +35,7 @@ export function findKept(
 export function keptSpeech(cache: SpeechCache, voices: readonly KeptVoice[]): TtsProvider {
   return {
     name: 'kept',
+    capabilities: { mulawOut: true },
     open: ({ language }, sink, context) =>
       new KeptSpeech((texts) => findKept(cache, voices, language, texts), sink, context),
   };

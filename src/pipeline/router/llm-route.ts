@@ -22,6 +22,7 @@ export const PACE_GRACE_MS = 3_000;
 export function llmRoute(candidates: readonly Candidate<LlmProvider>[], random: () => number): LlmProvider {
   return {
     name: candidates.map(({ provider }) => provider.name).join(', '),
+    capabilities: { tools: true, openEnded: true },
     prewarm: (_request, wanted) => prewarmFirst(candidates, ({ model, options }) => ({ model, options }), wanted),
     generate: (request, sink, context) => new RoutedGeneration(inOrder(candidates, random), request, sink, context),
   };

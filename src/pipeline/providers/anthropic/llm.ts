@@ -56,7 +56,7 @@ export function createAnthropicLlm(settings: AnthropicSettings): LlmProvider & {
 
   return {
     name: PROVIDER,
-    capabilities: { openEnded: true },
+    capabilities: { tools: true, openEnded: true },
     prewarm(_request, wanted, connecting) {
       if (wanted() && !closed) connections.prewarm(url, connecting);
     },

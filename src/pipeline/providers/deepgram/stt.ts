@@ -18,7 +18,8 @@ const IDLE_MS = 8_000;
 export function createDeepgramStt(settings: SttSettings): SttProvider {
   return {
     name: PROVIDER,
-    capabilities: { decidesTurns: isFlux },
+    // Word times by v1, the eager end of a turn by v2.
+    capabilities: { mulawIn: true, wordTimes: true, eagerEndOfTurn: true, decidesTurns: isFlux },
     open(request, sink, context) {
       const Stream = isFlux(request.model) ? FluxStream : DeepgramStream;
       return new Stream(settings, request, sink, context);

@@ -40,6 +40,7 @@ function addressOf(
 export function createDeepgramTts(settings: DeepgramTtsSettings): TtsProvider {
   return checkedSpeech({
     name: PROVIDER,
+    capabilities: { mulawOut: true },
     open: (request, sink, context) => new AuraStream(settings, request, sink, context),
     prewarm(request, wanted, connecting) {
       settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted, connecting });

@@ -16,6 +16,7 @@ export interface ElevenLabsHttpSettings {
 export function createElevenLabsHttpTts(settings: ElevenLabsHttpSettings): TtsProvider {
   return {
     name: PROVIDER,
+    capabilities: { mulawOut: true, contexts: true },
     open(request, sink, context) {
       const protocol = {
         provider: PROVIDER,

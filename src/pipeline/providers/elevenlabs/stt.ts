@@ -32,6 +32,7 @@ export function createElevenLabsStt(settings: SttSettings): SttProvider {
   return {
     name: PROVIDER,
     // Word times come after the words, and only when the route asks for them (`include_timestamps`).
+    capabilities: { mulawIn: true },
     open: (request, sink, context) => new ScribeStream(settings, request, sink, context),
     prewarm(request, wanted, connecting) {
       settings.dialler?.keepWarm(addressOf(settings, request), { idleMs: IDLE_MS, wanted, connecting });

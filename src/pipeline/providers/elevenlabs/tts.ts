@@ -62,6 +62,7 @@ function keepAliveMsOf(url: URL): number {
 export function createElevenLabsTts(settings: ElevenLabsSettings): TtsProvider {
   const socket: TtsProvider = {
     name: PROVIDER,
+    capabilities: { mulawOut: true, wordTimes: true, contexts: true },
     open: (request, sink, context) => new ElevenLabsStream(settings, request, sink, context),
     prewarm(request, wanted, connecting) {
       const address = addressOf(settings, request);

@@ -43,7 +43,7 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
   let closed = false;
   return {
     name: PROVIDER,
-    capabilities: { openEnded: true },
+    capabilities: { tools: true, openEnded: true },
     prewarm(_request, wanted, connecting) {
       if (wanted() && !closed) connections.prewarm(url, connecting);
     },

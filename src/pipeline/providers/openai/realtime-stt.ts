@@ -42,6 +42,7 @@ function addressOf(settings: SttSettings): SocketAddress {
 export function createOpenAiStt(settings: SttSettings): SttProvider {
   return {
     name: PROVIDER,
+    capabilities: { mulawIn: true },
     open: (request, sink, context) => new RealtimeStream(settings, request, sink, context),
     prewarm(_request, wanted, connecting) {
       settings.dialler?.keepWarm(addressOf(settings), { idleMs: IDLE_MS, wanted, connecting });

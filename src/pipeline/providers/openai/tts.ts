@@ -23,6 +23,7 @@ export function createOpenAiTts(settings: OpenAiSpeechSettings): TtsProvider {
   const access = { apiKey: settings.apiKey, baseUrl: settings.baseUrl ?? DEFAULT_BASE_URL };
   return checkedSpeech({
     name: PROVIDER,
+    capabilities: { contexts: true },
     prewarm: (_request, wanted, connecting) => {
       if (wanted()) settings.connections.prewarm(httpUrl(PROVIDER, access.baseUrl, ''), connecting);
     },
