@@ -61,7 +61,7 @@ describe('a call', () => {
   });
 
   it('says so when it heard speech and no words came, and does not go on about it for ever', () => {
-    const call = new ScriptedCall({ finalAfterMs: undefined });
+    const call = new ScriptedCall({ agent: { silence: { max_reminders: 0 } }, finalAfterMs: undefined });
     for (let turn = 0; turn < 4; turn++) {
       call.say('', 1_000);
       call.advance(8_000);

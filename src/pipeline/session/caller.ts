@@ -41,8 +41,8 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
     case 'voice-ended':
       actions.push({ type: 'emit', event: { type: 'caller-speech-ended' } });
       // A sound that was taken for a false alarm and stayed without words was none of the caller's turn.
-      if (isIgnored(state)) return { ...state, quietSinceMs: nowMs, turn: { ...turn, voice: { type: 'silent' } } };
-      return { ...state, quietSinceMs: nowMs, turn: endVoice(turn, event.endedAtMs, nowMs) };
+      if (isIgnored(state)) return { ...state, turn: { ...turn, voice: { type: 'silent' } } };
+      return { ...state, turn: endVoice(turn, event.endedAtMs, nowMs) };
     default:
       return unreachable(event);
   }

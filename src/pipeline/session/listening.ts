@@ -100,7 +100,7 @@ function pardon(state: CallState, ask: boolean, nowMs: number, actions: Action[]
   // A sound that stopped the agent must not leave the line silent, however short it was.
   const last = state.history.at(-1);
   const wasCutShort = last?.role === 'agent' && last.heardText !== last.text;
-  const fresh = { ...state, turn: emptyTurn(state.modelDecides), quietSinceMs: nowMs };
+  const fresh = { ...state, turn: emptyTurn(state.modelDecides) };
   if (!(ask || wasCutShort)) return fresh;
   actions.push({ type: 'emit', event: failure(state, 'stt', 'no-words') });
   if (state.misheardTurns >= MAX_PARDONS) return fresh;
@@ -160,15 +160,19 @@ function warningDueMs(state: CallState): number | undefined {
   return state.turn.voice.type === 'silent' ? dueMs : Math.max(dueMs, quietMs + silence.reminderAfterMs);
 }
 
-/** Since when nobody says anything; a sound without words, a phone beside a radio say, is nothing said. */
-function quietSinceMs({ turn, speculation, quietSinceMs: sinceMs }: CallState): number | undefined {
+/**
+ * Since when nobody says anything. A sound may be the beginning of words, and puts the reminder off, but only once: sounds that no
+ * words ever come of, a phone beside a television say, are nothing said.
+ */
+function quietSinceMs({ turn, agent, speculation, quietSinceMs: sinceMs }: CallState): number | undefined {
   if (turnText(turn) !== '' || speculation) return undefined;
+  const atMostMs = sinceMs + agent.silence.reminderAfterMs;
   switch (turn.voice.type) {
     case 'silent':
       return sinceMs;
     case 'speaking':
-      return Math.max(sinceMs, turn.voice.startedAtMs);
+      return Math.max(sinceMs, Math.min(turn.voice.startedAtMs, atMostMs));
     case 'paused':
-      return undefined;
+      return atMostMs;
   }
 }

@@ -99,7 +99,7 @@ export function sayInThisCall(state: CallState, text: string, nowMs: number, act
   return sayFixed(silent, newReply(silent, 'reply', nowMs), text, nowMs, actions, false);
 }
 
-/** Says a last word, and hangs up when it was heard. */
+/** Says a last word, and hangs up when it was heard. To a caller who was silent it is a question as well: words of theirs stop it. */
 export function takeLeave(
   state: CallState,
   text: string,
@@ -109,7 +109,8 @@ export function takeLeave(
 ): CallState {
   const silent = cutCurrent(dropGuess(state, actions), actions);
   const goodbye = newReply(silent, 'goodbye', nowMs);
-  const last: Reply = { ...goodbye, interruptible: false, afterwards: { type: 'hang-up', reason } };
+  const interruptible = reason === 'caller-silent';
+  const last: Reply = { ...goodbye, interruptible, afterwards: { type: 'hang-up', reason } };
   return sayFixed(silent, last, text, nowMs, actions);
 }
 
@@ -205,7 +206,13 @@ export function becameAudible(state: CallState, generation: number, nowMs: numbe
   }
   const recorded = recordCaller(state, { ...phase.reply, trace }, actions);
   const failedTurns = phase.reply.kind === 'reply' && phase.reply.answered ? 0 : state.failedTurns;
-  return { ...recorded.state, failedTurns, phase: { type: 'speaking', reply: recorded.reply }, heard: undefined };
+  return {
+    ...recorded.state,
+    failedTurns,
+    phase: { type: 'speaking', reply: recorded.reply },
+    heard: undefined,
+    withdrawnText: '',
+  };
 }
 
 /** All of the reply was heard: the floor is the caller's, or the call is over. */

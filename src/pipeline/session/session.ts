@@ -280,6 +280,13 @@ export class CallSession implements CallListener {
   }
 
   #runStep(event: SessionEvent): void {
+    const { phase, agent } = this.#state;
+    if (phase.type === 'speaking' && agent.turnTaking.neverInterrupt.length > 0)
+      this.#take({ type: 'reply-observed', heard: this.#player.heardSpeech() });
+    this.#take(event);
+  }
+
+  #take(event: SessionEvent): void {
     const { state, actions } = step(this.#state, event, this.#clock.nowMs());
     this.#state = state;
     for (const action of actions) this.#perform(action);

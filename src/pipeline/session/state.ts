@@ -158,12 +158,14 @@ export interface CallState {
   readonly recogniserIsNew: boolean;
   /** What was last taken for the caller's whole turn: a transcript of it that comes late is no new turn. */
   readonly lastTurnText: string;
+  /** The caller's words whose answer was taken back last, before it was audible. */
+  readonly withdrawnText: string;
   /** False alarms in a row, and until when barge-ins are harder for that. */
   readonly falseAlarms: number;
   readonly coolDownUntilMs: number;
   /** When the sound began that was a false alarm: it silences the agent no more, but words of it still make a barge-in. */
   readonly ignoredVoiceMs: number | undefined;
-  /** How much of the current reply was heard when the caller was last heard. */
+  /** How much of the current reply was heard when that last mattered: while the caller speaks, and while it must not be cut. */
   readonly heard: HeardSpeech | undefined;
   /** Turns in a row in which the caller spoke and nothing was understood. */
   readonly misheardTurns: number;
@@ -187,6 +189,8 @@ export type SessionEvent =
       readonly faded: boolean;
       readonly heard: HeardSpeech | undefined;
     }
+  /** How much of the current reply was heard by now; told before every other event where some texts must be spoken to their end. */
+  | { readonly type: 'reply-observed'; readonly heard: HeardSpeech | undefined }
   /** The same speech has gone quiet, by its energy: perhaps its end. */
   | { readonly type: 'voice-faded' }
   /** The voice detector: the caller has been silent since `endedAtMs`. */
@@ -290,6 +294,7 @@ export function newCall(agent: AgentConfig, nowMs: number, greetsAlike = true): 
     countedInterim: '',
     recogniserIsNew: false,
     lastTurnText: '',
+    withdrawnText: '',
     falseAlarms: 0,
     coolDownUntilMs: 0,
     ignoredVoiceMs: undefined,

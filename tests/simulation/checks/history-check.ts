@@ -28,7 +28,6 @@ export class HistoryCheck implements Check {
   readonly #context: CheckContext;
   /** How often each word of the caller was in a final; 0: only in a guess. */
   readonly #recognised = new Map<string, number>();
-  readonly #dropped = new Set<string>();
   /** Of the recogniser's last guess. */
   #guess: string[] = [];
   /** A turn without word times came then: where in the audio it ends can only be assumed. */
@@ -63,9 +62,7 @@ export class HistoryCheck implements Check {
         if (this.#last) this.#checkNothingLost(this.#last, this.#owed(), this.#digits);
         return;
       case 'false-interruption':
-        this.#checkAlarm(event.text);
-        for (const word of callerWordsIn(event.text)) this.#dropped.add(word);
-        return;
+        return this.#checkAlarm(event.text);
       case 'dtmf':
         this.#digits += event.digit;
         return;
@@ -146,11 +143,9 @@ export class HistoryCheck implements Check {
     }
   }
 
-  /** What must be in a request that answers the caller now: all that was recognised for good and not taken for a "go on". */
+  /** What must be in a request that answers the caller now: all that was recognised for good. */
   #owed(): string[] {
-    return [...this.#recognised].flatMap(([word, finals]) =>
-      (finals > 0 || this.#bequeathed.has(word)) && !this.#dropped.has(word) ? [word] : [],
-    );
+    return [...this.#recognised].flatMap(([word, finals]) => (finals > 0 || this.#bequeathed.has(word) ? [word] : []));
   }
 
   #checkNothingLost({ number, request }: ModelRequest, owed: readonly string[], digits: string): void {
