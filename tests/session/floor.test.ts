@@ -160,3 +160,22 @@ describe('a goodbye to a caller who says nothing', () => {
     expect(lastUserText(call)).toBe('Yes, I am here.');
   });
 });
+
+describe('a false alarm during which the time for a reply has run out', () => {
+  it('does not let the filler go on for a moment', () => {
+    const call = new ScriptedCall({
+      agent: { turn_taking: { filler_after_ms: 1_000, turn_deadline_ms: 2_300, ...NO_GUESSES } },
+      reply: () => ({ pieces: [], end: 'hang' }),
+      finalAfterMs: 100,
+    });
+    call.say('When do you open?');
+    hear(call, 600);
+    call.beginNoise(1_300);
+    call.advance(200);
+    const alarm = call.of('false-interruption')[0]?.at_ms ?? Infinity;
+    const apology = call.of('agent-clause').find(({ kind }) => kind === 'apology')?.at_ms;
+    expect(apology).toBe(alarm);
+    expect(call.sentMs(alarm)).toBeGreaterThan(0);
+    expect(call.wire.filter(({ type, atMs }) => type === 'clear' && atMs >= alarm)).toEqual([]);
+  });
+});

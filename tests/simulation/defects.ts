@@ -149,7 +149,7 @@ export const DEFECTS: readonly Defect[] = [
   ]),
   defect(
     'the turn deadline is ignored',
-    [REPLY, `  if (nowMs >= current.deadlineAtMs) {`, `  if (nowMs < 0) {`],
+    [REPLY, `  if (isOverdue(current, nowMs)) {`, `  if (nowMs < 0) {`],
     [
       REPLY,
       `return [reply.deadlineAtMs, fillerDueMs(reply, state)].filter(`,

@@ -53,11 +53,10 @@ export function settleHeld(
   const { cause, text } = verdict;
   if (text !== '' && isAnswered(state, phase.reply)) return bargeIn(state, nowMs, actions);
   actions.push({ type: 'emit', event: { type: 'false-interruption', cause, text } });
-  actions.push({ type: 'resume-reply', generation: phase.reply.generation });
   const falseAlarms = state.falseAlarms + 1;
   const { coolDownAfter, coolDownMs } = agent.turnTaking;
   const isMeant = text !== '' && cause !== 'backchannel';
-  return {
+  const goingOn: CallState = {
     ...state,
     ...(isMeant ? { turn: withoutPause(turn) } : withoutWords(state)),
     phase: { type: 'speaking', reply: phase.reply },
@@ -65,6 +64,10 @@ export function settleHeld(
     falseAlarms,
     coolDownUntilMs: coolDownAfter > 0 && falseAlarms >= coolDownAfter ? nowMs + coolDownMs : state.coolDownUntilMs,
   };
+  // Its time may have run out meanwhile: then there is nothing to go on with.
+  if (replies.isOverdue(phase.reply, nowMs)) return replies.settleWaiting(goingOn, phase.reply, nowMs, actions);
+  actions.push({ type: 'resume-reply', generation: phase.reply.generation });
+  return goingOn;
 }
 
 /** Whether a "go on" is more than that: it answers what the agent was saying, or a caller is there who was thought to be gone. */

@@ -176,7 +176,7 @@ export function settleWaiting(state: CallState, reply: Reply, nowMs: number, act
   if (current?.generation !== reply.generation || state.phase.type === 'held' || current.answered) {
     return settleInaudible(state, nowMs, actions);
   }
-  if (nowMs >= current.deadlineAtMs) {
+  if (isOverdue(current, nowMs)) {
     actions.push({ type: 'emit', event: failure(state, 'llm', 'turn-deadline') });
     if (current.kind === 'reply') return apologise(state, nowMs, actions);
     return giveUp(state, current, nowMs, actions);
@@ -186,6 +186,11 @@ export function settleWaiting(state: CallState, reply: Reply, nowMs: number, act
   const text = `${fixedPhrases(state.agent.language).filler} `;
   const filled = { ...addClauses(state, current, [text]), answered: false, fillerSpoken: true };
   return withReply(state, speakClauses(filled, { fixed: true }, nowMs, actions));
+}
+
+/** Whether the model has let the caller wait for too long. */
+export function isOverdue(reply: Reply, nowMs: number): boolean {
+  return !reply.answered && nowMs >= reply.deadlineAtMs;
 }
 
 /** When time alone would change something about a reply. */
