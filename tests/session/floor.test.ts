@@ -179,3 +179,56 @@ describe('a false alarm during which the time for a reply has run out', () => {
     expect(call.wire.filter(({ type, atMs }) => type === 'clear' && atMs >= alarm)).toEqual([]);
   });
 });
+
+describe('a goodbye', () => {
+  const leaving = (agent: Record<string, unknown> = {}) => {
+    // By a phrase the agent leaves without asking the model.
+    let turn = agent['end_call_phrases'] === undefined ? 1 : 0;
+    const call = new ScriptedCall({
+      agent: { goodbye_message: 'Thank you for calling us today. Goodbye.', turn_taking: NO_GUESSES, ...agent },
+      reply: () =>
+        turn++ === 0
+          ? { pieces: ['Goodbye, and thank you for calling.'], tools: ['end_call'] }
+          : { pieces: ['Of course.'] },
+    });
+    call.say(agent['end_call_phrases'] === undefined ? 'Okay, goodbye!' : 'That is all for now.');
+    return call;
+  };
+  const byTool = { end_call_phrases: [] };
+
+  it.each([{}, byTool])('is broken off by a caller who asks to wait (%j)', (agent) => {
+    const call = leaving(agent);
+    hear(call, 300);
+    call.say('Oh wait, I forgot something.', 700);
+    call.advance(4_000);
+    expect(call.of('call-ended')).toEqual([]);
+    expect(lastUserText(call)).toBe('Oh wait, I forgot something.');
+  });
+
+  it('is broken off by a question', () => {
+    const call = leaving(byTool);
+    hear(call, 300);
+    call.say('Can I bring my dog?', 700);
+    call.advance(4_000);
+    expect(call.of('call-ended')).toEqual([]);
+    expect(lastUserText(call)).toBe('Can I bring my dog?');
+  });
+
+  it.each(['Thank you, goodbye!', 'Thanks, have a nice day.', 'Yeah.', ''])('is not broken off by %j', (text) => {
+    const call = leaving(byTool);
+    hear(call, 300);
+    call.say(text, 500);
+    call.advance(4_000);
+    expect(call.events.at(-1)).toMatchObject({ type: 'call-ended', reason: 'agent-hung-up' });
+    expect(call.of('agent-said').at(-1)).toMatchObject({ interrupted: false });
+  });
+
+  it('is not said to a caller who goes on before it is heard', () => {
+    const call = leaving();
+    call.advance(140);
+    call.final('To the old number, I mean.');
+    call.advance(3_000);
+    expect(call.of('call-ended')).toEqual([]);
+    expect(lastUserText(call)).toBe('Okay, goodbye! To the old number, I mean.');
+  });
+});

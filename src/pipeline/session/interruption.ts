@@ -4,6 +4,7 @@ import type { HeardSpeech } from '../../media/playout.ts';
 import type { Action, CallState, CallerTurn, Phase, Reply } from './state.ts';
 import { emptyTurn } from './state.ts';
 import { isAnswer, isProtected, judgeHeld, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
+import { asksToStay, takesLeave } from './turn-taking/end-call.ts';
 import { turnText } from './turn-taking/endpointing.ts';
 
 /** How often it is looked whether a text that must be spoken to its end has been. */
@@ -31,7 +32,14 @@ export function settleSpeaking(state: CallState, reply: Reply, nowMs: number, ac
 /** Whether the caller has said enough, or pressed a key, to stop an agent that is speaking. */
 function wantsFloor({ agent, turn, ignoredVoiceMs }: CallState, reply: Reply): boolean {
   const didSomething = turn.voice.type !== 'silent' || ignoredVoiceMs !== undefined || turn.keysUntilMs !== undefined;
-  return reply.interruptible && didSomething && takesFloor(turn, agent.turnTaking, agent.language);
+  if (!didSomething) return false;
+  return reply.interruptible ? takesFloor(turn, agent.turnTaking, agent.language) : staysOn(turn, reply);
+}
+
+/** Whether the caller wants the call to go on that the agent is ending because they seemed to be done. */
+function staysOn(turn: CallerTurn, { afterwards }: Reply): boolean {
+  const seemedDone = afterwards.type === 'hang-up' && afterwards.reason === 'agent-hung-up';
+  return seemedDone && asksToStay(turnText(turn));
 }
 
 /** When time alone would let the caller have the floor: when what must be spoken to its end has been. */
@@ -107,8 +115,11 @@ export function resumed(state: CallState, generation: number, repeatedMs: number
 export function withdraws(state: CallState, reply: Reply): boolean {
   const { turn, agent } = state;
   // What the operator has the agent say is the answer to nothing.
-  if (reply.kind !== 'reply' || reply.callerText === '' || reply.afterwards.type === 'hang-up') return false;
-  if (turnText(turn) !== '') return true;
+  if (reply.callerText === '') return false;
+  const text = turnText(turn);
+  if (reply.kind === 'goodbye') return text !== '' && !takesLeave(text, agent.endCallPhrases);
+  if (reply.kind !== 'reply' || reply.afterwards.type === 'hang-up') return false;
+  if (text !== '') return true;
   if (turn.voice.type !== 'speaking' || turn.voice.speechMs < agent.turnTaking.bargeInMs) return false;
   // A sound may be the beginning of more words. Where none came of one, the next would keep the caller from the answer.
   return state.withdrawnText !== reply.callerText;
