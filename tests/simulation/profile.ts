@@ -181,7 +181,7 @@ function makeAgent(random: Random): Record<string, unknown> {
       false_alarm_ms: random.pick([600, 900, 900, 1_500]),
       cool_down_after: random.pick([0, 1, 2, 2]),
       cool_down_ms: random.pick([3_000, 10_000]),
-      never_interrupt: random.chance(0.15) ? [LEGAL_TEXT] : [],
+      never_interrupt: random.chance(0.25) ? [LEGAL_TEXT] : [],
       end_of_turn_silence_ms: random.pick([200, 200, 400, 700]),
       filler_after_ms: random.pick([1_200, 2_000, 3_000]),
       turn_deadline_ms: random.pick([2_500, 4_000, 6_000]),
