@@ -339,6 +339,28 @@ describe('a recogniser that takes over', () => {
     expect(answered(call)).toBe('My address is twelve Long Street in Springfield. By the lake.');
   });
 
+  it('never hears what was told before its audio begins: that stays, whatever it says', () => {
+    const call = new ScriptedCall({ agent: { first_message: '' }, finalAfterMs: undefined });
+    call.beginNoise(1_000);
+    call.interim('I live at twelve');
+    call.advance(3_500);
+    call.interim('I live at twelve long street');
+    call.advance(500);
+    call.openRecogniser(3_000);
+    call.final('Lone tree, please.');
+    call.advance(200);
+    call.openRecogniser(3_000);
+    call.final('And hurry.');
+    expect(answered(call)).toBe('I live at twelve Lone tree, please. And hurry.');
+  });
+
+  it('does not take new words for counted ones that it cannot have heard', () => {
+    const call = goneOn();
+    call.openRecogniser(100);
+    call.final('For two.');
+    expect(answered(call)).toBe('I would like a table for two. For two.');
+  });
+
   it('is the exception: words in the middle of those that come again from the same one are new', () => {
     const call = goneOn();
     call.final('A table.');

@@ -82,7 +82,8 @@ export interface TranscribedWord {
 }
 
 export type SttPart =
-  | { readonly type: 'stream-opened' }
+  /** `audioAgeMs`, only from routes: how long ago the audio came in with which the stream begins. */
+  | { readonly type: 'stream-opened'; readonly audioAgeMs?: number | undefined }
   /** The recogniser's own voice detector heard speech begin. */
   | { readonly type: 'speech-started' }
   /** A guess that later parts replace. */

@@ -230,7 +230,9 @@ class RoutedRecognition implements SttStream {
   #onPart(lane: Lane, part: SttPart): void {
     if (this.#closed || lane !== this.#lane) return;
     if (part.type === 'stream-failed') return this.#onFailure(lane, part.error);
-    if (part.type === 'stream-opened') return this.#sink(part);
+    if (part.type === 'stream-opened') {
+      return this.#sink({ ...part, audioAgeMs: (this.#replay.writtenBytes - lane.fromByte) / BYTES_PER_MS });
+    }
     lane.served = true;
     this.#rounds = 0;
     this.#noteProgress(lane, part);

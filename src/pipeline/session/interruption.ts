@@ -66,7 +66,7 @@ export function settleHeld(
   const isMeant = text !== '' && cause !== 'backchannel';
   const goingOn: CallState = {
     ...state,
-    ...(isMeant ? { turn: withoutPause(turn) } : withoutWords(state)),
+    ...(isMeant ? { turn: withoutPause(turn) } : withoutWords(state, nowMs)),
     phase: { type: 'speaking', reply: phase.reply },
     ignoredVoiceMs: turn.voice.type === 'silent' ? undefined : turn.voice.startedAtMs,
     falseAlarms,
@@ -89,11 +89,15 @@ function withoutPause(turn: CallerTurn): CallerTurn {
 }
 
 /** A "go on" asks for nothing: what the recogniser makes of it later is known already. */
-function withoutWords({ turn, modelDecides, countedInterim }: CallState): Pick<CallState, 'turn' | 'countedInterim'> {
+function withoutWords(
+  { turn, modelDecides, countedInterim, countedAtMs }: CallState,
+  nowMs: number,
+): Pick<CallState, 'turn' | 'countedInterim' | 'countedAtMs'> {
   const fresh = emptyTurn(modelDecides);
   return {
     turn: turn.voice.type === 'speaking' ? { ...fresh, voice: turn.voice } : fresh,
     countedInterim: [countedInterim, turn.interim].filter((part) => part !== '').join(' '),
+    countedAtMs: turn.interim === '' ? countedAtMs : nowMs,
   };
 }
 

@@ -37,7 +37,7 @@ export function answer(state: CallState, text: string, nowMs: number, actions: A
   };
   actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text, ...waitedMs(state, nowMs) } });
   actions.push(startModel(state, reply));
-  const answered = turnTaken(state, turn, text);
+  const answered = turnTaken(state, turn, text, nowMs);
   return { ...answered, phase: { type: 'thinking', reply }, nextGeneration: reply.generation + 1 };
 }
 
@@ -61,7 +61,7 @@ export function releaseGuess(
     trace: confirmTrace(reply.trace, beginTrace(state, turn, nowMs)),
   };
   const taken: CallState = {
-    ...turnTaken(state, turn, text),
+    ...turnTaken(state, turn, text, nowMs),
     speculation: undefined,
     phase: { type: 'thinking', reply: confirmed },
   };
@@ -84,7 +84,7 @@ export function sayGoodbye(state: CallState, text: string, nowMs: number, action
     afterwards: { type: 'hang-up', reason: 'agent-hung-up' },
     trace: beginTrace(state, turn, nowMs),
   };
-  return sayFixed(turnTaken(state, turn, text), goodbye, state.agent.goodbyeMessage, nowMs, actions);
+  return sayFixed(turnTaken(state, turn, text, nowMs), goodbye, state.agent.goodbyeMessage, nowMs, actions);
 }
 
 /** Says a fixed phrase instead of whatever was going on. */
@@ -368,9 +368,10 @@ function withReply(state: CallState, reply: Reply): CallState {
 }
 
 /** The turn is the agent's now; what the caller says next is a new one. */
-function turnTaken(state: CallState, turn: number, text: string): CallState {
+function turnTaken(state: CallState, turn: number, text: string, nowMs: number): CallState {
   return {
     ...state,
+    countedAtMs: state.turn.interim === '' ? state.countedAtMs : nowMs,
     turn: emptyTurn(state.modelDecides),
     turnNumber: turn,
     countedInterim: [state.countedInterim, state.turn.interim].filter((part) => part !== '').join(' '),

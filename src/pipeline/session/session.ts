@@ -198,7 +198,10 @@ export class CallSession implements CallListener {
       case 'turn-ended':
         return this.#dispatch(part);
       case 'stream-opened':
-        return this.#dispatch({ type: 'recogniser-opened' });
+        return this.#dispatch({
+          type: 'recogniser-opened',
+          hearsFromMs: this.#clock.nowMs() - (part.audioAgeMs ?? Infinity),
+        });
       case 'speech-started':
         return;
       default:

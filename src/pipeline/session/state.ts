@@ -38,6 +38,8 @@ export interface CallerTurn {
   /** Text that the recogniser will not change any more. */
   readonly finals: readonly string[];
   readonly interim: string;
+  /** When each word of it was first told. */
+  readonly interimToldAtMs: readonly number[];
   /** What a recogniser that was lost had guessed: its successor may hear the end of it only, and make that final. */
   readonly lostGuess: string;
   /** The recogniser has answered for all audio up to the pause. */
@@ -154,6 +156,8 @@ export interface CallState {
    * anything new.
    */
   readonly countedInterim: string;
+  /** When the last of them had been told at the latest. */
+  readonly countedAtMs: number;
   /** A recogniser has just begun: it may have heard the counted words from the middle on only. */
   readonly recogniserIsNew: boolean;
   /** What was last taken for the caller's whole turn: a transcript of it that comes late is no new turn. */
@@ -195,8 +199,11 @@ export type SessionEvent =
   | { readonly type: 'voice-faded' }
   /** The voice detector: the caller has been silent since `endedAtMs`. */
   | { readonly type: 'voice-ended'; readonly endedAtMs: number }
-  /** A recogniser is there, perhaps in place of one that was lost: it begins with what had not become final of the audio. */
-  | { readonly type: 'recogniser-opened' }
+  /**
+   * A recogniser is there, perhaps in place of one that was lost: it begins with what had not become final of the audio, or with
+   * the end of that: what came in since `hearsFromMs`.
+   */
+  | { readonly type: 'recogniser-opened'; readonly hearsFromMs: number }
   | { readonly type: 'transcript-interim'; readonly text: string; readonly confidence: number }
   /** `settled`: the recogniser holds that the caller has paused, or has answered the local detector's hint that they have. */
   | {
@@ -267,6 +274,7 @@ export function emptyTurn(modelDecides: boolean): CallerTurn {
     voice: { type: 'silent' },
     finals: [],
     interim: '',
+    interimToldAtMs: [],
     lostGuess: '',
     settled: false,
     transcriptAtMs: undefined,
@@ -292,6 +300,7 @@ export function newCall(agent: AgentConfig, nowMs: number, greetsAlike = true): 
     rhythm: NEW_RHYTHM,
     modelDecides: false,
     countedInterim: '',
+    countedAtMs: nowMs,
     recogniserIsNew: false,
     lastTurnText: '',
     withdrawnText: '',

@@ -103,7 +103,7 @@ function absorb(state: CallState, event: Occurrence, nowMs: number, actions: Act
     case 'dtmf':
       return absorbCaller(state, event, nowMs, actions);
     case 'recogniser-opened':
-      return caller.meetRecogniser(state);
+      return caller.meetRecogniser(state, event.hearsFromMs);
     case 'stt-failed':
       actions.push({ type: 'emit', event: caller.failure(state, 'stt', event.code) });
       return replies.fallBack(state, nowMs, actions);
