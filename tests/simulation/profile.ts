@@ -22,6 +22,8 @@ export interface SttProfile {
   readonly reordered: number;
   readonly missingFinal: number;
   readonly emptyFinal: number;
+  /** One that takes turns says where in the audio their words were. */
+  readonly wordTimes: boolean;
   /** Does not answer a speech-ended hint. */
   readonly noAnswer: number;
   /** A word is not heard. */
@@ -91,6 +93,7 @@ const CALM_STT: SttProfile = {
   reordered: 0,
   missingFinal: 0,
   emptyFinal: 1,
+  wordTimes: true,
   noAnswer: 0,
   deafToWord: 0,
   secondThoughts: 0,
@@ -228,7 +231,7 @@ function makeStts(random: Random): SttProfile[] {
 function makeStt(random: Random, model: SttProfile['model']): SttProfile {
   const faulty = random.chance(0.5);
   const sometimes = (probability: number) => (faulty && random.chance(0.4) ? probability : 0);
-  return {
+  const profile = {
     model,
     latencyMs: random.between(40, 350),
     endpointMs: random.pick([10, 300, 300, 500]),
@@ -243,6 +246,8 @@ function makeStt(random: Random, model: SttProfile['model']): SttProfile {
     failsAfterMs: undefined,
     muteAfterMs: undefined,
   };
+  // Those that take turns give no empty finals: that draw is free to decide this.
+  return { ...profile, wordTimes: profile.emptyFinal > 0 };
 }
 
 function makeLlm(random: Random): LlmProfile {

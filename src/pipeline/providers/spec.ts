@@ -105,11 +105,17 @@ export type SttPart =
   | { readonly type: 'utterance-ended' }
   /**
    * For recognisers that decide themselves when a turn is over (Deepgram Flux: EagerEndOfTurn, TurnResumed, EndOfTurn). Where
-   * these come, the local wait does not stack on them. `text` is the whole turn's, and replaces what came before.
+   * these come, the local wait does not stack on them. `text` is the whole turn's, and replaces what came before. `words`: where
+   * its words are in the audio, if that is known.
    */
   | { readonly type: 'turn-end-likely'; readonly text: string }
   | { readonly type: 'turn-resumed' }
-  | { readonly type: 'turn-ended'; readonly text: string; readonly confidence: number }
+  | {
+      readonly type: 'turn-ended';
+      readonly text: string;
+      readonly confidence: number;
+      readonly words?: readonly TranscribedWord[] | undefined;
+    }
   /** The stream is dead; nothing follows. */
   | { readonly type: 'stream-failed'; readonly error: BvraiError };
 

@@ -240,7 +240,7 @@ class RoutedRecognition implements SttStream {
     if (part.type === 'transcript-final') return this.#onFinal(lane, part);
     if (part.type === 'turn-ended') {
       this.#answered();
-      this.#markAnswered(lane, part.text, []);
+      this.#markAnswered(lane, part.text, part.words ?? []);
     }
     return this.#sink(part);
   }

@@ -53,7 +53,7 @@ export class HistoryCheck implements Check {
     if (part.type === 'transcript-interim' || part.type === 'turn-end-likely') this.#hear(part.text, 0);
     else if (part.type === 'transcript-final' || part.type === 'turn-ended') this.#hear(part.text, 1);
     else if (part.type === 'stream-opened') this.#bequeath(part.audioAgeMs ?? Infinity);
-    if (part.type === 'turn-ended') this.#turnEndedAtMs = this.#context.nowMs();
+    if (part.type === 'turn-ended' && !part.words?.length) this.#turnEndedAtMs = this.#context.nowMs();
   }
 
   onEvent(event: CallEvent): void {
