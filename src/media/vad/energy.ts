@@ -62,9 +62,12 @@ class EnergyDetector implements VadDetector {
     for (let from = 0; from < mulaw.length; from += WINDOW_SAMPLES) {
       // An event's receiver may close this detector.
       if (this.#closed) return;
-      this.#windows.write(mulaw.subarray(from, from + WINDOW_SAMPLES));
+      const part = mulaw.subarray(from, from + WINDOW_SAMPLES);
+      this.#windows.write(part);
+      this.#fade.write(part);
       const window = this.#windows.take();
-      if (window) this.#gate.push(this.#scorer.score(window), this.#fade.push(window));
+      if (window) this.#gate.push(this.#scorer.score(window));
+      if (!this.#closed) this.#gate.measure(this.#fade.positionMs, this.#fade.loudUntilMs);
     }
   }
 

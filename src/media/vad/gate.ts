@@ -38,7 +38,9 @@ export class SpeechGate {
   #positionMs = 0;
   /** Speech cannot begin before the previous one ended. */
   #endedAtMs = 0;
-  #fadedMs = 0;
+  /** By the sound's energy: how far it was measured, ahead of the windows, and where the voice was last heard; at first unknown. */
+  #measuredMs = 0;
+  #loudUntilMs = Infinity;
 
   /** Throws `config.invalid` when the settings contradict each other. */
   constructor(sink: VadSink, lag: ModelLag, settings: Partial<VadSettings> = {}) {
@@ -52,22 +54,30 @@ export class SpeechGate {
     return this.#positionMs;
   }
 
-  /** Takes the probability of speech (0 to 1) of the next window, and for how long the voice has faded by its energy. */
-  push(probability: number, fadedMs = 0): void {
+  /** Takes the probability of speech (0 to 1) of the next window. */
+  push(probability: number): void {
     const windowStartMs = this.#positionMs;
     this.#positionMs += WINDOW_MS;
-    const wasFaded = this.#isFaded;
-    this.#fadedMs = fadedMs;
     this.#judge(probability, windowStartMs);
+  }
+
+  /**
+   * Takes what the sound's energy says, as soon as there is sound and not only with the next window: it is measured up to
+   * `measuredMs`, and the voice was last heard at `loudUntilMs`.
+   */
+  measure(measuredMs: number, loudUntilMs: number): void {
+    const wasFaded = this.#isFaded;
+    this.#measuredMs = measuredMs;
+    this.#loudUntilMs = loudUntilMs;
     const { kind } = this.#state;
     if (!this.#isFaded || wasFaded || (kind !== 'speech' && kind !== 'pause')) return;
     const { startedAtMs } = this.#state;
-    const atMs = Math.max(startedAtMs, this.#positionMs - fadedMs);
-    this.#sink.onEvent({ type: 'speech-faded', startedAtMs, atMs, detectedAtMs: this.#positionMs });
+    const atMs = Math.max(startedAtMs, loudUntilMs);
+    this.#sink.onEvent({ type: 'speech-faded', startedAtMs, atMs, detectedAtMs: measuredMs });
   }
 
   get #isFaded(): boolean {
-    return this.#fadedMs >= FADED_MS;
+    return this.#measuredMs - this.#loudUntilMs >= FADED_MS;
   }
 
   #judge(probability: number, windowStartMs: number): void {
@@ -114,7 +124,7 @@ export class SpeechGate {
 
   #pause(startedAtMs: number, speechMs: number, silentFromMs: number): void {
     const modelMs = silentFromMs - this.#lag.offsetMs;
-    const fadeMs = Math.max(this.#positionMs - this.#fadedMs + WEAK_END_MS, modelMs - this.#lag.breathMs);
+    const fadeMs = Math.max(this.#loudUntilMs + WEAK_END_MS, modelMs - this.#lag.breathMs);
     const atMs = Math.max(startedAtMs, Math.min(modelMs, fadeMs));
     if (this.#positionMs - atMs < this.#settings.minSilenceMs) {
       this.#state = { kind: 'pause', startedAtMs, speechMs, silentFromMs };

@@ -36,8 +36,6 @@ class SileroDetector implements VadDetector {
   #lostBefore = 0;
   #lastProbability = 0;
   readonly #fade = new FadeMeter();
-  /** As of the window that was taken last. */
-  #fadedMs = 0;
   readonly #fallback = new EnergyScorer();
   #closed = false;
 
@@ -58,6 +56,8 @@ class SileroDetector implements VadDetector {
     if (this.#closed) return;
     this.#windows.write(mulaw);
     if (this.waiting) this.#engine.enqueue(this);
+    this.#fade.write(mulaw);
+    this.#gate.measure(this.#fade.positionMs, this.#fade.loudUntilMs);
   }
 
   close(): void {
@@ -104,7 +104,7 @@ class SileroDetector implements VadDetector {
     for (; this.#lostBefore > 0 && !this.#closed; this.#lostBefore--) this.#gate.push(this.#lastProbability);
     if (this.#closed) return;
     this.#lastProbability = probability;
-    this.#gate.push(probability, this.#fadedMs);
+    this.#gate.push(probability);
   }
 
   /** The window that was taken last got no verdict: it counts as if it had been dropped. */
@@ -122,9 +122,7 @@ class SileroDetector implements VadDetector {
     const lost = this.#windows.takeLost();
     if (lost > 0) this.#engine.reportDropped(lost);
     this.#lostBefore += lost;
-    const window = this.#windows.take();
-    if (window) this.#fadedMs = this.#fade.push(window);
-    return window;
+    return this.#windows.take();
   }
 
   #keepContext(window: Uint8Array): void {
