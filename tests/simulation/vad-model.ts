@@ -54,7 +54,9 @@ export class VadModel implements VadEngine {
         const measuredMs = Math.floor(writtenMs / FADE_STEP_MS) * FADE_STEP_MS;
         gate.measure(measuredMs, measuredMs - fadedMs(voice, measuredMs));
         while (gate.positionMs + WINDOW_MS <= writtenMs) {
-          gate.push(probability(voice, random, gate.positionMs));
+          const fromMs = gate.positionMs;
+          const untilMs = fromMs + WINDOW_MS;
+          gate.push(probability(voice, random, fromMs), untilMs - fadedMs(voice, untilMs));
         }
       },
       close: () => {

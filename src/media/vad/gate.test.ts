@@ -96,7 +96,7 @@ describe('SpeechGate', () => {
     ];
     for (const [measuredMs, loudUntilMs, windows] of steps) {
       gate.measure(measuredMs, loudUntilMs);
-      for (const probability of windows) gate.push(probability);
+      for (const probability of windows) gate.push(probability, loudUntilMs);
     }
     expect(heard).toMatchObject([
       { type: 'speech-started', detectedAtMs: 64 },
@@ -119,8 +119,7 @@ describe('SpeechGate', () => {
         { minSilenceMs: 96 },
       );
       for (let window = 1; window <= 12; window++) {
-        gate.measure(window * 32, Math.min(window * 32, fadesAtMs));
-        gate.push(window <= 8 ? 0.9 : 0);
+        gate.push(window <= 8 ? 0.9 : 0, Math.min(window * 32, fadesAtMs));
       }
       return heard.find(({ type }) => type === 'speech-ended');
     };

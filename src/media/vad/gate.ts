@@ -38,8 +38,9 @@ export class SpeechGate {
   #positionMs = 0;
   /** Speech cannot begin before the previous one ended. */
   #endedAtMs = 0;
-  /** By the sound's energy: how far it was measured, ahead of the windows, and where the voice was last heard; at first unknown. */
-  #measuredMs = 0;
+  /** By the sound's energy: for how long the voice has faded, up to the newest sound, which is ahead of the windows. */
+  #fadedMs = 0;
+  /** Where it was last heard, as of the window; unknown without a measure. */
   #loudUntilMs = Infinity;
 
   /** Throws `config.invalid` when the settings contradict each other. */
@@ -54,21 +55,18 @@ export class SpeechGate {
     return this.#positionMs;
   }
 
-  /** Takes the probability of speech (0 to 1) of the next window. */
-  push(probability: number): void {
+  /** Takes the probability of speech (0 to 1) of the next window, and where by its energy the voice was last heard, as of its end. */
+  push(probability: number, loudUntilMs = Infinity): void {
     const windowStartMs = this.#positionMs;
+    this.#loudUntilMs = loudUntilMs;
     this.#positionMs += WINDOW_MS;
     this.#judge(probability, windowStartMs);
   }
 
-  /**
-   * Takes what the sound's energy says, as soon as there is sound and not only with the next window: it is measured up to
-   * `measuredMs`, and the voice was last heard at `loudUntilMs`.
-   */
+  /** Takes what the energy of the newest sound says, as soon as there is some: measured up to there, voice last heard there. */
   measure(measuredMs: number, loudUntilMs: number): void {
     const wasFaded = this.#isFaded;
-    this.#measuredMs = measuredMs;
-    this.#loudUntilMs = loudUntilMs;
+    this.#fadedMs = measuredMs - loudUntilMs;
     const { kind } = this.#state;
     if (!this.#isFaded || wasFaded || (kind !== 'speech' && kind !== 'pause')) return;
     const { startedAtMs } = this.#state;
@@ -77,7 +75,7 @@ export class SpeechGate {
   }
 
   get #isFaded(): boolean {
-    return this.#measuredMs - this.#loudUntilMs >= FADED_MS;
+    return this.#fadedMs >= FADED_MS;
   }
 
   #judge(probability: number, windowStartMs: number): void {

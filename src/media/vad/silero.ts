@@ -8,7 +8,7 @@ import type { ModelLag } from './gate.ts';
 import { floatOf, levelDb, meanPower } from './level.ts';
 import { CONTEXT_SAMPLES, INPUT_SAMPLES, LAYER_SIZE, MAX_BATCH, STATE_LAYERS } from './silero-model.ts';
 import type { SileroModel } from './silero-model.ts';
-import { WINDOW_SAMPLES } from './vad.ts';
+import { WINDOW_MS, WINDOW_SAMPLES } from './vad.ts';
 import type { VadDetector, VadEngine, VadSettings, VadSink } from './vad.ts';
 import { WindowQueue } from './windows.ts';
 
@@ -101,10 +101,10 @@ class SileroDetector implements VadDetector {
 
   /** The verdict on the window that was taken last; windows dropped before it count as their predecessor did. */
   accept(probability: number): void {
-    for (; this.#lostBefore > 0 && !this.#closed; this.#lostBefore--) this.#gate.push(this.#lastProbability);
+    for (; this.#lostBefore > 0 && !this.#closed; this.#lostBefore--) this.#push(this.#lastProbability);
     if (this.#closed) return;
     this.#lastProbability = probability;
-    this.#gate.push(probability);
+    this.#push(probability);
   }
 
   /** The window that was taken last got no verdict: it counts as if it had been dropped. */
@@ -115,6 +115,10 @@ class SileroDetector implements VadDetector {
   /** Judges everything that waits by its energy, for when the model has failed. */
   drain(): void {
     for (let window = this.#next(); window; window = this.#next()) this.accept(this.#fallback.score(window));
+  }
+
+  #push(probability: number): void {
+    this.#gate.push(probability, this.#fade.loudUntilAt(this.#gate.positionMs + WINDOW_MS));
   }
 
   #next(): Uint8Array | undefined {
