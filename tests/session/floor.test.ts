@@ -232,3 +232,29 @@ describe('a goodbye', () => {
     expect(lastUserText(call)).toBe('Okay, goodbye! To the old number, I mean.');
   });
 });
+
+describe('a long sentence', () => {
+  const started = (interim: string) => {
+    const call = new ScriptedCall({ agent: { turn_taking: NO_GUESSES } });
+    call.interim(interim);
+    call.say('I have a question about my booking and', 900);
+    call.advance(300);
+    return call;
+  };
+
+  it('is not talked over where the recogniser tells words only at a pause', () => {
+    const call = started('');
+    call.beginNoise(5_000);
+    call.final('it is the one for Sunday evening.');
+    call.advance(6_500);
+    expect(call.of('turn-confirmed').map(({ text }) => text)).toEqual([
+      'I have a question about my booking and it is the one for Sunday evening.',
+    ]);
+  });
+
+  it('without words is noise where the recogniser tells words as they come', () => {
+    const call = started('I have');
+    call.beginNoise(5_000);
+    expect(call.of('turn-confirmed')).toHaveLength(1);
+  });
+});

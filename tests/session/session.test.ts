@@ -448,6 +448,7 @@ describe('a sound that does not end', () => {
       reply: () => ({ pieces: ['Let me tell you all about it, from the very beginning to the end.'] }),
     });
     call.beginNoise();
+    call.interim('Tell me');
     call.final('Tell me all.');
     call.advance(4_500);
     expect(call.of('first-audio')).toHaveLength(1);

@@ -66,6 +66,7 @@ export function meetRecogniser(state: CallState, hearsFromMs: number): CallState
     ...state,
     countedInterim,
     recogniserIsNew: countedInterim !== '' || rest.text !== '',
+    hasGuessed: false,
     turn: {
       ...turn,
       finals: told === '' ? turn.finals : [...turn.finals, told],
@@ -80,7 +81,7 @@ export function meetRecogniser(state: CallState, hearsFromMs: number): CallState
 export function hearWords(state: CallState, event: TranscriptEvent, nowMs: number, actions: Action[]): CallState {
   switch (event.type) {
     case 'transcript-interim':
-      return hearInterim(state, event, nowMs, actions);
+      return hearInterim({ ...state, hasGuessed: state.hasGuessed || event.text !== '' }, event, nowMs, actions);
     case 'transcript-final':
       return hearFinal(state, event, nowMs, actions);
     case 'turn-end-likely':

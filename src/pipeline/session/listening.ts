@@ -16,6 +16,8 @@ import { isSameTurn, judgeGuess } from './turn-taking/speculation.ts';
 const MAX_PARDONS = 2;
 /** Words, and then so much sound without any: whatever still sounds, the caller is not speaking. */
 const WORDLESS_VOICE_MS = 3_500;
+/** The same with a recogniser that says nothing before a sentence is over: most people have paused for breath by then. */
+const WORDLESS_SENTENCE_MS = 6_000;
 /** A guess spoils with time: what the caller did not confirm by then they have probably not finished. */
 const MAX_GUESS_AGE_MS = 4_000;
 
@@ -78,7 +80,9 @@ function judge(state: CallState, nowMs: number): TurnEnd {
   }
   if (turn.voice.type === 'speaking' && turn.transcriptAtMs !== undefined && turnText(turn) !== '') {
     // Steady noise that passes for a voice: the words have stopped coming, and they get their answer.
-    const untilMs = turn.transcriptAtMs + WORDLESS_VOICE_MS;
+    // What had been taken for a whole turn before needs no more words.
+    const isNoise = state.hasGuessed || state.withdrawnText !== '';
+    const untilMs = turn.transcriptAtMs + (isNoise ? WORDLESS_VOICE_MS : WORDLESS_SENTENCE_MS);
     return nowMs < untilMs ? { type: 'wait', untilMs } : { type: 'confirmed', text: turnText(turn) };
   }
   return judgeTurnEnd(state.turn, { settings: agent.turnTaking, rhythm, language: agent.language }, nowMs);

@@ -151,6 +151,8 @@ export interface CallState {
   readonly rhythm: Rhythm;
   /** The recogniser decides turns itself. */
   readonly modelDecides: boolean;
+  /** The recogniser tells words while they are being said; some tell them only at a pause. */
+  readonly hasGuessed: boolean;
   /**
    * Words that have been counted though they were not final: the transcripts that follow say them again before they say
    * anything new.
@@ -299,6 +301,7 @@ export function newCall(agent: AgentConfig, nowMs: number, greetsAlike = true): 
     wastedTokens: 0,
     rhythm: NEW_RHYTHM,
     modelDecides: false,
+    hasGuessed: false,
     countedInterim: '',
     countedAtMs: nowMs,
     recogniserIsNew: false,
