@@ -24,8 +24,8 @@ export interface OpenAiSpeechSettings {
 }
 
 /**
- * Text-to-speech by `/audio/speech`. The route's option `response_format: "opus"` saves most of the traffic on the way to us, for
- * somewhat more work here. Owns nothing between streams but idle decoders.
+ * Text-to-speech by `/audio/speech`. The route's option `response_format: "opus"` saves most of the traffic on the way to us and
+ * costs no more work here. Owns nothing between streams but idle decoders.
  */
 export function createOpenAiTts(settings: OpenAiSpeechSettings): TtsProvider {
   const access = { apiKey: settings.apiKey, baseUrl: settings.baseUrl ?? DEFAULT_BASE_URL };
