@@ -1,6 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../core/clock.ts';
+import type { Clock } from '../../../core/clock.ts';
 import { memoryLog, silentLog } from '../../../core/log.ts';
 import { createRecogniser } from './recogniser.ts';
 import type { SttPart } from '../spec.ts';
@@ -226,5 +227,35 @@ describe('the embedded recogniser', () => {
     expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
     await fragile.close();
     expect(await next.heard.until(isSttFailure)).toMatchObject({ error: { code: 'engine.unavailable' } });
+  });
+
+  it('gives up a worker that hangs, but not one that was stopped with the whole process', async () => {
+    const recogniser = createRecogniser({ log: silentLog, clock: systemClock, workers: 1 });
+    await recogniser.warm();
+    const audio = await synthesise('rms', 'Do you have parking?');
+    const pending = new Set<() => void>();
+    // Time passes at once, and no reply is read meanwhile.
+    const beat = (): void => {
+      const due = [...pending];
+      pending.clear();
+      for (const callback of due) callback();
+    };
+    const clock: Clock = {
+      nowMs: () => 0,
+      after(_delayMs, callback) {
+        pending.add(callback);
+        return { cancel: () => pending.delete(callback) };
+      },
+    };
+    const listening = listen(recogniser, PHRASES, { ...testContext(), clock });
+    say(listening, audio);
+    for (let beats = 1; beats <= 7; beats++) beat();
+    expect(await listening.heard.until(isFinal)).toMatchObject({ text: 'do you have parking' });
+    expect(pending.size).toBe(0);
+
+    say(listening, audio);
+    for (let beats = 1; beats <= 8; beats++) beat();
+    expect(await listening.heard.until(isSttFailure)).toMatchObject({ error: { code: 'engine.failed' } });
+    await recogniser.close();
   });
 });

@@ -19,8 +19,12 @@ const MAX_UTTERANCE_MS = 20_000;
 const BATCH_BYTES = 80 * BYTES_PER_MS;
 /** Utterances of one call that the worker has not answered yet. */
 const MAX_OPEN_UTTERANCES = 3;
-/** A worker that owes an answer and says nothing at all for this long hangs. */
-const SILENCE_DEADLINE_MS = 8_000;
+/**
+ * A worker that owes an answer and says nothing at all for so many beats hangs. Beats, since a process that was stopped for a
+ * while has stopped its workers, too: that takes one beat, however long it was.
+ */
+const BEAT_MS = 1_000;
+const SILENT_BEATS = 8;
 
 export interface RecogniserOptions {
   readonly log: Log;
@@ -190,12 +194,12 @@ class RecogniserStream implements SttStream {
   }
 
   /** A busy worker may be late, as long as it says something to anyone: whoever waits too long has another recogniser to turn to. */
-  #watch(utterance: Utterance): void {
+  #watch(utterance: Utterance, silentBeats = 0): void {
     const repliesBefore = this.#place?.replies();
-    utterance.deadline = this.#context.clock.after(SILENCE_DEADLINE_MS, () => {
-      if (this.#place?.replies() === repliesBefore) {
-        this.#place?.condemn(`The recogniser's worker said nothing for ${SILENCE_DEADLINE_MS} ms.`);
-      } else this.#watch(utterance);
+    utterance.deadline = this.#context.clock.after(BEAT_MS, () => {
+      const beats = this.#place?.replies() === repliesBefore ? silentBeats + 1 : 0;
+      if (beats < SILENT_BEATS) return this.#watch(utterance, beats);
+      this.#place?.condemn(`The recogniser's worker said nothing for ${SILENT_BEATS * BEAT_MS} ms.`);
     });
   }
 
