@@ -130,6 +130,17 @@ describe('the embedded recogniser', () => {
     listening.stream.close();
   });
 
+  it('hears speech from its beginning, however late it is told of it', async () => {
+    const listening = listen(stt, PHRASES, testContext());
+    const audio = await synthesise('rms', 'Do you have parking?');
+    const quiet = new Uint8Array(1_200 * 8).fill(0xff);
+    for (const bytes of [quiet, audio, quiet]) listening.stream.write(bytes);
+    listening.stream.hint('speech-started', audio.length / 8 + 1_200);
+    listening.stream.hint('speech-ended');
+    expect((await listening.heard.until(isFinal)).text).toBe('do you have parking');
+    listening.stream.close();
+  });
+
   it('keeps the calls apart that it hears at the same time', { timeout: 60_000 }, async () => {
     const [hours, parking] = [
       await synthesise('rms', 'What are your opening hours?'),

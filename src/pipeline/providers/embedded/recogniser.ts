@@ -13,6 +13,9 @@ import { SMALL_TALK_PHRASES } from './small-talk.ts';
 
 /** Audio from before the hint that an utterance begins with: the hint's lag (300 ms) and half a second of silence. */
 const PRE_ROLL_MS = 800;
+/** Of an onset that the hint is late for: silence before it, and audio kept in all. */
+const ONSET_ROOM_MS = 500;
+const KEPT_MS = 5_000;
 /** Longer speech is cut: what came so far is final, and a new utterance begins. */
 const MAX_UTTERANCE_MS = 20_000;
 /** Audio goes to the worker in pieces of this length: it is what is left to decode when the caller ends. */
@@ -64,7 +67,7 @@ class RecogniserStream implements SttStream {
   readonly #context: StreamContext;
   readonly #pool: RecogniserPool;
   readonly #place: Place | undefined;
-  readonly #preRoll = new RingBuffer(PRE_ROLL_MS * BYTES_PER_MS);
+  readonly #preRoll = new RingBuffer(KEPT_MS * BYTES_PER_MS);
   /** Audio that has not gone to the worker yet. */
   #batch = new Uint8Array(BATCH_BYTES);
   #batched = 0;
@@ -122,10 +125,10 @@ class RecogniserStream implements SttStream {
     }
   }
 
-  hint(voice: 'speech-started' | 'speech-ended'): void {
+  hint(voice: 'speech-started' | 'speech-ended', agoMs = 0): void {
     if (this.#closed) return;
     if (voice === 'speech-started') {
-      if (!this.#speaking) this.#begin();
+      if (!this.#speaking) this.#begin(agoMs);
       return;
     }
     // Asked for a final without having heard of speech: the answer is what the last moments hold.
@@ -143,7 +146,7 @@ class RecogniserStream implements SttStream {
     this.#place?.detach();
   }
 
-  #begin(): Utterance | undefined {
+  #begin(agoMs = 0): Utterance | undefined {
     if (this.#open.size >= MAX_OPEN_UTTERANCES) {
       // Fails later: parts never arrive from within a method.
       queueMicrotask(() =>
@@ -151,7 +154,8 @@ class RecogniserStream implements SttStream {
       );
       return undefined;
     }
-    const audio = this.#preRoll.newest(Math.min(PRE_ROLL_MS * BYTES_PER_MS, this.#writtenBytes - this.#lastEndByte));
+    const preRollBytes = Math.ceil(Math.max(PRE_ROLL_MS, agoMs + ONSET_ROOM_MS)) * BYTES_PER_MS;
+    const audio = this.#preRoll.newest(Math.min(preRollBytes, this.#writtenBytes - this.#lastEndByte));
     const utterance: Utterance = {
       id: this.#pool.newId(),
       startByte: this.#writtenBytes - audio.length,
