@@ -18,6 +18,7 @@ import {
   say,
   speak,
   testContext,
+  LONG_WORK,
 } from './testing.ts';
 import type { Final, Recording } from './testing.ts';
 
@@ -56,7 +57,7 @@ async function synthesise(voice: string, text: string): Promise<Uint8Array> {
 const people = () => recordings.filter(({ kind }) => kind === 'speech');
 
 describe('the embedded recogniser', () => {
-  it('understands people who say what is in the grammar', { timeout: 60_000 }, async () => {
+  it('understands people who say what is in the grammar', LONG_WORK, async () => {
     const listening = listen(stt, [...PHRASES, ...people().map(({ transcript }) => transcript)], testContext());
     let wrong = 0;
     let words = 0;
@@ -71,7 +72,7 @@ describe('the embedded recogniser', () => {
     listening.stream.close();
   });
 
-  it('does not believe people who say something else, nor noise', { timeout: 60_000 }, async () => {
+  it('does not believe people who say something else, nor noise', LONG_WORK, async () => {
     const listening = listen(stt, PHRASES, testContext());
     const accepted: string[] = [];
     for (const { file, audio } of recordings) {
@@ -86,7 +87,7 @@ describe('the embedded recogniser', () => {
     listening.stream.close();
   });
 
-  it('hears what the synthesiser says, in the words of the phrase', { timeout: 60_000 }, async () => {
+  it('hears what the synthesiser says, in the words of the phrase', LONG_WORK, async () => {
     const listening = listen(stt, PHRASES, testContext());
     const expected = [
       'what are your opening hours',
@@ -141,7 +142,7 @@ describe('the embedded recogniser', () => {
     listening.stream.close();
   });
 
-  it('keeps the calls apart that it hears at the same time', { timeout: 60_000 }, async () => {
+  it('keeps the calls apart that it hears at the same time', LONG_WORK, async () => {
     const [hours, parking] = [
       await synthesise('rms', 'What are your opening hours?'),
       await synthesise('slt', 'Do you have parking?'),
@@ -175,7 +176,7 @@ describe('the embedded recogniser', () => {
     listening.stream.close();
   });
 
-  it('cuts speech that never ends, and still answers the hint', { timeout: 60_000 }, async () => {
+  it('cuts speech that never ends, and still answers the hint', LONG_WORK, async () => {
     const listening = listen(stt, PHRASES, testContext());
     listening.stream.hint('speech-started');
     const [music] = recordings.filter(({ file }) => file === 'noise-music.wav');
@@ -214,7 +215,7 @@ describe('the embedded recogniser', () => {
     later.stream.close();
   });
 
-  it('fails the calls of a worker that dies, once each, and serves the next call', { timeout: 60_000 }, async () => {
+  it('fails the calls of a worker that dies, once each, and serves the next call', LONG_WORK, async () => {
     const log = memoryLog();
     const started: Worker[] = [];
     const onWorker = (worker: Worker) => started.push(worker);

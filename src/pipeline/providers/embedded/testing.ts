@@ -20,6 +20,12 @@ export interface Recording {
   readonly audio: Uint8Array;
 }
 
+/**
+ * For tests that decode or speak minutes of speech: seconds of work for a core, of which the other test files leave a share. It is
+ * no claim about speed; a worker that hangs is given up, and told, long before.
+ */
+export const LONG_WORK = { timeout: 240_000 } as const;
+
 /** The recordings of people and noises. */
 export async function loadRecordings(): Promise<Recording[]> {
   const manifest = fixtures.parse(JSON.parse(await readFile(new URL('manifest.json', SPEECH_FOLDER), 'utf8')));
