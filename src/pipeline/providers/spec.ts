@@ -123,10 +123,11 @@ export interface SttStream {
   /** Takes caller audio; the bytes are only valid during the call. */
   write(audio: Uint8Array): void;
   /**
-   * What the local voice detector saw in the audio just written. `speech-started` may lag the true onset by up to 300 ms.
+   * What the local voice detector saw in the audio just written. `speech-started` lags the true onset: by up to 300 ms as a rule,
+   * by seconds on a machine with too much to do. `agoMs`: how much audio has been written since the onset, as far as is known.
    * `speech-ended` asks for the final transcript now (Deepgram: Finalize).
    */
-  hint(voice: 'speech-started' | 'speech-ended'): void;
+  hint(voice: 'speech-started' | 'speech-ended', agoMs?: number): void;
   close(): void;
 }
 

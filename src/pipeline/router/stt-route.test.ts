@@ -50,6 +50,12 @@ describe('a route of recognisers', () => {
     expect(switches).toEqual(['first → second: provider.overloaded']);
   });
 
+  it('passes on how late the detector was', () => {
+    const { first, stream } = setUp();
+    stream.hint('speech-started', 2_000);
+    expect(first.streams[0]?.hints).toEqual(['speech-started 2000 ms ago']);
+  });
+
   it('keeps no more than three seconds for that', () => {
     const { first, second, speak } = setUp();
     speak(10_000);

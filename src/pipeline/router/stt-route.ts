@@ -117,7 +117,7 @@ class RoutedRecognition implements SttStream {
     this.#lane?.stream?.write(audio);
   }
 
-  hint(voice: 'speech-started' | 'speech-ended'): void {
+  hint(voice: 'speech-started' | 'speech-ended', agoMs?: number): void {
     if (this.#closed) return;
     const nowMs = this.#context.clock.nowMs();
     if (voice === 'speech-started') this.#onSpeechStarted(nowMs);
@@ -126,7 +126,7 @@ class RoutedRecognition implements SttStream {
       this.#speechEndedByte = this.#replay.writtenBytes;
     }
     if (voice === 'speech-started' || this.#owed) this.#owed = voice;
-    this.#lane?.stream?.hint(voice);
+    this.#lane?.stream?.hint(voice, agoMs);
     const isSpeech = this.#toldOfOwed === 'words' || nowMs - this.#speechStartedAtMs >= SURELY_SPEECH_MS;
     if (isSpeech) this.#expectTranscript(voice);
   }

@@ -155,7 +155,7 @@ export class CallSession implements CallListener {
   #onVoice(event: VadEvent): void {
     switch (event.type) {
       case 'speech-started':
-        this.#hints?.started();
+        this.#hints?.started(this.#callerBytes / BYTES_PER_MS - event.atMs);
         return this.#dispatch({ type: 'voice-started', startedAtMs: this.#clockTimeOf(event.atMs) });
       case 'speech-continued': {
         const heard = this.#player.heardSpeech();
