@@ -71,8 +71,11 @@ export interface ApiResponse {
 export interface TestApiOptions {
   readonly http?: Partial<HttpDependencies>;
   readonly api?: Partial<Api>;
-  /** Default: one that takes every call at once. */
-  readonly telephone?: { readonly twilio: Pick<TwilioRest, 'dial'>; readonly callsPerSecond: number };
+  /** Default: one that takes every call at once, and has every number. Null: none. */
+  readonly telephone?: null | {
+    readonly twilio: Pick<TwilioRest, 'dial' | 'hasNumber'>;
+    readonly callsPerSecond: number;
+  };
 }
 
 const PLENTY = { requests: 1_000_000, windowS: 60 };
@@ -118,6 +121,7 @@ function callsOf(
   const dial = (): Promise<string> => Promise.resolve(`CA${'0'.repeat(32)}`);
   const twilio = {
     dial: (request: DialRequest) => telephone?.twilio.dial(request) ?? dial(),
+    hasNumber: (number: string) => telephone?.twilio.hasNumber(number) ?? Promise.resolve(true),
     hangUp: done,
     transfer: done,
   };
@@ -126,7 +130,14 @@ function callsOf(
   const turns = new DialTurns({ clock, callsPerSecond: telephone?.callsPerSecond ?? 1_000 });
   const webSocketUrl = (host: string): string => `ws://${host}/web`;
   return {
-    calls: { desk: apiDesk({ desk, agents, unopened }), twilio, turns, instanceId: null, feed, webSocketUrl },
+    calls: {
+      desk: apiDesk({ desk, agents, unopened }),
+      twilio: telephone === null ? undefined : twilio,
+      turns,
+      instanceId: null,
+      feed,
+      webSocketUrl,
+    },
     unopened,
   };
 }

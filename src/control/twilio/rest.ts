@@ -27,6 +27,7 @@ export interface DialRequest {
 const DEFAULT_DEADLINE_MS = 10_000;
 const created = z.object({ sid: z.string() });
 const known = z.object({ status: z.string() });
+const numbers = z.object({ incoming_phone_numbers: z.array(z.object({ phone_number: z.string() })) });
 const refusal = z.object({ code: z.number().optional(), message: z.string().optional() });
 
 /**
@@ -68,6 +69,14 @@ export class TwilioRest {
       if (thrown instanceof BvraiError && thrown.details['status'] === 404) return undefined;
       throw thrown;
     }
+  }
+
+  /** Whether the account has this number (E.164). */
+  async hasNumber(number: string): Promise<boolean> {
+    // It finds parts of numbers, too.
+    const query = new URLSearchParams({ PhoneNumber: number, PageSize: '50' });
+    const found = numbers.parse(await this.#ask('GET', `IncomingPhoneNumbers.json?${query.toString()}`));
+    return found.incoming_phone_numbers.some(({ phone_number: each }) => each === number);
   }
 
   /** Ends a call, whether it rings or has been answered. */
