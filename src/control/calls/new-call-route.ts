@@ -101,7 +101,12 @@ export function newCallRoute(app: ApiApp, deps: Dependencies): void {
     },
     async (request, reply) => {
       let begun: BegunCall | undefined;
+      const givePlaceUp = async (): Promise<void> => {
+        if (begun?.ring) await deps.desk.endRinging(begun.body.id);
+      };
       const made = deps.mutate<Created>(request, reply, async (tx, principal) => {
+        // It runs again when it has lost against another transaction.
+        await givePlaceUp();
         begun = await beginCall(tx, principal.organizationId, request, deps);
         const { body } = begun;
         const details = { channel: body.channel };
@@ -109,7 +114,7 @@ export function newCallRoute(app: ApiApp, deps: Dependencies): void {
         return { status: 201, body, audit };
       });
       const answer = await made.catch(async (thrown: unknown) => {
-        if (begun?.ring) await deps.desk.endRinging(begun.body.id);
+        await givePlaceUp();
         throw thrown;
       });
       // After the commit: the webhook of a call that is answered at once must find it.
@@ -133,13 +138,10 @@ async function follow(
   { door, desk, twilio }: Dependencies,
 ): Promise<void> {
   const call = { id: body.id, orgId, channel: body.channel };
-  await desk.watch(
-    call,
-    ring ? ring.turn.waitMs + heardOfWithinMs(ring.ringTimeoutS) : OPEN_WITHIN_MS + START_GRACE_MS,
-  );
-  if (!ring || !twilio) return;
+  if (!ring) return desk.watch(call, OPEN_WITHIN_MS + START_GRACE_MS);
   try {
-    await dial(door, twilio, ring, log);
+    await desk.watch(call, ring.turn.waitMs + heardOfWithinMs(ring.ringTimeoutS));
+    if (twilio) await dial(door, twilio, ring, log);
   } catch (thrown) {
     await desk.endRinging(ring.id);
     throw thrown;
