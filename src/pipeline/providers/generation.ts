@@ -15,7 +15,6 @@ export interface GenerationEnd {
   readonly reason: FinishReason;
   /** Told if the generation was not cut short: the last call's arguments would not be whole, and the others belong with it. */
   readonly toolCalls: readonly ToolCall[];
-  readonly usage?: { readonly inputTokens: number; readonly outputTokens: number } | undefined;
 }
 
 /**
@@ -69,8 +68,8 @@ export class Generation implements LlmStream {
     this.#sink({ type: 'text-delta', text });
   }
 
-  /** The vendor has said why it stopped: tells the tool calls, the usage and the end. */
-  finish({ reason, toolCalls, usage }: GenerationEnd): void {
+  /** The vendor has said why it stopped: tells the tool calls and the end. */
+  finish({ reason, toolCalls }: GenerationEnd): void {
     if (this.#state !== 'generating') return;
     this.#timer?.cancel();
     this.#timer = this.#context.clock.after(TAIL_MS, () => this.#end());
@@ -80,8 +79,7 @@ export class Generation implements LlmStream {
       if (this.isOver) return;
     }
     this.#state = 'finished';
-    if (usage !== undefined) this.#sink({ type: 'usage-reported', ...usage });
-    if (!this.isOver) this.#sink({ type: 'generation-finished', reason: whole.length > 0 ? 'tool-calls' : reason });
+    this.#sink({ type: 'generation-finished', reason: whole.length > 0 ? 'tool-calls' : reason });
   }
 
   /** The response has ended. */

@@ -1,5 +1,6 @@
-/** From the events of one reply to the parts of a generation: puts tool calls together and adds the usage up. */
+/** From the events of one reply to the parts of a generation: puts tool calls together and counts the tokens. */
 import { BvraiError, unreachable } from '../../../core/errors.ts';
+import type { CountedRequest } from '../counted.ts';
 import type { Generation } from '../generation.ts';
 import type { ToolCall } from '../spec.ts';
 import { PROVIDER } from './wire.ts';
@@ -10,10 +11,11 @@ export class ReplyReader {
   readonly #generation: Generation;
   /** By the index of their content block. */
   readonly #toolCalls = new Map<number, { readonly id: string; readonly name: string; json: string }>();
-  #inputTokens: number | undefined;
+  readonly #counted: CountedRequest;
 
-  constructor(generation: Generation) {
+  constructor(generation: Generation, counted: CountedRequest) {
     this.#generation = generation;
+    this.#counted = counted;
   }
 
   /** Throws `provider.protocol` when events contradict each other. */
@@ -30,8 +32,7 @@ export class ReplyReader {
       case 'tool-arguments':
         return this.#addArguments(event.index, event.json);
       case 'input-counted':
-        this.#inputTokens = event.inputTokens;
-        return;
+        return this.#counted.readTokens(event.inputTokens);
       case 'finished':
         return this.#finish(event);
       case 'failed':
@@ -56,9 +57,8 @@ export class ReplyReader {
       arguments: json === '' ? '{}' : json,
     }));
     if (reason === 'tool-calls' && toolCalls.length === 0) throw protocolError('called a tool without saying which');
-    const inputTokens = this.#inputTokens;
-    const usage = inputTokens === undefined || outputTokens === undefined ? undefined : { inputTokens, outputTokens };
-    this.#generation.finish({ reason, toolCalls, usage });
+    if (outputTokens !== undefined) this.#counted.wroteTokens(outputTokens);
+    this.#generation.finish({ reason, toolCalls });
   }
 }
 

@@ -2,7 +2,7 @@
 import { ClauseSpeech } from '../clause-speech.ts';
 import type { HttpConnections } from '../http-connections.ts';
 import type { TtsProvider } from '../spec.ts';
-import { PROVIDER, parseRefusal, streamRequest } from './wire.ts';
+import { DEFAULT_MODEL, PROVIDER, parseRefusal, streamRequest } from './wire.ts';
 
 export interface ElevenLabsHttpSettings {
   readonly apiKey: string;
@@ -20,6 +20,7 @@ export function createElevenLabsHttpTts(settings: ElevenLabsHttpSettings): TtsPr
     open(request, sink, context) {
       const protocol = {
         provider: PROVIDER,
+        model: request.model ?? DEFAULT_MODEL,
         request: (text: string) => streamRequest(settings, request, text),
         parseRefusal,
         decoder: () => MULAW_AS_IT_IS,

@@ -1,13 +1,14 @@
 /** OpenAI, or whoever speaks its chat completions, as a text generator: one streamed POST per generation. */
 import type { Timer } from '../../../core/clock.ts';
 import { BvraiError } from '../../../core/errors.ts';
+import { CountedRequest } from '../counted.ts';
 import { httpUrl } from '../http.ts';
 import { HttpConnections } from '../http-connections.ts';
 import type { LlmPart, LlmProvider, LlmStream, Sink, StreamContext } from '../spec.ts';
 import { loadChatClient } from './client.ts';
 import type { ChatClient } from './client.ts';
 import { ToolCallDrafts } from './tool-calls.ts';
-import { PROVIDER, chatBody, parseChunk } from './wire.ts';
+import { DEFAULT_MODEL, PROVIDER, chatBody, parseChunk } from './wire.ts';
 import type { ChatBody, ChatChunk, FinishReason } from './wire.ts';
 
 const DEFAULT_BASE_URL = 'https://api.openai.com/v1';
@@ -51,7 +52,10 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
       const generation = new Generation(sink, context, maxGenerationMs);
       connections.heed(url, context.connecting);
       const start = closed ? Promise.reject(closedError()) : loading;
-      const run = generation.run(start, () => chatBody(request, baseUrl)).finally(() => running.delete(generation));
+      const model = request.model ?? DEFAULT_MODEL;
+      const run = generation
+        .run(start, model, () => chatBody(request, baseUrl))
+        .finally(() => running.delete(generation));
       running.set(generation, run);
       return generation;
     },
@@ -81,7 +85,9 @@ class Generation implements LlmStream {
   #state: 'generating' | 'finished' | 'over' = 'generating';
   #timer: Timer | undefined;
   #finishReason: FinishReason | undefined;
-  #usage: ChatChunk['usage'];
+  #counted: CountedRequest | undefined;
+  #isTaken = false;
+  #isUsageTold = false;
   #spoke = false;
 
   constructor(sink: Sink<LlmPart>, context: StreamContext, maxGenerationMs: number) {
@@ -101,20 +107,24 @@ class Generation implements LlmStream {
   }
 
   /** Runs the generation to its end. Never rejects. */
-  async run(loading: Promise<ChatClient>, body: () => ChatBody): Promise<void> {
+  async run(loading: Promise<ChatClient>, model: string, body: () => ChatBody): Promise<void> {
     let client: ChatClient | undefined;
     try {
       client = await loading;
       if (this.#isOver()) return;
       const request = body();
+      this.#counted = new CountedRequest(this.#context.usage, PROVIDER, model);
       const events = await client.stream(request, this.#controller.signal);
+      this.#isTaken = true;
       for await (const event of events) {
         this.#onChunk(parseChunk(event), 'stream_options' in request);
         if (this.#isOver()) return;
       }
       this.#onStreamEnd();
     } catch (thrown) {
+      // Of one that was called off before it was answered nobody knows whether it was taken.
       if (this.#isOver()) return;
+      if (!this.#isTaken) this.#counted?.refuse();
       this.fail(client?.normalise(thrown) ?? BvraiError.from(thrown, 'internal', 'The openai SDK did not load'));
     }
   }
@@ -137,9 +147,15 @@ class Generation implements LlmStream {
       this.#spoke = true;
       for (const delta of chunk.toolCalls) this.#toolCalls.add(delta);
     }
-    if (chunk.usage !== undefined) this.#usage = chunk.usage;
+    if (chunk.usage !== undefined) this.#onUsage(chunk.usage);
     if (chunk.finishReason !== undefined) this.#startTail(chunk.finishReason);
-    if (this.#finishReason !== undefined && (this.#usage !== undefined || !usageFollows)) this.#finish();
+    if (this.#finishReason !== undefined && (this.#isUsageTold || !usageFollows)) this.#finish();
+  }
+
+  #onUsage({ inputTokens, outputTokens }: NonNullable<ChatChunk['usage']>): void {
+    this.#isUsageTold = true;
+    this.#counted?.readTokens(inputTokens);
+    this.#counted?.wroteTokens(outputTokens);
   }
 
   #startTail(reason: FinishReason): void {
@@ -178,8 +194,7 @@ class Generation implements LlmStream {
     const reason = this.#finishReason;
     if (this.#state !== 'generating' || reason === undefined) return;
     this.#state = 'finished';
-    if (this.#usage !== undefined) this.#sink({ type: 'usage-reported', ...this.#usage });
-    if (!this.#isOver()) this.#sink({ type: 'generation-finished', reason });
+    this.#sink({ type: 'generation-finished', reason });
   }
 
   #onDeadline(maxGenerationMs: number): void {

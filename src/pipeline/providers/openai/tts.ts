@@ -5,7 +5,7 @@ import { httpUrl } from '../http.ts';
 import type { HttpConnections } from '../http-connections.ts';
 import type { TtsProvider } from '../spec.ts';
 import { PcmToMulaw } from './pcm.ts';
-import { parseSpeechRefusal, speechRequest } from './speech-wire.ts';
+import { DEFAULT_SPEECH_MODEL, parseSpeechRefusal, speechRequest } from './speech-wire.ts';
 import { PROVIDER } from './wire.ts';
 
 const DEFAULT_BASE_URL = 'https://api.openai.com/v1';
@@ -30,6 +30,7 @@ export function createOpenAiTts(settings: OpenAiSpeechSettings): TtsProvider {
     open(request, sink, context) {
       const protocol = {
         provider: PROVIDER,
+        model: request.model ?? DEFAULT_SPEECH_MODEL,
         request: (text: string) => speechRequest(access, request, text),
         parseRefusal: parseSpeechRefusal,
         decoder: () => new PcmToMulaw(),
