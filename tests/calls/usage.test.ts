@@ -47,6 +47,7 @@ beforeAll(async () => {
       },
     },
     elevenlabs: { firstAudioMs: 50 },
+    anthropic: { firstTokenMs: 50, interTokenMs: 5, reply: () => HOURS },
   });
   directory = await mkdtemp(join(tmpdir(), 'bvrai-prices-'));
   const prices = join(directory, 'prices.json');
@@ -54,7 +55,10 @@ beforeAll(async () => {
   // Long enough to go on after a pause on which a guess was made.
   const turn_taking = { end_of_turn_silence_ms: 1_500 };
   server = await startTestServer({
-    agents: { ada: { name: 'Ada', first_message: GREETING, turn_taking } },
+    agents: {
+      ada: { name: 'Ada', first_message: GREETING, turn_taking },
+      eve: { name: 'Eve', first_message: GREETING, llm: [{ provider: 'openai' }, { provider: 'anthropic' }] },
+    },
     environment: { ...cloud.environment, PRICES_FILE: prices },
   });
 });
@@ -193,3 +197,30 @@ it('has used what its vendors got, and costs what they bill', async () => {
   const metrics = await (await fetch(`${server.url}/metrics`)).text();
   expect(metrics).toContain(`provider="elevenlabs",model="eleven_flash_v2_5",unit="characters"}`);
 }, 90_000);
+
+it('has asked two models when the first one stalls, and names the price that is missing', async () => {
+  cloud.openai.settings.faults = { stallAfter: 0 };
+  const phone = await Phone.ring({ serverUrl: server.url, agent: 'eve' });
+  await phone.waitForAgent({ silenceMs: 300 });
+  announced.push('What are your hours?');
+  await phone.say(human('cards-001.wav'));
+  await phone.waitForAgent({ silenceMs: 300 });
+  await phone.hangUp();
+  const record = await recordOf(phone);
+  const [stalled, answered] = record.usage?.llm ?? [];
+  expect(stalled).toMatchObject({ provider: 'openai', input_tokens: 0, output_tokens: 0, cost_usd: null });
+  expect(stalled?.unreported_requests).toBe(stalled?.requests);
+  expect(answered).toMatchObject({ provider: 'anthropic', model: 'claude-haiku-4-5', cost_usd: null });
+  expect(answered?.output_tokens).toBeGreaterThan(0);
+  expect(record.missing_prices).toEqual([{ stage: 'llm', provider: 'anthropic', model: 'claude-haiku-4-5' }]);
+  expect(record.cost_usd).toMatchObject({ llm: null, total: null, is_minimum: true });
+  expect(record.cost_usd.stt).toBeGreaterThan(0);
+}, 60_000);
+
+it('keeps a server with a faulty price from starting', async () => {
+  const faulty = join(directory, 'faulty.json');
+  await writeFile(faulty, '{"stt":[{"provider":"deepgram","usd_per_hour":1}]}');
+  const starting = startTestServer({ agents: { ada: { name: 'Ada' } }, environment: { PRICES_FILE: faulty } });
+  const message = expect.stringContaining('usd_per_hour');
+  await expect(starting).rejects.toMatchObject({ code: 'config.invalid', message });
+});
