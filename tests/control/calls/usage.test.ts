@@ -8,6 +8,7 @@ import { OrphanKeeper } from '../../../src/control/calls/orphans.ts';
 import { NO_PRICES } from '../../../src/control/calls/prices.ts';
 import { CallRecorder } from '../../../src/control/calls/recorder.ts';
 import type { RecordedCall } from '../../../src/control/calls/recorder.ts';
+import { formatLine, isEssential, parseLine } from '../../../src/control/calls/spool-lines.ts';
 import { listCalls } from '../../../src/control/calls/store.ts';
 import type { StoredCall } from '../../../src/control/calls/store.ts';
 import { newId } from '../../../src/control/db/ids.ts';
@@ -191,6 +192,12 @@ describe('what a call used', () => {
       usage: { tts: [{ characters: 500 }] },
       cost_usd: { tts: 0.05, is_minimum: false },
     });
+  });
+
+  it('is kept by a spool that must let go of something, as far as it is the last word', async () => {
+    const about = { call_id: newId(), org_id: newId(), at: 1, instance_id: newId(), stream: 1, seq: 0 };
+    const lines = [false, true].map((final) => ({ kind: 'usage' as const, ...about, final, usage: spoken(1) }));
+    expect(lines.map((line) => isEssential(parseLine(formatLine(line))))).toEqual([false, true]);
   });
 
   it('costs nothing of a call that nobody took up', async () => {
