@@ -47,6 +47,8 @@ export interface Config {
     | undefined;
   /** How many calls a second this server asks Twilio to ring, at most. */
   readonly twilioCallsPerSecond: number;
+  /** A file that says what vendors charge. Absent: costs are not known. */
+  readonly pricesFile: string | undefined;
   /** How many of the requests to providers may be doubled, at most; 0: none. */
   readonly hedgeShare: number;
   readonly deepgram: ProviderConfig | undefined;
@@ -114,6 +116,7 @@ const schema = z.object({
       'must be a Postgres URL; example: postgres://bvrai:secret@127.0.0.1:5432/bvrai',
     )
     .optional(),
+  PRICES_FILE: z.string().optional(),
   HEDGE_SHARE: z
     .string()
     .regex(/^(0|0?\.\d{1,4})$/u, 'must be a share from 0 to 0.5; example: 0.05')
@@ -193,6 +196,7 @@ export function readConfig(
     publicUrl: env.PUBLIC_URL,
     logLevel: env.LOG_LEVEL,
     hedgeShare: env.HEDGE_SHARE,
+    pricesFile: env.PRICES_FILE,
     maxCalls: env.MAX_CALLS,
     maxCallsPerOrganization: env.MAX_CALLS_PER_ORGANIZATION,
     agentsDirectory: `${projectDirectory}/agents`,

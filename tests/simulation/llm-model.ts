@@ -77,8 +77,6 @@ export class LlmModel implements LlmProvider {
         sink({ type: 'tool-called', call });
         if (!open) return;
       }
-      sink({ type: 'usage-reported', inputTokens: 100, outputTokens: script.tokens.length });
-      if (!open) return;
       close();
       sink({ type: 'generation-finished', reason: script.toolName ? 'tool-calls' : 'stop' });
     };

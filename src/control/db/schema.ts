@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm';
 import {
   bigint,
+  boolean,
   customType,
   doublePrecision,
   foreignKey,
@@ -14,6 +15,7 @@ import {
   timestamp,
   uuid,
 } from 'drizzle-orm/pg-core';
+import type { CallUsage } from '../../pipeline/ports.ts';
 import { ROLES } from '../auth/access.ts';
 import { newId } from './ids.ts';
 
@@ -224,6 +226,8 @@ export const calls = pgTable('calls', {
   sttCostUsd: numeric('stt_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   llmCostUsd: numeric('llm_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   ttsCostUsd: numeric('tts_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
+  /** With the cost of each part (calls/costs.ts). */
+  usage: jsonb('usage').$type<JsonObject>(),
   twilioSequence: integer('twilio_sequence'),
   /** Of `instances`, whose row may be gone once the call has ended. */
   instanceId: uuid('instance_id'),
@@ -291,6 +295,21 @@ export const callEvents = pgTable(
     createdAt: createdAt(),
   },
   (table) => [primaryKey({ columns: [table.orgId, table.callId, table.seq] })],
+);
+
+/** What each media stream of a call has used in all so far. */
+export const callUsage = pgTable(
+  'call_usage',
+  {
+    orgId: orgId(),
+    callId: uuid('call_id').notNull(),
+    instanceId: uuid('instance_id').notNull(),
+    stream: integer('stream').notNull(),
+    seq: integer('seq').notNull(),
+    final: boolean('final').notNull(),
+    usage: jsonb('usage').$type<CallUsage>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.orgId, table.callId, table.instanceId, table.stream] })],
 );
 
 export const idempotencyKeys = pgTable(

@@ -47,6 +47,35 @@ export interface Connecting {
  */
 export type Prewarm<Request> = (request: Request, wanted: () => boolean, connecting?: Connecting) => void;
 
+/** Of audio that was sent to a recogniser. */
+export interface SttTally {
+  audioBytes: number;
+}
+
+export interface LlmTally {
+  /** Those that the vendor did not refuse. */
+  requests: number;
+  /** Of these, the ones whose tokens the vendor has not told, or not all: it tells them at the end, and some were broken off. */
+  unreportedRequests: number;
+  inputTokens: number;
+  outputTokens: number;
+}
+
+/** Of text that was sent to be spoken. */
+export interface TtsTally {
+  characters: number;
+}
+
+/**
+ * What a call has asked of vendors so far, as they bill it. An adapter adds to its tally when it sends, whatever becomes of what
+ * it sent: a reply that nobody heard costs as much. `model`: the one that served; undefined where there are none.
+ */
+export interface UsageMeter {
+  stt(provider: string, model: string | undefined): SttTally;
+  llm(provider: string, model: string | undefined): LlmTally;
+  tts(provider: string, model: string | undefined): TtsTally;
+}
+
 /** What every stream is given. */
 export interface StreamContext {
   /** Bound to the call's correlation id. */
@@ -56,6 +85,8 @@ export interface StreamContext {
   readonly signal: AbortSignal;
   /** Given by the routes. Absent: adapters wait for as long as they were built to, a second as a rule. */
   readonly connecting?: Connecting | undefined;
+  /** Absent: nobody counts, as when a provider is only tried out. */
+  readonly usage?: UsageMeter | undefined;
   /** Only routes call it: an adapter never fails over. */
   readonly onSwitch?: ((change: ProviderSwitch) => void) | undefined;
 }
@@ -194,7 +225,6 @@ export type LlmPart =
   | { readonly type: 'text-delta'; readonly text: string }
   /** Whole: its arguments have all come. Before `generation-finished`. */
   | { readonly type: 'tool-called'; readonly call: ToolCall }
-  | { readonly type: 'usage-reported'; readonly inputTokens: number; readonly outputTokens: number }
   /** The last part of a generation that went well. */
   | { readonly type: 'generation-finished'; readonly reason: 'stop' | 'length' | 'content-filter' | 'tool-calls' }
   /** The last part of one that did not. */

@@ -32,10 +32,11 @@ export class FluxStream implements SttStream {
   constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
     this.#context = context;
     this.#lastWriteMs = context.clock.nowMs();
+    const { model } = request;
     const url = (baseUrl: string): URL => fluxUrl(baseUrl, request);
     const onOpen = (): void => this.#watchAudioIn(SILENCE_AFTER_MS);
     const parse = (text: string): DeepgramMessage => this.#withTrueTimes(parseFluxMessage(text));
-    this.#socket = openLiveSocket(settings, { url, parse, onOpen }, sink, context);
+    this.#socket = openLiveSocket(settings, { model, url, parse, onOpen }, sink, context);
   }
 
   write(audio: Uint8Array): void {
@@ -62,7 +63,7 @@ export class FluxStream implements SttStream {
   #flush(): void {
     // An empty binary frame might mean "close the stream", as it does to the older API.
     if (this.#filled === 0) return;
-    this.#socket.send(this.#chunk.subarray(0, this.#filled));
+    this.#socket.sendAudio(this.#chunk.subarray(0, this.#filled), this.#filled);
     this.#filled = 0;
   }
 
@@ -78,7 +79,7 @@ export class FluxStream implements SttStream {
       if (quietMs < SILENCE_AFTER_MS) return this.#watchAudioIn(SILENCE_AFTER_MS - quietMs);
       this.#flush();
       this.#isPadded = true;
-      this.#socket.send(SILENT_CHUNK);
+      this.#socket.sendAudio(SILENT_CHUNK, CHUNK_BYTES);
       this.#watchAudioIn(CHUNK_MS);
     });
   }
