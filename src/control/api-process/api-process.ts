@@ -128,7 +128,7 @@ export class ApiProcess {
       send: (message, socket, onSent) => child.send(message satisfies ToApiProcess, socket, onSent),
     });
     relayLog(child.stdout, log);
-    relayErrors(child.stderr, log);
+    const complaints = relayErrors(child.stderr, log);
     child.on('error', (err) => log.error({ err }, 'the process of the API failed'));
     child.on('message', (message: FromApiProcess, socket) => this.#onMessage(child, handover, message, socket));
     // The first has no calls to step back from, and they wait for it.
@@ -139,7 +139,8 @@ export class ApiProcess {
     } catch (thrown) {
       child.kill('SIGKILL');
       await gone;
-      throw thrown;
+      const { code, message } = BvraiError.from(thrown);
+      throw new BvraiError(code, [message, ...complaints].join(' '));
     }
     const startedAtMs = performance.now();
     const forwarder = new Forwarder({ socketPath, refuse: refuseForNow });

@@ -16,7 +16,7 @@ import type { ApiProcessData, FromApiProcess, ToApiProcess } from './protocol.ts
 import { returnUpgrades } from './upgrades.ts';
 
 /** Lines are written together, so that the main process, which relays them, is seldom woken. */
-const LOG_OUTPUT = { dest: 1, sync: false, minLength: 16_384, periodicFlush: 100, maxLength: 4_000_000 };
+const LOG_OUTPUT = { dest: 1, sync: false, minLength: 8_192, periodicFlush: 100, maxLength: 4_000_000 };
 
 // Signals go to a group of processes at once, but this one serves until the calls have ended: its parent says when, or is gone.
 process.on('SIGINT', () => {});

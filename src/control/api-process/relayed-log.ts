@@ -16,9 +16,16 @@ export function relayLog(output: Readable | null, log: Log): void {
   });
 }
 
-/** What Node says of a process that falls. */
-export function relayErrors(output: Readable | null, log: Log): void {
-  eachLine(output, (text) => log.error({ text }, 'the API’s process complained'));
+const KEPT_COMPLAINTS = 10;
+
+/** What Node says of a process that falls. Returns the first lines so far, while they come. */
+export function relayErrors(output: Readable | null, log: Log): readonly string[] {
+  const complaints: string[] = [];
+  eachLine(output, (text) => {
+    if (complaints.length < KEPT_COMPLAINTS) complaints.push(text.trim());
+    log.error({ text }, 'the API’s process complained');
+  });
+  return complaints;
 }
 
 function eachLine(output: Readable | null, onLine: (text: string) => void): void {
