@@ -1,5 +1,5 @@
 /** The API's process: the whole of it on a database pool of its own; only the calls themselves are the main process's. */
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { pino } from 'pino';
 import { LOG_OPTIONS } from '../../core/log-options.ts';
@@ -8,12 +8,9 @@ import { EventFeed } from '../calls/feed.ts';
 import { openPostgres } from '../db/postgres.ts';
 import { openTenantDoor } from '../db/tenant.ts';
 import { buildHttp } from '../http.ts';
-import { adopt } from './connections.ts';
 import { RemoteDesk } from './desk.ts';
-import { Forwarder, divert, isOfApi } from './forward.ts';
-import { Handover } from './handover.ts';
 import type { ApiProcessData, FromApiProcess, ToApiProcess } from './protocol.ts';
-import { returnUpgrades } from './upgrades.ts';
+import { SharedConnections } from './shared-connections.ts';
 
 /** Lines are written together, so that the main process, which relays them, is seldom woken. */
 const LOG_OUTPUT = { dest: 1, sync: false, minLength: 8_192, periodicFlush: 100, maxLength: 4_000_000 };
@@ -54,28 +51,17 @@ async function serve(data: ApiProcessData): Promise<void> {
     },
     api: apiDependencies(data.settings, { database, feed, desk: remote.desk }),
   });
-  // A main process that does not answer is going down, and says no more to anybody.
-  const main = new Forwarder({ socketPath: data.mainSocketPath, refuse: (_request, response) => response.destroy() });
-  divert(
-    http.server,
-    (url) => !isOfApi(url),
-    (request, response) => main.forward(request, response),
-  );
-  const back = new Handover({ send: say, serve: (socket) => socket.destroy() });
-  returnUpgrades(http.server, back);
+  const connections = new SharedConnections(http.server, { mainSocketPath: data.mainSocketPath, say });
   const close = async (): Promise<void> => {
-    back.close();
+    connections.stopReturning();
     await http.close();
-    await main.close();
+    await connections.close();
     await database.close();
     process.disconnect();
   };
   process.on('message', (message: ToApiProcess, socket: unknown) => {
-    if (message.type === 'connection') {
-      say({ type: 'taken', number: message.number });
-      // Undefined: its client has gone, or it was none.
-      if (socket instanceof Socket) adopt(http.server, socket, message.first);
-    } else if (message.type === 'taken') back.taken(message.number);
+    if (message.type === 'connection') connections.take(message, socket);
+    else if (message.type === 'taken') connections.taken(message.number);
     else if (message.type === 'answer') remote.answer(message.id, message.value);
     else if (message.type === 'fault') remote.fail(message.id, message.fault);
     else if (message.type === 'wake') feed.wake(message.orgIds);

@@ -1,64 +1,55 @@
-/** The life of the API's thread, with a small one in its place; with the real one whole servers are tested on Postgres. */
+/** The life of the API's process, with a small one in its place; with the real one whole servers are tested on Postgres. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { ApiThread } from '../../../src/control/api-thread/api-thread.ts';
-import type { ApiThreadOptions } from '../../../src/control/api-thread/api-thread.ts';
-import { RemoteDesk, perform } from '../../../src/control/api-thread/desk.ts';
-import { divert } from '../../../src/control/api-thread/forward.ts';
-import { fromFault, toFault } from '../../../src/control/api-thread/protocol.ts';
-import type { ApiThreadData, DeskQuestion } from '../../../src/control/api-thread/protocol.ts';
+import { ApiProcess } from '../../../src/control/api-process/api-process.ts';
+import type { ApiProcessOptions } from '../../../src/control/api-process/api-process.ts';
+import { RemoteDesk, perform } from '../../../src/control/api-process/desk.ts';
+import { fromFault, toFault } from '../../../src/control/api-process/protocol.ts';
+import type { DeskQuestion } from '../../../src/control/api-process/protocol.ts';
 import type { ApiDesk } from '../../../src/control/calls/api-desk.ts';
-import { DEFAULT_QUOTAS } from '../../../src/control/http/rate-limit.ts';
 import { BvraiError } from '../../../src/core/errors.ts';
 import { memoryLog } from '../../../src/core/log.ts';
+import { API_DATA } from './api-data.ts';
 
 /** Says which of its kind it is, asks the desk to hang up, falls dead, does not start, or does not end. */
-const SMALL_THREAD = `
-  const { parentPort: port, workerData, threadId } = require('node:worker_threads');
+const SMALL_PROCESS = `
   const asked = [];
+  const woken = [];
   const server = require('node:http').createServer((request, response) => {
     if (request.url === '/api/die') process.exit(3);
     if (request.url === '/api/throw') setImmediate(() => { throw new Error('planted'); });
     else if (request.url === '/api/ask') {
       asked.push(response);
-      port.postMessage({ type: 'ask', id: asked.length - 1, question: { method: 'hangUp', args: ['CA1'] } });
+      process.send({ type: 'ask', id: asked.length - 1, question: { method: 'hangUp', args: ['CA1'] } });
     } else if (request.url === '/api/woken') response.end(JSON.stringify(woken));
-    else if (request.url !== '/api/silence') response.end(String(threadId));
+    else if (request.url === '/api/log') {
+      console.log(JSON.stringify({ level: 40, time: 1, request_id: 'r', msg: 'planted line' }));
+      response.end();
+    } else if (request.url !== '/api/silence') response.end(String(process.pid));
   });
-  const woken = [];
-  port.on('message', (message) => {
+  process.on('disconnect', () => process.exit(0));
+  process.on('message', (message) => {
     if (message.type === 'wake') woken.push(...message.orgIds);
     else if (message.type === 'answer') asked[message.id].end(String(message.value));
-    else if (message.type === 'close') { server.close(() => port.close()); server.closeIdleConnections(); }
+    else if (message.type === 'close') { server.close(() => process.exit(0)); server.closeIdleConnections(); }
+    else if (message.type === 'start') {
+      if (message.data.poolSize === 0) process.exit(4);
+      server.listen(message.data.socketPath, () => process.send({ type: 'listening' }));
+    }
   });
-  if (workerData.poolSize === 0) process.exit(4);
-  server.listen(workerData.socketPath, () => port.postMessage({ type: 'listening' }));
 `;
 
-const DATA: Omit<ApiThreadData, 'socketPath'> = {
-  settings: {
-    authSecret: 's'.repeat(32),
-    registration: 'open',
-    quotas: DEFAULT_QUOTAS,
-    publicUrl: undefined,
-    instanceId: 'i',
-    twilio: undefined,
-    mediaPort: undefined,
-  },
-  databaseUrl: 'postgres://127.0.0.1/none',
-  poolSize: 1,
-  logLevel: 'silent',
-  corsOrigins: [],
-  trustedProxies: 0,
-};
+function startSmall(code = SMALL_PROCESS): ChildProcess {
+  return spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], serialization: 'advanced' });
+}
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -79,40 +70,41 @@ const deskWith = (methods: Partial<ApiDesk>): ApiDesk => ({
 });
 
 interface Rig {
-  readonly thread: ApiThread;
+  readonly api: ApiProcess;
   readonly log: ReturnType<typeof memoryLog>;
-  readonly socketPaths: readonly string[];
+  readonly processes: readonly ChildProcess[];
   /** Status and text. */
   readonly ask: (path: string) => Promise<readonly [number, string]>;
 }
 
-async function start(options: Partial<ApiThreadOptions> = {}): Promise<Rig> {
+async function start(options: Partial<ApiProcessOptions> = {}): Promise<Rig> {
   const log = memoryLog();
-  const socketPaths: string[] = [];
-  const thread = await ApiThread.start({
-    data: DATA,
+  const processes: ChildProcess[] = [];
+  const api = await ApiProcess.start({
+    data: API_DATA,
     desk: deskWith({ hangUp: (callSid) => Promise.resolve(callSid === 'CA1') }),
     log,
-    startThread: (data) => {
-      socketPaths.push(data.socketPath);
-      return new Worker(SMALL_THREAD, { eval: true, workerData: data });
-    },
     ...options,
+    startProcess: () => {
+      const child = (options.startProcess ?? startSmall)();
+      processes.push(child);
+      return child;
+    },
   });
-  closers.push(() => thread.close());
-  const front: Server = createServer();
-  divert(front, thread.forward);
-  front.listen(0, '127.0.0.1');
-  await once(front, 'listening');
+  closers.push(() => api.close());
+  const main: Server = createServer();
+  api.attach(main);
+  main.listen(0, '127.0.0.1');
+  await once(main, 'listening');
   closers.push(() => {
-    front.closeAllConnections();
-    front.close();
+    main.closeAllConnections();
+    main.close();
   });
-  const { port } = front.address() as AddressInfo;
+  const { port } = main.address() as AddressInfo;
   return {
-    thread,
+    api,
     log,
-    socketPaths,
+    processes,
     ask: async (path) => {
       const response = await fetch(`http://127.0.0.1:${port}${path}`);
       return [response.status, await response.text()];
@@ -120,64 +112,81 @@ async function start(options: Partial<ApiThreadOptions> = {}): Promise<Rig> {
   };
 }
 
-describe('the thread of the API', () => {
-  it('answers, asks the calls of the main thread, and hears of new events', async () => {
-    const { ask, thread } = await start();
-    expect(await ask('/api/who')).toEqual([200, expect.stringMatching(/^\d+$/u)]);
+const RESTART = { timeout: 15_000 };
+
+describe('the process of the API', () => {
+  it('answers, asks the calls of the main process, and hears of new events', async () => {
+    const { ask, api, processes } = await start();
+    expect(await ask('/api/who')).toEqual([200, String(processes[0]?.pid)]);
     expect(await ask('/api/ask')).toEqual([200, 'true']);
-    thread.wake(['one', 'two']);
-    expect(await ask('/api/woken')).toEqual([200, '["one","two"]']);
+    api.wake(['one', 'two']);
+    await expect.poll(() => ask('/api/woken')).toEqual([200, '["one","two"]']);
+  });
+
+  it('writes into the server’s log, with level and fields', async () => {
+    const { ask, log } = await start();
+    await ask('/api/log');
+    await expect
+      .poll(() => log.lines)
+      .toContainEqual({
+        level: 'warn',
+        fields: { request_id: 'r' },
+        message: 'planted line',
+      });
   });
 
   it.each(['/api/die', '/api/throw'])(
     'is started again when it is lost (%s); until then requests are told so',
     async (path) => {
-      const { ask, log, socketPaths } = await start();
-      const [, first] = await ask('/api/who');
+      const { ask, log, processes } = await start();
       expect(await ask(path)).toMatchObject([503, expect.stringContaining('api-unavailable')]);
-      await expect.poll(async () => (await ask('/api/who'))[0], { timeout: 15_000 }).toBe(200);
-      expect((await ask('/api/who'))[1]).not.toBe(first);
-      expect(socketPaths).toHaveLength(2);
-      expect(log.lines.map(({ message }) => message)).toEqual(
-        expect.arrayContaining([expect.stringContaining('ended'), 'the API has a thread again']),
-      );
+      await expect.poll(async () => (await ask('/api/who'))[0], RESTART).toBe(200);
+      expect(processes).toHaveLength(2);
+      expect((await ask('/api/who'))[1]).toBe(String(processes[1]?.pid));
+      const said = log.lines.map(({ message }) => message);
+      expect(said).toContain('the process of the API ended; another one is being started');
+      expect(said.filter((message) => message === 'the API has a process of its own')).toHaveLength(2);
     },
   );
+
+  it('tells why it fell', async () => {
+    const { ask, log } = await start();
+    await ask('/api/throw');
+    await expect.poll(() => log.lines.map(({ fields }) => fields['text'])).toContain('Error: planted');
+  });
 
   it('is tried again for as long as it does not start', async () => {
     let starts = 0;
     const { ask } = await start({
-      startThread: (data) => {
-        const poolSize = ++starts === 2 ? 0 : 1;
-        return new Worker(SMALL_THREAD, { eval: true, workerData: { ...data, poolSize } });
-      },
+      startProcess: () => startSmall(++starts === 2 ? `console.error('planted'); process.exit(5);` : SMALL_PROCESS),
     });
     await ask('/api/die');
-    await expect.poll(async () => (await ask('/api/who'))[0], { timeout: 15_000 }).toBe(200);
+    await expect.poll(async () => (await ask('/api/who'))[0], RESTART).toBe(200);
     expect(starts).toBe(3);
   });
 
   it('leaves nothing behind when it does not start in the first place', async () => {
     const before = await directories();
-    await expect(start({ data: { ...DATA, poolSize: 0 } })).rejects.toThrow('code 4');
+    await expect(start({ data: { ...API_DATA, poolSize: 0 } })).rejects.toThrow('code 4');
     expect(await directories()).toEqual(before);
   });
 
-  it('is gone with its socket when it is closed, also while it is being started again', async () => {
-    const { thread, socketPaths, ask } = await start();
+  it('is gone with its sockets when it is closed, also while it is being started again', async () => {
+    const before = await directories();
+    const { api, processes, ask } = await start();
     await ask('/api/die');
-    await thread.close();
-    await thread.close();
-    expect(socketPaths.length).toBeGreaterThan(0);
-    expect(await directories()).not.toContain(dirname(socketPaths[0] ?? ''));
+    await api.close();
+    await api.close();
+    expect(processes.map(({ exitCode, signalCode }) => exitCode ?? signalCode)).not.toContain(null);
+    expect(await directories()).toEqual(before);
     expect((await ask('/api/who'))[0]).toBe(503);
   });
 
   it('is ended when an answer takes too long', async () => {
-    const { thread, ask, log } = await start();
+    const { api, ask, log } = await start();
     const silent = ask('/api/silence').catch(() => 'cut off');
     await expect.poll(async () => (await ask('/api/who'))[0]).toBe(200);
-    await thread.close();
+    await api.close();
     expect(await silent).toMatchObject([503, expect.stringContaining('api-unavailable')]);
     expect(log.lines.map(({ message }) => message)).toContain('the API did not finish its answers in time');
   });
@@ -187,8 +196,8 @@ async function directories(): Promise<string[]> {
   return (await readdir(tmpdir())).filter((name) => name.startsWith('bvrai-api-'));
 }
 
-describe('the desk from another thread', () => {
-  /** As threads talk: what goes over is a copy. */
+describe('the desk from another process', () => {
+  /** As processes talk: what goes over is a copy. */
   function far(desk: ApiDesk): ApiDesk {
     const remote = new RemoteDesk((id, question) => {
       const copy: DeskQuestion = structuredClone(question);
