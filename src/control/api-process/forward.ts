@@ -171,11 +171,13 @@ class Answer implements Dispatcher.DispatchHandler {
 export function refuseForNow(request: IncomingMessage, response: ServerResponse): void {
   const requestId = requestIdOf(request);
   const detail = 'The API is starting; try again in a moment. Calls go on meanwhile.';
+  const body = JSON.stringify(problemBody(requestId, 503, 'api-unavailable', detail));
   response.writeHead(503, {
     'content-type': PROBLEM_TYPE,
+    'content-length': Buffer.byteLength(body),
     connection: 'close',
     'retry-after': RETRY_AFTER_S,
     'x-request-id': requestId,
   });
-  response.end(JSON.stringify(problemBody(requestId, 503, 'api-unavailable', detail)));
+  response.end(body);
 }

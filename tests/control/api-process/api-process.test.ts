@@ -2,12 +2,13 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { afterEach, describe, expect, it } from 'vitest';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { ApiProcess } from '../../../src/control/api-process/api-process.ts';
 import type { ApiProcessOptions } from '../../../src/control/api-process/api-process.ts';
@@ -50,6 +51,17 @@ const SMALL_PROCESS = `
 function startSmall(code = SMALL_PROCESS): ChildProcess {
   return spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], serialization: 'advanced' });
 }
+
+/** Others run at the same time, and have directories, too. */
+let temporary: string;
+beforeAll(async () => {
+  temporary = await mkdtemp(join(tmpdir(), 'bvrai-test-'));
+  vi.stubEnv('TMPDIR', temporary);
+});
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  await rm(temporary, { recursive: true });
+});
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -166,19 +178,17 @@ describe('the process of the API', () => {
   });
 
   it('leaves nothing behind when it does not start in the first place', async () => {
-    const before = await directories();
     await expect(start({ data: { ...API_DATA, poolSize: 0 } })).rejects.toThrow('code 4');
-    expect(await directories()).toEqual(before);
+    expect(await readdir(temporary)).toEqual([]);
   });
 
   it('is gone with its sockets when it is closed, also while it is being started again', async () => {
-    const before = await directories();
     const { api, processes, ask } = await start();
     await ask('/api/die');
     await api.close();
     await api.close();
     expect(processes.map(({ exitCode, signalCode }) => exitCode ?? signalCode)).not.toContain(null);
-    expect(await directories()).toEqual(before);
+    expect(await readdir(temporary)).toEqual([]);
     expect((await ask('/api/who'))[0]).toBe(503);
   });
 
@@ -191,10 +201,6 @@ describe('the process of the API', () => {
     expect(log.lines.map(({ message }) => message)).toContain('the API did not finish its answers in time');
   });
 });
-
-async function directories(): Promise<string[]> {
-  return (await readdir(tmpdir())).filter((name) => name.startsWith('bvrai-api-'));
-}
 
 describe('the desk from another process', () => {
   /** As processes talk: what goes over is a copy. */
