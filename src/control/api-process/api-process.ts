@@ -27,6 +27,8 @@ export interface ApiProcessOptions {
   readonly log: Log;
   /** Default: the process of api.process.ts. */
   readonly startProcess?: () => ChildProcess;
+  /** Has all others go before a process. Default: as the system can. */
+  readonly stepBack?: (pid: number) => Promise<string>;
   readonly handover?: Pick<HandoverOptions, 'maxWaiting' | 'takeWithinMs'>;
 }
 
@@ -118,7 +120,6 @@ export class ApiProcess {
   async #start(): Promise<void> {
     const { data, log, startProcess: launch = startApiProcess, handover: bounds } = this.#options;
     // Each start has a path of its own: the socket of a process that was lost is still there.
-    const isFirst = this.#starts === 0;
     const socketPath = join(this.#directory, `${this.#starts++}.sock`);
     const child = launch();
     const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
@@ -131,8 +132,6 @@ export class ApiProcess {
     const complaints = relayErrors(child.stderr, log);
     child.on('error', (err) => log.error({ err }, 'the process of the API failed'));
     child.on('message', (message: FromApiProcess, socket) => this.#onMessage(child, handover, message, socket));
-    // The first has no calls to step back from, and they wait for it.
-    if (!isFirst) await stepBackFrom(child);
     post(child, { type: 'start', data: { ...data, socketPath, mainSocketPath: this.mainSocketPath } });
     try {
       await listening(child, this.#closing.signal);
@@ -149,7 +148,9 @@ export class ApiProcess {
       this.#onExit(running, { exitCode, signal }, performance.now() - startedAtMs),
     );
     this.#running = running;
-    log.info({ pid: child.pid, priority: await stepBackFrom(child) }, 'the API has a process of its own');
+    // Not before it has started: on a busy machine it would not come to an end of that.
+    const priority = child.pid !== undefined && (await (this.#options.stepBack ?? stepBack)(child.pid));
+    log.info({ pid: child.pid, priority }, 'the API has a process of its own');
   }
 
   #onMessage(child: ChildProcess, handover: Handover, message: FromApiProcess, socket: unknown): void {
@@ -197,8 +198,6 @@ export class ApiProcess {
 }
 
 const startApiProcess = (): ChildProcess => startProcess(import.meta.url, './api.process');
-
-const stepBackFrom = async ({ pid }: ChildProcess): Promise<string> => (pid === undefined ? 'none' : stepBack(pid));
 
 /** A process that has gone says so by its 'exit'. */
 function post(child: ChildProcess, message: ToApiProcess): void {

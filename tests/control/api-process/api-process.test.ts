@@ -19,6 +19,7 @@ import type { ApiDesk } from '../../../src/control/calls/api-desk.ts';
 import { BvraiError } from '../../../src/core/errors.ts';
 import { memoryLog } from '../../../src/core/log.ts';
 import { API_DATA } from './api-data.ts';
+import { deskWith } from './desk-not-asked.ts';
 
 /** Says which of its kind it is, asks the desk to hang up, falls dead, does not start, or does not end. */
 const SMALL_PROCESS = `
@@ -68,19 +69,6 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-const notAsked = (): Promise<never> => Promise.reject(new Error('not asked'));
-const deskWith = (methods: Partial<ApiDesk>): ApiDesk => ({
-  check: notAsked,
-  ring: notAsked,
-  endRinging: notAsked,
-  expect: notAsked,
-  watch: notAsked,
-  hangUp: notAsked,
-  say: notAsked,
-  transfer: notAsked,
-  ...methods,
-});
-
 interface Rig {
   readonly api: ApiProcess;
   readonly log: ReturnType<typeof memoryLog>;
@@ -96,6 +84,7 @@ async function start(options: Partial<ApiProcessOptions> = {}): Promise<Rig> {
     data: API_DATA,
     desk: deskWith({ hangUp: (callSid) => Promise.resolve(callSid === 'CA1') }),
     log,
+    stepBack: () => Promise.resolve('usual'),
     ...options,
     startProcess: () => {
       const child = (options.startProcess ?? startSmall)();

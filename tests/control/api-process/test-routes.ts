@@ -18,11 +18,4 @@ export function addTestRoutes(app: FastifyInstance, under: string, by: string): 
   });
   app.get(`${under}/silence`, () => new Promise(() => {}));
   app.get(`${under}/slow`, () => new Promise((resolve) => setTimeout(resolve, 300, { by })));
-  // For so long it reads nothing, not even messages.
-  app.get(`${under}/hang`, (request) => {
-    const forMs = Number(new URL(request.url, 'http://here').searchParams.get('ms'));
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, forMs);
-    return { by };
-  });
-  app.get(`${under}/die`, () => process.exit(3));
 }
