@@ -33,16 +33,26 @@ export function believePeer(server: Server, { socket, headers }: IncomingMessage
   Object.defineProperty(socket, 'remoteAddress', { value, configurable: true });
 }
 
+/** What of a socket is the system's; none of Node's documented methods reaches it. */
 interface Handle {
   reading: boolean;
   readStop(): number;
+  close(): void;
+}
+
+/** A connection that this process no longer reads. */
+export interface Detached {
+  /** What had been read and not used. */
+  readonly rest: Buffer;
+  /** Closes it in this process, if that has not happened yet. */
+  readonly close: () => void;
 }
 
 /**
- * Ends the reading of a connection, so that whoever gets it reads on where this process left off. Returns what had been read and not used; undefined
- * when it is gone. The caller gives it away before anything else happens.
+ * Ends the reading of a connection, so that whoever gets it reads on where this process left off; undefined when it is gone. The caller gives it
+ * away before anything else happens.
  */
-export function stopReading(socket: Socket): Buffer | undefined {
+export function detach(socket: Socket): Detached | undefined {
   // Node reads ahead, says nothing of that, and loses it when the socket goes to another process.
   const handle = Reflect.get(socket, '_handle') as Handle | null;
   if (socket.destroyed || handle === null) return undefined;
@@ -51,5 +61,5 @@ export function stopReading(socket: Socket): Buffer | undefined {
   handle.readStop();
   // Or this process would count it as its server's for as long as the other has it.
   Reflect.set(socket, 'server', null);
-  return Buffer.isBuffer(rest) ? rest : Buffer.alloc(0);
+  return { rest: Buffer.isBuffer(rest) ? rest : Buffer.alloc(0), close: () => handle.close() };
 }

@@ -1,6 +1,7 @@
 /** Gives clients' connections to the other process, in their order, one after the other: Node can have one under way. */
 import type { Socket } from 'node:net';
-import { stopReading } from './connections.ts';
+import { detach } from './connections.ts';
+import type { Detached } from './connections.ts';
 import type { ConnectionMessage } from './protocol.ts';
 
 export interface HandoverOptions {
@@ -29,6 +30,8 @@ export class Handover {
   readonly #waiting = new Set<Waiting>();
   #number = 0;
   #underWay: number | undefined;
+  /** Node keeps it open for ever when the other process is lost before it has taken it. */
+  #lastSent: Detached | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isStalled = false;
   #isClosed = false;
@@ -58,6 +61,7 @@ export class Handover {
     if (this.#underWay === undefined || number < this.#underWay) return;
     clearTimeout(this.#timer);
     this.#underWay = undefined;
+    this.#lastSent = undefined;
     this.#isStalled = false;
     this.#sendNext();
   }
@@ -66,6 +70,7 @@ export class Handover {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    this.#lastSent?.close();
     this.#serveWaiting();
   }
 
@@ -73,9 +78,10 @@ export class Handover {
     if (this.#underWay !== undefined || this.#isClosed) return;
     for (const waiting of this.#waiting) {
       const { socket, first } = this.#release(waiting);
-      const rest = stopReading(socket);
-      if (!rest) continue;
-      this.#send(Buffer.concat([first, rest]), socket);
+      const detached = detach(socket);
+      if (!detached) continue;
+      this.#lastSent = detached;
+      this.#send(Buffer.concat([first, detached.rest]), socket);
       this.#timer = setTimeout(() => this.#onLate(), this.#options.takeWithinMs ?? TAKE_WITHIN_MS);
       return;
     }
