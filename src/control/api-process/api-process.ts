@@ -39,11 +39,14 @@ const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 30_000;
 /** A process that has lived so long was not lost for a reason of its start. */
 const SETTLED_MS = 60_000;
+const MAX_WAKES = 100;
 
 interface Running {
   readonly child: ChildProcess;
   readonly forwarder: Forwarder;
   readonly handover: Handover;
+  /** On their way. */
+  wakes: number;
   /** Resolves when it is gone, and its last words have been read. */
   readonly gone: Promise<void>;
 }
@@ -91,9 +94,12 @@ export class ApiProcess {
     this.#serve(socket, first);
   };
 
-  /** New events of these organizations can be read now. */
+  /** New events of these organizations can be read now. A process that hangs is not told each time: once it goes on, it looks by itself. */
   wake(orgIds: readonly string[]): void {
-    if (this.#running) post(this.#running.child, { type: 'wake', orgIds });
+    const running = this.#running;
+    if (!running || running.wakes >= MAX_WAKES) return;
+    running.wakes++;
+    post(running.child, { type: 'wake', orgIds }, () => running.wakes--);
   }
 
   /** Lets it answer what it was asked, for some seconds. Idempotent. */
@@ -143,7 +149,7 @@ export class ApiProcess {
     }
     const startedAtMs = performance.now();
     const forwarder = new Forwarder({ socketPath, refuse: refuseForNow });
-    const running: Running = { child, forwarder, handover, gone };
+    const running: Running = { child, forwarder, handover, gone, wakes: 0 };
     child.once('exit', (exitCode, signal) =>
       this.#onExit(running, { exitCode, signal }, performance.now() - startedAtMs),
     );
@@ -200,8 +206,8 @@ export class ApiProcess {
 const startApiProcess = (): ChildProcess => startProcess(import.meta.url, './api.process');
 
 /** A process that has gone says so by its 'exit'. */
-function post(child: ChildProcess, message: ToApiProcess): void {
-  child.send(message, () => {});
+function post(child: ChildProcess, message: ToApiProcess, onSent: () => void = () => {}): void {
+  child.send(message, onSent);
 }
 
 function listening(child: ChildProcess, signal: AbortSignal): Promise<void> {

@@ -9,6 +9,9 @@ export const PEER_HEADER = 'x-bvrai-peer';
 
 const adopted = new WeakSet<Duplex>();
 
+/** Whether it is a client's own connection, and not the other process's. */
+export const isAdopted = (socket: Duplex): boolean => adopted.has(socket);
+
 /** Has `server` serve a connection that it did not accept itself, from `first` on, which was read of it already. */
 export function adopt(server: Server, socket: Socket, first: Uint8Array): void {
   if (socket.destroyed) return;
@@ -27,7 +30,7 @@ export function adopt(server: Server, socket: Socket, first: Uint8Array): void {
 export function believePeer(server: Server, { socket, headers }: IncomingMessage): void {
   const said = headers[PEER_HEADER];
   delete headers[PEER_HEADER];
-  if (adopted.has(socket) || typeof server.address() !== 'string') return;
+  if (isAdopted(socket) || typeof server.address() !== 'string') return;
   const value = typeof said === 'string' && isIP(said) > 0 ? said : undefined;
   // Such a socket has no address of its own, and one request at a time uses it.
   Object.defineProperty(socket, 'remoteAddress', { value, configurable: true });

@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { adopt } from './connections.ts';
+import { adopt, isAdopted } from './connections.ts';
 import { Forwarder, divert, isOfApi } from './forward.ts';
 import { Handover } from './handover.ts';
 import type { ConnectionMessage, FromApiProcess } from './protocol.ts';
@@ -10,6 +10,7 @@ import type { ConnectionMessage, FromApiProcess } from './protocol.ts';
 export interface SharedConnectionsOptions {
   /** Where the main process answers the requests that are its. */
   readonly mainSocketPath: string;
+  readonly trustedProxies: number;
   /** Tells the main process; calls back when the socket is no longer this process's. */
   readonly say: (message: FromApiProcess, socket?: Socket, onSent?: () => void) => void;
 }
@@ -24,7 +25,7 @@ export class SharedConnections {
   readonly #owed = new WeakMap<Duplex, number>();
 
   /** From now on `server` answers the API's requests only. */
-  constructor(server: Server, { mainSocketPath, say }: SharedConnectionsOptions) {
+  constructor(server: Server, { mainSocketPath, trustedProxies, say }: SharedConnectionsOptions) {
     this.#server = server;
     this.#say = say;
     // A main process that does not answer is going down, and says no more to anybody.
@@ -35,7 +36,9 @@ export class SharedConnections {
       (url) => !isOfApi(url),
       (request, response) => this.#main.forward(request, response),
     );
-    server.on('request', ({ socket }, response) => {
+    server.prependListener('request', ({ socket, url = '' }, response) => {
+      // A proxy's next could be the webhook of a call, which is not to wait for a process that steps back: it has to come over a new connection.
+      if (isAdopted(socket) && (trustedProxies > 0 || !isOfApi(url))) response.shouldKeepAlive = false;
       this.#owed.set(socket, this.#owedTo(socket) + 1);
       response.once('close', () => this.#owed.set(socket, this.#owedTo(socket) - 1));
     });

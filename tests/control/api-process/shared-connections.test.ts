@@ -159,10 +159,13 @@ describe.each([0, 1])('with %i trusted proxies', (trustedProxies) => {
   afterAll(() => rig.close());
 
   it('each process answers what is its, on whichever’s connection it is asked', async () => {
-    for (const paths of [
-      ['/api/seen', '/twilio/seen', '/api/seen', '/health/live', '/nowhere'],
-      ['/twilio/seen', '/api/seen', '/twilio/seen', '/docs/nowhere'],
-    ]) {
+    const mixed = ['/twilio/seen', '/api/seen', '/twilio/seen', '/docs/nowhere', '/api/seen'];
+    const onOthers = [
+      ['/api/seen', '/twilio/seen'],
+      ['/api/seen', '/api/seen', '/health/live'],
+      ['/api/seen', '/nowhere'],
+    ];
+    for (const paths of trustedProxies === 0 ? [mixed, ...onOthers] : [mixed, ['/api/seen']]) {
       const socket = dial(rig);
       const answers = new Answers(socket);
       for (const path of paths) {
@@ -178,24 +181,33 @@ describe.each([0, 1])('with %i trusted proxies', (trustedProxies) => {
     }
   });
 
-  it.each([
-    ['api', ['/api/seen', '/twilio/seen']],
-    ['main', ['/twilio/seen', '/api/seen']],
-  ])('nobody forges an address on a connection that the %s process has', async (_owner, paths) => {
+  it('a connection that the API’s process has is closed when webhooks may come over it', async () => {
     const socket = dial(rig);
-    const answers = new Answers(socket);
-    for (const path of [...paths, ...paths]) {
-      socket.write(get(path, 'x-bvrai-peer: 6.6.6.6\r\n'));
-      expect(await answers.seen()).toMatchObject({ ip: '127.0.0.1', host: 'bvrai.example', protocol: 'http' });
-      const said =
-        'x-forwarded-for: 7.7.7.7, 8.8.8.8\r\nx-forwarded-host: said.example\r\nx-forwarded-proto: https\r\n';
-      socket.write(get(path, `${said}x-bvrai-peer: 6.6.6.6\r\nconnection: keep-alive, x-bvrai-peer\r\n`));
-      // Of a chain, only what the one trusted proxy has added.
-      expect(await answers.seen()).toMatchObject(
-        trustedProxies === 0
-          ? { ip: '127.0.0.1', host: 'bvrai.example', protocol: 'http' }
-          : { ip: '8.8.8.8', host: 'said.example', protocol: 'https' },
-      );
+    socket.write(trustedProxies === 0 ? get('/api/seen') + get('/twilio/seen') : get('/api/seen'));
+    // Or it would not end.
+    expect(await text(socket)).toMatch(/connection: close/iu);
+  });
+
+  it.each([
+    ['the API’s', '/api/seen', trustedProxies === 0 ? ['/api/seen', '/twilio/seen'] : []],
+    ['the main', '/twilio/seen', ['/api/seen', '/twilio/seen']],
+  ] as const)('nobody forges an address on a connection that %s process has', async (_owner, opening, others) => {
+    const said = 'x-forwarded-for: 7.7.7.7, 8.8.8.8\r\nx-forwarded-host: said.example\r\nx-forwarded-proto: https\r\n';
+    const direct = { ip: '127.0.0.1', host: 'bvrai.example', protocol: 'http' };
+    // Of a chain, only what the one trusted proxy has added.
+    const proxied = trustedProxies === 0 ? direct : { ip: '8.8.8.8', host: 'said.example', protocol: 'https' };
+    for (const paths of [[opening], ...others.map((path) => [opening, path])]) {
+      for (const [headers, known] of [
+        ['x-bvrai-peer: 6.6.6.6\r\n', direct],
+        [`${said}x-bvrai-peer: 6.6.6.6\r\nconnection: keep-alive, x-bvrai-peer\r\n`, proxied],
+      ] as const) {
+        const socket = dial(rig);
+        const answers = new Answers(socket);
+        for (const path of paths) {
+          socket.write(get(path, headers));
+          expect(await answers.seen()).toMatchObject({ by: path === '/api/seen' ? 'api' : 'main', ...known });
+        }
+      }
     }
   });
 });
