@@ -88,9 +88,13 @@ export class ApiProcess {
     divert(server, isOfApi, this.#forward);
   }
 
-  /** Takes charge of a connection whose first request is for `url`: gives it away if it is the API's, or has the main process's server serve it. */
+  /**
+   * Takes charge of a connection whose first request is for `url`: gives it away if it is the API's, or has the main process's server serve it. That has
+   * all connections of proxies: the next request on one could be the webhook of a call, which is not to wait for a process that steps back.
+   */
   readonly route = (url: string | undefined, socket: Socket, first: Buffer): void => {
-    if (url !== undefined && isOfApi(url) && this.#running?.handover.offer(socket, first) === true) return;
+    const isToGo = url !== undefined && isOfApi(url) && this.#options.data.trustedProxies === 0;
+    if (isToGo && this.#running?.handover.offer(socket, first) === true) return;
     this.#serve(socket, first);
   };
 

@@ -51,7 +51,7 @@ async function serve(data: ApiProcessData): Promise<void> {
     },
     api: apiDependencies(data.settings, { database, feed, desk: remote.desk }),
   });
-  const connections = new SharedConnections(http.server, { ...data, say });
+  const connections = new SharedConnections(http.server, { mainSocketPath: data.mainSocketPath, say });
   const close = async (): Promise<void> => {
     connections.stopReturning();
     await http.close();

@@ -10,7 +10,6 @@ import type { ConnectionMessage, FromApiProcess } from './protocol.ts';
 export interface SharedConnectionsOptions {
   /** Where the main process answers the requests that are its. */
   readonly mainSocketPath: string;
-  readonly trustedProxies: number;
   /** Tells the main process; calls back when the socket is no longer this process's. */
   readonly say: (message: FromApiProcess, socket?: Socket, onSent?: () => void) => void;
 }
@@ -25,7 +24,7 @@ export class SharedConnections {
   readonly #owed = new WeakMap<Duplex, number>();
 
   /** From now on `server` answers the API's requests only. */
-  constructor(server: Server, { mainSocketPath, trustedProxies, say }: SharedConnectionsOptions) {
+  constructor(server: Server, { mainSocketPath, say }: SharedConnectionsOptions) {
     this.#server = server;
     this.#say = say;
     // A main process that does not answer is going down, and says no more to anybody.
@@ -37,8 +36,8 @@ export class SharedConnections {
       (request, response) => this.#main.forward(request, response),
     );
     server.prependListener('request', ({ socket, url = '' }, response) => {
-      // A proxy's next could be the webhook of a call, which is not to wait for a process that steps back: it has to come over a new connection.
-      if (isAdopted(socket) && (trustedProxies > 0 || !isOfApi(url))) response.shouldKeepAlive = false;
+      // The next could be the webhook of a call, which is not to wait for a process that steps back: it has to come over a new connection.
+      if (isAdopted(socket) && !isOfApi(url)) response.shouldKeepAlive = false;
       this.#owed.set(socket, this.#owedTo(socket) + 1);
       response.once('close', () => this.#owed.set(socket, this.#owedTo(socket) - 1));
     });

@@ -21,7 +21,6 @@ async function serve({ data }: Extract<ToApiProcess, { type: 'start' }>): Promis
   addTestRoutes(http, '/api', 'api');
   const connections = new SharedConnections(http.server, {
     mainSocketPath,
-    trustedProxies,
     say: (message, socket, onSent) => process.send?.(message, socket, undefined, onSent),
   });
   process.on('message', (message: ToApiProcess, socket) => {
