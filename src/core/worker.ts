@@ -28,7 +28,8 @@ export function startWorker(importerUrl: string, name: string, workerData?: unkn
  */
 export function startProcess(importerUrl: string, name: string): ChildProcess {
   const { url, fromSource } = fileBeside(importerUrl, name);
-  const execArgv = fromSource ? ['--import', pathToFileURL(createRequire(importerUrl).resolve('tsx')).href] : [];
+  const tsx = (): string => pathToFileURL(createRequire(importerUrl).resolve('tsx')).href;
+  const execArgv = fromSource ? [`--import=${tsx()}`] : [];
   const stdio = ['ignore' as const, 'pipe' as const, 'pipe' as const, 'ipc' as const];
   return fork(fileURLToPath(url), [], { execArgv, stdio, serialization: 'advanced' });
 }
