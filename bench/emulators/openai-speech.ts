@@ -1,11 +1,11 @@
-/** OpenAI's `/v1/audio/speech` on loopback: 24 kHz PCM in tones, in chunks that end in the middle of a sample. */
+/** OpenAI's `/v1/audio/speech` on loopback, in tones: 24 kHz PCM, in chunks that end in the middle of a sample, or Ogg Opus. */
 import { z } from 'zod';
 import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
+import { OpusTones, opusAlphabet } from './opus-tones.ts';
 import type { Refusal, VendorExchange } from './server.ts';
 import { encodeToneSpeech } from './tone-speech.ts';
 import { chunksOf, streamSpeech, synthesise, toneText } from './voice.ts';
-import type { Chunk } from './voice.ts';
 
 export interface SpeechSettings {
   /** From the request to the first audio. */
@@ -28,7 +28,7 @@ const requestShape = z.object({
   model: z.string().min(1),
   input: z.string().min(1).max(4096),
   voice: z.string().min(1),
-  response_format: z.literal('pcm', 'The emulator makes response_format "pcm" only.'),
+  response_format: z.enum(['pcm', 'opus'], 'The emulator makes response_format "pcm" and "opus" only.'),
 });
 
 export async function serveSpeech(settings: SpeechSettings, exchange: VendorExchange): Promise<Refusal | undefined> {
@@ -41,12 +41,13 @@ export async function serveSpeech(settings: SpeechSettings, exchange: VendorExch
   const parsed = requestShape.safeParse(value);
   if (!parsed.success) return invalid(z.prettifyError(parsed.error));
   const { speechFirstAudioMs, speechChunkMs, speechSpeed } = settings;
-  const encoder = new OddEncoder();
-  await streamSpeech(exchange, chunksOf(synthesise('tones', parsed.data.input), speechChunkMs), {
-    contentType: 'audio/pcm',
+  const { input, response_format: format } = parsed.data;
+  const encoder = format === 'opus' ? new OpusTones(await opusAlphabet()) : new OddPcm();
+  await streamSpeech(exchange, chunksOf(synthesise('tones', input), speechChunkMs), {
+    contentType: format === 'opus' ? 'audio/ogg' : 'audio/pcm',
     firstAudioMs: speechFirstAudioMs,
     speed: speechSpeed,
-    encode: (chunk) => encoder.encode(chunk),
+    encode: ({ characters }, last) => encoder.say(toneText(characters.map(({ char }) => char).join('')), last),
   });
   return undefined;
 }
@@ -55,12 +56,12 @@ function invalid(message: string): Refusal {
   return { status: 400, body: { error: { message, type: 'invalid_request_error', param: null, code: null } } };
 }
 
-/** Makes 24 kHz PCM of what a chunk says. Each piece leaves its last byte to the next, so that samples are torn apart; the very last stays half. */
-class OddEncoder {
+/** Says text in 24 kHz PCM. Each piece leaves its last byte to the next, so that samples are torn apart; the very last stays half. */
+class OddPcm {
   #kept = Buffer.alloc(0);
 
-  encode({ characters }: Chunk): Uint8Array {
-    const pcm = encodeToneSpeech(toneText(characters.map(({ char }) => char).join('')), 24_000);
+  say(text: string): Uint8Array {
+    const pcm = encodeToneSpeech(text, 24_000);
     const bytes = Buffer.concat([this.#kept, Buffer.from(pcm.buffer, pcm.byteOffset, pcm.byteLength)]);
     this.#kept = bytes.subarray(bytes.length - 1);
     return bytes.subarray(0, bytes.length - 1);

@@ -58,7 +58,7 @@ export interface SpeechPace {
   /** How much faster than real time audio is made after the first chunk. */
   readonly speed: number;
   /** What is sent of a chunk when nothing is wrong with it; its μ-law when absent. */
-  readonly encode?: ((chunk: Chunk) => Uint8Array) | undefined;
+  readonly encode?: ((chunk: Chunk, last: boolean) => Uint8Array) | undefined;
 }
 
 /** Answers a request with speech, chunk by chunk. */
@@ -69,10 +69,10 @@ export async function streamSpeech(
 ): Promise<void> {
   exchange.open(200, { 'content-type': pace.contentType });
   await exchange.pause(exchange.delays.drawMs(pace.firstAudioMs));
-  for (const chunk of chunks) {
+  for (const [index, chunk] of chunks.entries()) {
     if (!exchange.isOpen) return;
     const fault = exchange.faults().audio;
-    const encoded = fault === undefined ? pace.encode?.(chunk) : undefined;
+    const encoded = fault === undefined ? pace.encode?.(chunk, index === chunks.length - 1) : undefined;
     const bytes = encoded ?? spoilAudio(chunk.audio, fault, { first: exchange.isFresh });
     if (bytes !== undefined) exchange.sendBytes(bytes);
     await exchange.pause(chunk.audio.length / 8 / pace.speed);

@@ -9,10 +9,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { systemClock } from '../../src/core/clock.ts';
 import { decodeAlaw, decodeMulaw, encodeAlaw, encodeMulaw } from '../../src/media/audio/g711.ts';
-import { OggOpusDemuxer, OggOpusMuxer } from '../../src/media/audio/ogg-opus.ts';
+import { OggOpusDemuxer } from '../../src/media/audio/ogg-opus.ts';
 import { OpusStreamDecoder } from '../../src/media/audio/opus.ts';
 import { Resampler } from '../../src/media/audio/resampler.ts';
 import type { SampleRateHz } from '../../src/media/audio/resampler.ts';
+import { PcmToMulaw } from '../../src/pipeline/providers/openai/pcm.ts';
 
 const BATCHES = 10;
 const FRAMES_PER_BATCH = 10_000;
@@ -120,38 +121,40 @@ async function benchOpus(): Promise<void> {
   const demuxed: AsyncIterable<Uint8Array> = Readable.from([bytes]).pipe(new OggOpusDemuxer());
   for await (const packet of demuxed) packets.push(packet);
 
-  const decoder = await OpusStreamDecoder.create({ clock: systemClock });
-  const out = new Int16Array(OpusStreamDecoder.maxPacketSamples);
+  const decoder = await OpusStreamDecoder.create({ clock: systemClock }, 8_000);
+  const codes = new Uint8Array(160);
   let turn = 0;
   print(
-    'Opus decode',
-    measure(() => decoder.decode(packets[turn++ % packets.length] ?? Uint8Array.of(), out), 2000),
+    'Opus → μ-law',
+    measure(() => encodeMulaw(decoder.decode(packets[turn++ % packets.length] ?? Uint8Array.of()), codes), 2000),
   );
   decoder.free();
 
   const rounds = 2000;
-  const perFrame = (cpuUs: number): Measurement => ({
-    usPerFrame: cpuUs / rounds / packets.length,
-    bytesPerFrame: undefined,
-  });
-  let startUs = cpuTimeUs();
+  const startUs = cpuTimeUs();
   for (let round = 0; round < rounds; round++) {
     const again: AsyncIterable<Uint8Array> = Readable.from([bytes]).pipe(new OggOpusDemuxer());
     for await (const packet of again) turn += packet.length;
   }
-  print('Ogg Opus demux', perFrame(cpuTimeUs() - startUs));
+  const usPerFrame = (cpuTimeUs() - startUs) / rounds / packets.length;
+  print('Ogg Opus demux', { usPerFrame, bytesPerFrame: undefined });
+}
 
-  startUs = cpuTimeUs();
-  for (let round = 0; round < rounds; round++) {
-    const pages: AsyncIterable<Uint8Array> = Readable.from(packets).pipe(new OggOpusMuxer());
-    for await (const page of pages) turn += page.length;
-  }
-  print('Ogg Opus mux', perFrame(cpuTimeUs() - startUs));
+/** What Ogg Opus replaces where a voice may be had as either. */
+function benchPcm(): void {
+  const samples = noise(24_000);
+  const bytes = new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength);
+  const decoder = new PcmToMulaw();
+  print(
+    'PCM 24 kHz → μ-law',
+    measure(() => void decoder.decode(bytes), 2000),
+  );
 }
 
 benchControl();
 benchG711();
 benchResamplers();
+benchPcm();
 await benchOpus();
 if (allocating > 0) {
   console.log(`${allocating} elements allocate for each frame.`);

@@ -35,8 +35,11 @@ export type CloudMoment = { readonly atMs: number } & (
 export interface Line {
   readonly agent: string;
   readonly moments: CloudMoment[];
-  /** The next sound of the caller on this line is this; sounds that nobody announced say nothing. */
-  expect(recording: Recording, text: string): void;
+  /**
+   * The next sound of the caller on this line is this; sounds that nobody announced say nothing. `answer`: what OpenAI's model
+   * says to it, however often it is asked; without one it says what is next.
+   */
+  expect(recording: Recording, text: string, answer?: string): void;
 }
 
 export interface Rig {
@@ -52,6 +55,7 @@ export interface Rig {
 export interface RigOptions {
   /** Agent files, one for each line; the rig adds what ties them to it. */
   readonly agents: readonly Readonly<Record<string, unknown>>[];
+  /** What the model says next to whoever has no answer of their own. */
   readonly reply: () => string;
   readonly logName: string;
   /** The agents' models in order; without it OpenAI alone. */
@@ -67,6 +71,7 @@ export async function startRig({ agents, reply, logName, models = ['openai'], en
     const found = /line-\d{3}/u.exec(text)?.[0];
     return lines.find(({ name }) => name === found);
   };
+  const answer = (messages: readonly unknown[]): string => lineOf(JSON.stringify(messages))?.answer ?? reply();
   const closing: (() => Promise<unknown>)[] = [];
   const close = async (): Promise<void> => {
     for (const end of closing.splice(0).toReversed()) await end();
@@ -79,7 +84,11 @@ export async function startRig({ agents, reply, logName, models = ['openai'], en
       speechThreshold: SPEECH_THRESHOLD,
     });
     closing.push(() => deepgram.close());
-    const openai = await startOpenAiEmulator({ reply, firstTokenMs: LLM_FIRST_TOKEN_MS, interTokenMs: LLM_TOKEN_MS });
+    const openai = await startOpenAiEmulator({
+      reply: answer,
+      firstTokenMs: LLM_FIRST_TOKEN_MS,
+      interTokenMs: LLM_TOKEN_MS,
+    });
     closing.push(() => openai.close());
     const anthropic = await startAnthropicEmulator({
       reply,
@@ -154,12 +163,15 @@ class RigLine implements Line {
   agent = '';
   readonly moments: CloudMoment[] = [];
   #next: Said = '';
+  /** The model's, to what was said last. */
+  answer: string | undefined;
 
   constructor(name: string) {
     this.name = name;
   }
 
-  expect(recording: Recording, text: string): void {
+  expect(recording: Recording, text: string, answer?: string): void {
+    this.answer = answer;
     this.#next = text === '' ? '' : { text, speechMs: recording.speechMs };
   }
 

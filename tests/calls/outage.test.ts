@@ -9,7 +9,8 @@ import { startTestServer } from '../support/server.ts';
 import type { TestServer } from '../support/server.ts';
 import { fixtureAudio } from '../support/speech-fixtures.ts';
 
-const CALLS = 12;
+/** Several, not many: callers, vendors and server share one process here, and what a server bears is the bench's to say. */
+const CALLS = 6;
 const before = openHandles();
 
 let cloud: EmulatedCloud;
@@ -26,7 +27,7 @@ const closeAll = async (): Promise<void> => {
 };
 afterAll(closeAll);
 
-describe('twelve calls through an outage of each stage', () => {
+describe('six calls through an outage of each stage', () => {
   it('are all answered, and leave nothing open', async () => {
     const report = await holdThroughOutages({
       serverUrl: server.url,

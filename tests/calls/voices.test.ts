@@ -12,6 +12,7 @@ const GREETING = 'Hello, Ada here. How can I help you today?';
 const VOICES = {
   aura: { provider: 'deepgram', voice: 'aura-2-thalia-en' },
   alloy: { provider: 'openai', model: 'gpt-4o-mini-tts', voice: 'alloy' },
+  'alloy in opus': { provider: 'openai', voice: 'alloy', options: { response_format: 'opus' } },
   george: { provider: 'elevenlabs' },
 };
 

@@ -28,6 +28,8 @@ import {
   REFUSALS,
   SCRIBE,
 } from '../providers/recorded.ts';
+import type { Random } from '../simulation/random.ts';
+import { oggBody } from './ogg-bodies.ts';
 import { hearing, speaking, writing } from './streams.ts';
 import type { Reach, Session } from './streams.ts';
 
@@ -37,6 +39,8 @@ export interface FuzzedAdapter {
   readonly recorded: readonly string[];
   readonly wire: 'socket' | 'events' | 'bytes';
   readonly speaksFirst?: boolean;
+  /** Of bytes: a body in so many pieces. When absent it is noise. */
+  readonly body?: (random: Random, pieces: number) => Uint8Array[];
   /** Whether a message ends a stream: one that does is said last, so that those before it are read. */
   readonly ends: (text: string) => boolean;
   readonly session: (reach: Reach) => Session;
@@ -146,6 +150,15 @@ export const ADAPTERS: readonly FuzzedAdapter[] = [
     wire: 'bytes',
     recorded: REFUSALS,
     session: ({ url, connections }) => speaking(createOpenAiTts({ apiKey: 'k', baseUrl: `${url}/v1`, connections })),
+    ends: never,
+  },
+  {
+    name: 'openai speech opus',
+    wire: 'bytes',
+    recorded: REFUSALS,
+    body: oggBody,
+    session: ({ url, connections }) =>
+      speaking(createOpenAiTts({ apiKey: 'k', baseUrl: `${url}/v1`, connections }), { response_format: 'opus' }),
     ends: never,
   },
 ];

@@ -175,8 +175,8 @@ class FuzzRun {
   #babble(): Babble {
     const random = this.#random;
     const count = random.int(0, MAX_BABBLE);
-    const messages: (string | Uint8Array)[] = [];
-    while (messages.length < count) {
+    const messages: (string | Uint8Array)[] = this.#adapter.body?.(random, count) ?? [];
+    while (this.#adapter.body === undefined && messages.length < count) {
       const message = this.#message();
       const ends = typeof message === 'string' && this.#adapter.ends(message);
       if (!ends) messages.push(message);

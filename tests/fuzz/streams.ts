@@ -15,6 +15,7 @@ import type {
   SttProvider,
   TtsPart,
   TtsProvider,
+  TtsRequest,
 } from '../../src/pipeline/providers/spec.ts';
 import { until } from '../providers/harness.ts';
 import { checkSttPart } from '../providers/recorded.ts';
@@ -136,7 +137,7 @@ function checkLlmPart(part: LlmPart): void {
 const MAX_UTTERANCES = 8;
 
 /** Speaks utterances, some of them cancelled, as long as the vendor listens; each must end once. */
-export function speaking(provider: TtsProvider): Session {
+export function speaking(provider: TtsProvider, options: TtsRequest['options'] = {}): Session {
   return async (line) => {
     const stream = new FuzzedStream<TtsPart>(line);
     const spoken = new Utterances();
@@ -145,7 +146,7 @@ export function speaking(provider: TtsProvider): Session {
       spoken.take(part);
       if (part.type !== 'audio-chunk' && !line.hungUp) setImmediate(speak);
     };
-    const voice = stream.open(() => provider.open({ language: 'en-US' }, onPart, stream.context));
+    const voice = stream.open(() => provider.open({ language: 'en-US', options }, onPart, stream.context));
     const speak = (): void => {
       if (stream.over || line.hungUp || spoken.begun >= MAX_UTTERANCES) return;
       const id = spoken.begin();

@@ -161,6 +161,15 @@ function llmReplies(llm: AnyLlm, { body, eventsToFinish }: LlmTraits): void {
     await received.released();
   });
 
+  it('finishes although the line is cut after the finish', async () => {
+    await llm.start({ reply: () => 'Fine.', faults: { closeAfter: { messages: eventsToFinish, code: 1006 } } });
+    const { received } = llm.generate();
+    await received.first('generation-finished');
+    await llm.idle();
+    expect(received.of('generation-failed')).toEqual([]);
+    await received.released();
+  });
+
   it('keeps two generations apart', async () => {
     await llm.start({ reply: () => 'One two three.', interTokenMs: 5 });
     const [lost, other] = [llm.generate(), llm.generate()];

@@ -31,6 +31,20 @@ describe('openai realtime transcription', () => {
     await stt.gone();
   });
 
+  it('hears speech from its beginning, however late it is told of it', async () => {
+    await stt.start({ transcripts: ['Yes.'] });
+    const { received, stream } = stt.open();
+    stream.write(silence(4_000));
+    stream.write(speech(1_000));
+    stream.write(silence(1_200));
+    stream.hint('speech-started', 2_200);
+    stream.hint('speech-ended');
+    expect(await received.first('transcript-final')).toMatchObject({ text: 'Yes.' });
+    expect(audioBytes(stt.texts, 'audio')).toBe((300 + 1_000 + 1_200) * 8);
+    stream.close();
+    await stt.gone();
+  });
+
   it('says how sure an older model is, which begins at the commit', async () => {
     await stt.start({ transcripts: ['Yes.'] });
     const { received, stream } = stt.open({ request: { model: 'gpt-4o-mini-transcribe' } });

@@ -69,6 +69,8 @@ export interface VoiceTraits {
   readonly messagesToAudio: number;
   /** Wrong audio that the adapter knows when it comes. */
   readonly knowsWrongAudio: readonly AudioFault[];
+  /** Over HTTP: text amid the audio is noticed. Among bare samples it is noise, and nobody can tell. */
+  readonly knowsGarbage?: boolean;
   /** Sets how much faster than real time the running emulator speaks: at first a hundred times. */
   readonly setSpeed: (speed: number) => void;
   /** The vendor's own faults. */
@@ -267,7 +269,7 @@ function voiceEnds(voice: AnyVoice, { setSpeed }: VoiceTraits, gone: Gone): void
 }
 
 function voiceFails(voice: AnyVoice, traits: VoiceTraits, gone: Gone): void {
-  const { wire, messagesToAudio, faults } = traits;
+  const { wire, messagesToAudio, knowsGarbage = false, faults } = traits;
   const midSpeech = breaks(messagesToAudio, 'in mid-speech');
   const late: FaultCase<TtsRequest> = {
     what: 'a hang at connect',
@@ -277,8 +279,7 @@ function voiceFails(voice: AnyVoice, traits: VoiceTraits, gone: Gone): void {
   };
   const ofTheWire = {
     socket: [late, ...closes(0, 'at once'), ...midSpeech, ...closes(messagesToAudio, 'in mid-speech')],
-    // Garbage among samples is noise: nobody can tell.
-    http: midSpeech.filter(({ code }) => code !== 'provider.protocol'),
+    http: midSpeech.filter(({ code }) => knowsGarbage || code !== 'provider.protocol'),
     both: [late],
   }[wire];
   const cases: FaultCase<TtsRequest>[] = [...refusals(), ...breaks(0, 'at once'), ...ofTheWire, ...faults];

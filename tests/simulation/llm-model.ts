@@ -115,7 +115,7 @@ export class LlmModel implements LlmProvider {
   #reply(random: Random): string[] {
     const long = random.chance(this.#options.profile.longReply);
     const tokens = this.#tokens(random, long ? random.int(25, 70) : random.int(2, 14));
-    return random.chance(0.05) ? [...LEGAL_TEXT.split(/(?<= )/u), ' ', ...tokens] : tokens;
+    return random.chance(0.15) ? [...LEGAL_TEXT.split(/(?<= )/u), ' ', ...tokens] : tokens;
   }
 
   /** About `count` words, in sentences; a word and the space before it is a token. */

@@ -51,9 +51,12 @@ export class VadModel implements VadEngine {
       write: (mulaw) => {
         if (!open) return;
         writtenMs += mulaw.length / BYTES_PER_MS;
+        const measuredMs = Math.floor(writtenMs / FADE_STEP_MS) * FADE_STEP_MS;
+        gate.measure(measuredMs, measuredMs - fadedMs(voice, measuredMs));
         while (gate.positionMs + WINDOW_MS <= writtenMs) {
           const fromMs = gate.positionMs;
-          gate.push(probability(voice, random, fromMs), fadedMs(voice, fromMs + WINDOW_MS));
+          const untilMs = fromMs + WINDOW_MS;
+          gate.push(probability(voice, random, fromMs), untilMs - fadedMs(voice, untilMs));
         }
       },
       close: () => {

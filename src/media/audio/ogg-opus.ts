@@ -1,34 +1,26 @@
-/**
- * Opus in Ogg (RFC 7845) as Node transforms: bytes to packets and packets to bytes. Backpressure, destruction and errors
- * are those of Node streams; use them with `pipeline` from `node:stream/promises`.
- */
-import { randomInt } from 'node:crypto';
-import { Transform } from 'node:stream';
+/** Opus in Ogg (RFC 7845): bytes to packets as a Node transform, and bytes to samples. */
+import { Readable, pipeline } from 'node:stream';
 import type { TransformCallback } from 'node:stream';
 import { opus } from 'prism-media';
+import type { Clock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
-import { OggPageCheck, OggPageWriter } from './ogg-page.ts';
-import { opusPacketSamples, readOpusHead, writeOpusHead, writeOpusTags } from './opus-packet.ts';
+import { OggPageCheck } from './ogg-page.ts';
+import { readOpusHead } from './opus-packet.ts';
 import type { OpusHead } from './opus-packet.ts';
-
-/** libopus's own look-ahead at 48 kHz: what encoders put into the header. */
-const DEFAULT_PRE_SKIP_SAMPLES = 312;
-/** A page of at most a second: what RFC 7845, section 3, and opusenc use for files. */
-const DEFAULT_PAGE_MS = 1000;
-const SAMPLES_PER_MS = 48;
+import { OPUS_RATE_HZ } from './opus.ts';
+import type { OpusDecoderPool, OpusStreamDecoder } from './opus.ts';
 
 /**
  * Bytes of an Ogg Opus file or stream in, Opus packets (Uint8Array) out. `prism-media` takes the pages apart; checksums are
  * verified before it sees them.
  *
- * Fails with `audio.invalid` for bytes that are no Ogg or damaged, and with `wire.unsupported` for what is not mono or
- * stereo Opus, for several streams in one file, and for packets that continue on the next page (README.md says which
- * encoders write those). A stream that merely stops is no failure: see `truncated`.
+ * Fails with `audio.invalid` for bytes that are no Ogg, damaged, or end within a page, and with `wire.unsupported` for what is
+ * not mono or stereo Opus, for several streams in one file, and for packets that continue on the next page (README.md says
+ * which encoders write those). A stream may stop without a page marked as its last: not every server writes one.
  */
 export class OggOpusDemuxer extends opus.OggDemuxer {
   readonly #check = new OggPageCheck();
   #head: OpusHead | undefined;
-  #truncated = false;
 
   constructor() {
     super();
@@ -46,17 +38,13 @@ export class OggOpusDemuxer extends opus.OggDemuxer {
     return this.#head;
   }
 
-  /** Known at the end: the stream stopped within a page, or without a page marked as its last. */
-  get truncated(): boolean {
-    return this.#truncated;
-  }
-
   /**
-   * Known at the end: how many samples at 48 kHz the stream is meant to play, without pre-skip and with the end trimmed
-   * (RFC 7845, section 4); undefined when it carried no audio. Counted from position 0, where all but live captures start.
+   * How many samples at 48 kHz the stream is meant to play, without pre-skip and with the end trimmed (RFC 7845, section 4).
+   * Known once the last page has come, before its packets come out; undefined until then, and when it carried no audio.
+   * Counted from position 0, where all but live captures start.
    */
   get playableSamples(): number | undefined {
-    const end = this.#check.lastGranule;
+    const end = this.#check.ended ? this.#check.lastGranule : undefined;
     return end && this.#head ? Math.max(0, end - this.#head.preSkipSamples) : undefined;
   }
 
@@ -73,94 +61,53 @@ export class OggOpusDemuxer extends opus.OggDemuxer {
   }
 
   override _flush(callback: TransformCallback): void {
-    this.#truncated = this.#check.withinPage || !this.#check.ended;
-    callback();
+    const cutOff = this.#check.withinPage;
+    callback(cutOff ? new BvraiError('audio.invalid', 'Broken Ogg stream: it ends within a page.') : null);
   }
 }
 
-export interface OggOpusMuxerOptions {
-  readonly channels?: 1 | 2;
-  /** Samples at 48 kHz that players drop at the start; the encoder's look-ahead. */
-  readonly preSkipSamples?: number;
-  /** Of the audio before it was encoded; a hint to players. 0 (the default): unknown. */
-  readonly inputRateHz?: number;
-  /** A page is finished when it holds this much audio; 20 and less puts each packet on a page of its own. */
-  readonly pageMs?: number;
-  /** Identifies the stream within a file; random by default. */
-  readonly serial?: number;
-  /** Comments, `NAME=value`. */
-  readonly comments?: readonly string[];
+export interface OggOpusContext {
+  readonly clock: Clock;
+  /** Ends the wait for a decoder; the wait for bytes ends with their source. */
+  readonly signal: AbortSignal;
 }
+
+/** Audio that is decoded in one go; then frames of other calls may be due. */
+const MAX_TURN_MS = 200;
 
 /**
- * Opus packets (Uint8Array) in, Ogg pages out, from the two header pages to the page marked as last. The open page waits
- * for the next packet, so that the last one can carry the end: `finishPage` is for whoever cannot wait.
- * A packet that is not Opus fails the stream with `audio.invalid`.
+ * Bytes of an Ogg Opus stream in, however they are cut; mono samples at the pool's rate out, as soon as their packet has come,
+ * without pre-skip and padding. What is yielded belongs to the receiver. Throws what the source throws, what
+ * {@link OggOpusDemuxer} and the decoder say of damaged streams, `engine.failed` if no decoder starts and `aborted` on the signal.
+ * However it ends, the source has been told to stop and the decoder is back in the pool.
  */
-export class OggOpusMuxer extends Transform {
-  readonly #pages: OggPageWriter;
-  readonly #preSkipSamples: number;
-  readonly #pageSamples: number;
-  /** Samples at 48 kHz, pre-skip included, up to the last packet and up to the last finished page. */
-  #granule = 0;
-  #pageStart = 0;
-  #trimmedSamples = 0;
-
-  constructor(options: OggOpusMuxerOptions = {}) {
-    super({ writableObjectMode: true });
-    this.#preSkipSamples = options.preSkipSamples ?? DEFAULT_PRE_SKIP_SAMPLES;
-    this.#pageSamples = (options.pageMs ?? DEFAULT_PAGE_MS) * SAMPLES_PER_MS;
-    this.#pages = new OggPageWriter(options.serial ?? randomInt(2 ** 32), (page) => this.push(page));
-    // Each header ends its page (RFC 7845, section 3), at position 0.
-    const head: OpusHead = {
-      channels: options.channels ?? 1,
-      preSkipSamples: this.#preSkipSamples,
-      inputRateHz: options.inputRateHz ?? 0,
-      outputGainDb: 0,
-    };
-    this.#pages.add(writeOpusHead(head), 0);
-    this.#pages.finishPage();
-    this.#pages.add(writeOpusTags('bvrai', options.comments ?? []), 0);
-    this.#pages.finishPage();
-  }
-
-  /** Samples at 48 kHz that the packets so far play: without pre-skip, nothing trimmed. */
-  get playableSamples(): number {
-    return Math.max(0, this.#granule - this.#preSkipSamples);
-  }
-
-  /**
-   * Before `end`: how much of the last packets is the encoder's padding, for players to drop. Only what is on the last
-   * page can be trimmed; more is ignored.
-   */
-  trimEnd(samples: number): void {
-    this.#trimmedSamples = samples;
-  }
-
-  /** Sends the open page now, however little is on it. */
-  finishPage(): void {
-    if (this.#pages.empty) return;
-    this.#pages.finishPage();
-    this.#pageStart = this.#granule;
-  }
-
-  override _transform(packet: Uint8Array, _encoding: BufferEncoding, callback: TransformCallback): void {
-    let samples: number;
-    try {
-      samples = opusPacketSamples(packet);
-    } catch (thrown) {
-      callback(BvraiError.from(thrown, 'audio.invalid'));
-      return;
+export async function* decodeOggOpus(
+  bytes: AsyncIterable<Uint8Array>,
+  pool: OpusDecoderPool,
+  context: OggOpusContext,
+): AsyncGenerator<Int16Array, void, undefined> {
+  const demuxer = new OggOpusDemuxer();
+  // What goes wrong is thrown by the iteration below.
+  pipeline(Readable.from(bytes, { objectMode: false }), demuxer, () => {});
+  const packets: AsyncIterable<Uint8Array> = demuxer;
+  const turnSamples = (MAX_TURN_MS * pool.sampleRateHz) / 1000;
+  let decoder: OpusStreamDecoder | undefined;
+  let played = 0;
+  let inThisTurn = 0;
+  try {
+    for await (const packet of packets) {
+      decoder ??= await pool.take(context, demuxer.head);
+      const samples = decoder.decode(packet);
+      const end = demuxer.playableSamples ?? Number.POSITIVE_INFINITY;
+      const whole = samples.subarray(0, Math.max(0, Math.floor((end * pool.sampleRateHz) / OPUS_RATE_HZ) - played));
+      played += samples.length;
+      inThisTurn += samples.length;
+      if (whole.length > 0) yield whole;
+      if (inThisTurn < turnSamples) continue;
+      await new Promise<void>((resolve) => context.clock.after(0, resolve));
+      inThisTurn = 0;
     }
-    const full = this.#granule - this.#pageStart >= this.#pageSamples;
-    if (full || this.#pages.wouldOverflow(packet.length)) this.finishPage();
-    this.#granule += samples;
-    this.#pages.add(packet, this.#granule);
-    callback();
-  }
-
-  override _flush(callback: TransformCallback): void {
-    this.#pages.finishPage(Math.max(this.#pageStart, this.#granule - this.#trimmedSamples));
-    callback();
+  } finally {
+    if (decoder !== undefined) pool.giveBack(decoder);
   }
 }

@@ -1,22 +1,19 @@
-/** Ogg pages (RFC 3533): writing packets into them, and checking a byte stream of them. Knows nothing of Opus. */
+/** Ogg pages (RFC 3533): checking a byte stream of them. Knows nothing of Opus. */
 import { BvraiError } from '../../core/errors.ts';
 
 const CAPTURE_PATTERN = Buffer.from('OggS', 'latin1');
 const FIXED_HEADER_BYTES = 27;
 const MAX_SEGMENTS = 255;
 const FULL_SEGMENT = 255;
-const MAX_BODY_BYTES = MAX_SEGMENTS * FULL_SEGMENT;
 /** The granule position of a page on which no packet ends. */
 const NO_GRANULE = -1;
 
 const FLAG_CONTINUED = 0x01;
-const FLAG_BEGIN = 0x02;
 const FLAG_END = 0x04;
 
 const OFFSET_FLAGS = 5;
 const OFFSET_GRANULE = 6;
 const OFFSET_SERIAL = 14;
-const OFFSET_SEQUENCE = 18;
 const OFFSET_CRC = 22;
 const OFFSET_SEGMENTS = 26;
 
@@ -29,99 +26,6 @@ const crcTable = Int32Array.from({ length: 256 }, (_, byte) => {
 
 function crcStep(crc: number, byte: number): number {
   return (crc << 8) ^ (crcTable[(crc >>> 24) ^ byte] as number);
-}
-
-/**
- * Packs the packets of one logical stream into pages. A packet is split over pages only when it does not fit even an
- * empty page (65,025 bytes and more); each finished page goes to the sink, which owns it.
- */
-export class OggPageWriter {
-  readonly #serial: number;
-  readonly #sink: (page: Uint8Array) => void;
-  readonly #segments = new Uint8Array(MAX_SEGMENTS);
-  #segmentCount = 0;
-  #body = Buffer.alloc(4096);
-  #bodyBytes = 0;
-  #sequence = 0;
-  #granule = NO_GRANULE;
-  #continued = false;
-
-  constructor(serial: number, sink: (page: Uint8Array) => void) {
-    this.#serial = serial >>> 0;
-    this.#sink = sink;
-  }
-
-  /** Whether the open page has nothing on it. */
-  get empty(): boolean {
-    return this.#segmentCount === 0;
-  }
-
-  /** Whether a packet of `bytes` would have to go to the next page. */
-  wouldOverflow(bytes: number): boolean {
-    return this.#segmentCount > 0 && this.#segmentCount + Math.floor(bytes / FULL_SEGMENT) + 1 > MAX_SEGMENTS;
-  }
-
-  /** Adds a packet; `granule` is the stream's position at its end. A page that is in the way is finished first. */
-  add(packet: Uint8Array, granule: number): void {
-    if (this.wouldOverflow(packet.length)) this.finishPage();
-    let offset = 0;
-    for (;;) {
-      const room = (MAX_SEGMENTS - this.#segmentCount) * FULL_SEGMENT;
-      const taken = Math.min(packet.length - offset, room);
-      this.#append(packet, offset, taken);
-      offset += taken;
-      const whole = Math.floor(taken / FULL_SEGMENT);
-      this.#segments.fill(FULL_SEGMENT, this.#segmentCount, this.#segmentCount + whole);
-      this.#segmentCount += whole;
-      if (this.#segmentCount < MAX_SEGMENTS) {
-        // A packet ends with a segment shorter than 255 bytes, which is empty after a multiple of 255.
-        this.#segments[this.#segmentCount++] = taken % FULL_SEGMENT;
-        this.#granule = granule;
-        return;
-      }
-      this.finishPage();
-      this.#continued = true;
-    }
-  }
-
-  /** Hands the open page to the sink, even if it is empty; `finalGranule`, its position, makes it the stream's last page. */
-  finishPage(finalGranule?: number): void {
-    const headerBytes = FIXED_HEADER_BYTES + this.#segmentCount;
-    const page = Buffer.alloc(headerBytes + this.#bodyBytes);
-    const ends = finalGranule !== undefined;
-    // On a page without any packet none ends, so it has no position, not even as the last page.
-    const granule = ends && this.#segmentCount > 0 ? finalGranule : this.#granule;
-    CAPTURE_PATTERN.copy(page);
-    page[OFFSET_FLAGS] =
-      (this.#continued ? FLAG_CONTINUED : 0) | (this.#sequence === 0 ? FLAG_BEGIN : 0) | (ends ? FLAG_END : 0);
-    page.writeBigInt64LE(BigInt(granule), OFFSET_GRANULE);
-    page.writeUInt32LE(this.#serial, OFFSET_SERIAL);
-    page.writeUInt32LE(this.#sequence, OFFSET_SEQUENCE);
-    page[OFFSET_SEGMENTS] = this.#segmentCount;
-    page.set(this.#segments.subarray(0, this.#segmentCount), FIXED_HEADER_BYTES);
-    this.#body.copy(page, headerBytes, 0, this.#bodyBytes);
-    let crc = 0;
-    for (let index = 0; index < page.length; index++) crc = crcStep(crc, page[index] as number);
-    page.writeInt32LE(crc, OFFSET_CRC);
-
-    this.#sequence++;
-    this.#segmentCount = 0;
-    this.#bodyBytes = 0;
-    this.#granule = NO_GRANULE;
-    this.#continued = false;
-    this.#sink(page);
-  }
-
-  #append(packet: Uint8Array, offset: number, length: number): void {
-    const needed = this.#bodyBytes + length;
-    if (needed > this.#body.length) {
-      const larger = Buffer.alloc(Math.min(MAX_BODY_BYTES, Math.max(needed, 2 * this.#body.length)));
-      this.#body.copy(larger, 0, 0, this.#bodyBytes);
-      this.#body = larger;
-    }
-    this.#body.set(packet.subarray(offset, offset + length), this.#bodyBytes);
-    this.#bodyBytes = needed;
-  }
 }
 
 /**

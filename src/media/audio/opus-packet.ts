@@ -2,7 +2,7 @@
 import { BvraiError } from '../../core/errors.ts';
 
 /** The longest packet, 120 ms, in samples at 48 kHz. */
-export const MAX_PACKET_SAMPLES = 5760;
+const MAX_PACKET_SAMPLES = 5760;
 /** The longest frame within a packet, in bytes. */
 const MAX_FRAME_BYTES = 1275;
 
@@ -17,6 +17,11 @@ function frameSamples(tocByte: number): number {
   if (configuration < 12) return [480, 960, 1920, 2880][configuration & 3] ?? 0;
   if (configuration < 16) return 480 << (configuration & 1);
   return 120 << (configuration & 3);
+}
+
+/** Whether a packet is of CELT alone (RFC 6716, table 2); the others are of SILK, or of both. */
+export function isCeltPacket(packet: Uint8Array): boolean {
+  return (packet[0] ?? 0) >> 3 >= 16;
 }
 
 /**
@@ -104,20 +109,7 @@ export interface OpusHead {
 }
 
 const HEAD_MAGIC = 'OpusHead';
-const TAGS_MAGIC = 'OpusTags';
 const HEAD_BYTES = 19;
-
-/** Writes an identification header of channel mapping family 0 (RFC 7845, section 5.1). */
-export function writeOpusHead(head: OpusHead): Uint8Array {
-  const bytes = Buffer.alloc(HEAD_BYTES);
-  bytes.write(HEAD_MAGIC, 'latin1');
-  bytes.writeUInt8(1, 8);
-  bytes.writeUInt8(head.channels, 9);
-  bytes.writeUInt16LE(head.preSkipSamples, 10);
-  bytes.writeUInt32LE(head.inputRateHz, 12);
-  bytes.writeInt16LE(Math.round(head.outputGainDb * 256), 16);
-  return bytes;
-}
 
 /** Reads an identification header. Throws `audio.invalid` if it is none, `wire.unsupported` for more than two channels. */
 export function readOpusHead(packet: Uint8Array): OpusHead {
@@ -144,17 +136,4 @@ export function readOpusHead(packet: Uint8Array): OpusHead {
     inputRateHz: bytes.readUInt32LE(12),
     outputGainDb: bytes.readInt16LE(16) / 256,
   };
-}
-
-/** Writes a comment header (RFC 7845, section 5.2); comments are `NAME=value`. */
-export function writeOpusTags(vendor: string, comments: readonly string[]): Uint8Array {
-  const withLength = (text: string): Buffer => {
-    const bytes = Buffer.from(text);
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(bytes.length);
-    return Buffer.concat([length, bytes]);
-  };
-  const count = Buffer.alloc(4);
-  count.writeUInt32LE(comments.length);
-  return Buffer.concat([Buffer.from(TAGS_MAGIC), withLength(vendor), count, ...comments.map(withLength)]);
 }

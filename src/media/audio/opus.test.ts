@@ -3,12 +3,14 @@ import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { OpusDecoder } from 'opus-decoder';
 import { describe, expect, it, vi } from 'vitest';
+import { writeOpusHead } from '../../../bench/emulators/ogg-opus.ts';
+import { opusAlphabet } from '../../../bench/emulators/opus-tones.ts';
 import { VirtualClock, systemClock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import { OggOpusDemuxer } from './ogg-opus.ts';
-import { opusPacketSamples, readOpusHead, writeOpusHead } from './opus-packet.ts';
-import { OpusStreamDecoder } from './opus.ts';
-import type { OpusStreamOptions } from './opus.ts';
+import { opusPacketSamples, readOpusHead } from './opus-packet.ts';
+import { OpusDecoderPool, OpusStreamDecoder } from './opus.ts';
+import type { OpusOutputRateHz, OpusStreamOptions } from './opus.ts';
 
 const context = { clock: systemClock };
 /** Tones of the golden files: half of full scale, and the encoder's freedom. */
@@ -23,8 +25,25 @@ async function packetsOf(name: string): Promise<Uint8Array[]> {
   return packets;
 }
 
-async function withDecoder<T>(run: (decoder: OpusStreamDecoder) => T, options: OpusStreamOptions = {}): Promise<T> {
-  const decoder = await OpusStreamDecoder.create(context, options);
+/** 0: SILK, 1: both, 2: CELT (RFC 6716, table 2). */
+function codecOf(packet: Uint8Array): number {
+  const configuration = (packet[0] ?? 0) >> 3;
+  return configuration < 12 ? 0 : configuration < 16 ? 1 : 2;
+}
+
+/** Streams of one codec each, of the characters that a vendor's emulator says. */
+async function alphabets(): Promise<Uint8Array[][]> {
+  const alphabet = await opusAlphabet();
+  return [0, 1, 2].map((codec) => alphabet.filter((packet) => codecOf(packet) === codec).slice(0, 12));
+}
+
+async function withDecoder<T>(
+  run: (decoder: OpusStreamDecoder) => T,
+  options: OpusStreamOptions = {},
+  sampleRateHz: OpusOutputRateHz = 48_000,
+): Promise<T> {
+  const decoder = await OpusStreamDecoder.create(context, sampleRateHz);
+  decoder.begin(options);
   const printed = vi.spyOn(console, 'error');
   try {
     const result = run(decoder);
@@ -38,17 +57,15 @@ async function withDecoder<T>(run: (decoder: OpusStreamDecoder) => T, options: O
 }
 
 function decodeAll(decoder: OpusStreamDecoder, packets: readonly Uint8Array[]): Int16Array {
-  const out = new Int16Array(OpusStreamDecoder.maxPacketSamples);
-  const pieces = packets.map((packet) => out.slice(0, decoder.decode(packet, out)));
-  return Int16Array.from(pieces.flatMap((piece) => [...piece]));
+  return Int16Array.from(packets.flatMap((packet) => [...decoder.decode(packet)]));
 }
 
 /** Amplitude of one frequency, by correlation over the middle of the samples. */
-function amplitude(samples: Int16Array, frequencyHz: number): number {
-  const middle = samples.subarray(4800, 4800 + 19_200);
+function amplitude(samples: Int16Array, frequencyHz: number, sampleRateHz = 48_000): number {
+  const middle = samples.subarray(0.1 * sampleRateHz, 0.5 * sampleRateHz);
   let [sine, cosine] = [0, 0];
   middle.forEach((sample, index) => {
-    const angle = (2 * Math.PI * frequencyHz * index) / 48_000;
+    const angle = (2 * Math.PI * frequencyHz * index) / sampleRateHz;
     sine += sample * Math.sin(angle);
     cosine += sample * Math.cos(angle);
   });
@@ -74,6 +91,14 @@ describe('the Opus decoder', () => {
     expect(amplitude(whole, 1000) / AMPLITUDE).toBeLessThan(0.01);
     const skipped = await withDecoder((decoder) => decodeAll(decoder, packets), { preSkipSamples: 1500 });
     expect(skipped).toEqual(whole.slice(1500));
+  });
+
+  it('decodes to the telephone’s rate at once, without what that cannot carry', async () => {
+    const packets = await packetsOf('tone-mono.opus');
+    const samples = await withDecoder((decoder) => decodeAll(decoder, packets), { preSkipSamples: 312 }, 8_000);
+    expect(samples.length).toBe(packets.length * 160 - 52);
+    expect(amplitude(samples, 440, 8_000) / AMPLITUDE).toBeCloseTo(1, 1);
+    expect(amplitude(samples, 1000, 8_000) / AMPLITUDE).toBeLessThan(0.01);
   });
 
   it('mixes stereo to the mean of both channels', async () => {
@@ -113,13 +138,12 @@ describe('the Opus decoder', () => {
       ),
     };
     await withDecoder((decoder) => {
-      const out = new Int16Array(OpusStreamDecoder.maxPacketSamples);
       const actual: number[] = [];
       for (const packet of packets) {
         for (const [name, junk] of Object.entries(bad)) {
-          expect([name, errorOf(() => decoder.decode(junk, out))?.code]).toEqual([name, 'audio.invalid']);
+          expect([name, errorOf(() => decoder.decode(junk))?.code]).toEqual([name, 'audio.invalid']);
         }
-        actual.push(...out.subarray(0, decoder.decode(packet, out)));
+        actual.push(...decoder.decode(packet));
       }
       expect(Int16Array.from(actual)).toEqual(expected);
     });
@@ -127,10 +151,9 @@ describe('the Opus decoder', () => {
 
   it('survives any bytes: it decodes them or says audio.invalid', async () => {
     await withDecoder((decoder) => {
-      const out = new Int16Array(OpusStreamDecoder.maxPacketSamples);
       fc.assert(
         fc.property(fc.uint8Array({ maxLength: 400 }), (packet) => {
-          const error = errorOf(() => expect(decoder.decode(packet, out)).toBe(opusPacketSamples(packet)));
+          const error = errorOf(() => expect(decoder.decode(packet).length).toBe(opusPacketSamples(packet)));
           expect([undefined, 'audio.invalid']).toContain(error?.code);
         }),
         { numRuns: 2000 },
@@ -138,42 +161,74 @@ describe('the Opus decoder', () => {
     });
   });
 
-  it('loses nothing when the output is too short', async () => {
-    const packets = await packetsOf('tone-mono.opus');
-    const expected = await withDecoder((decoder) => decodeAll(decoder, packets));
-    const actual = await withDecoder((decoder) => {
-      const [first] = packets;
-      expect(errorOf(() => decoder.decode(first ?? Uint8Array.of(), new Int16Array(959)))?.code).toBe('internal');
-      return decodeAll(decoder, packets);
-    });
-    expect(actual).toEqual(expected);
-  });
+  it.each([8_000, 48_000] as const)(
+    'begins anew with each stream, whatever it decoded before, at %i Hz',
+    async (rateHz) => {
+      const streams = [await packetsOf('tone-mono.opus'), await packetsOf('tone-stereo.opus'), ...(await alphabets())];
+      // SILK, CELT and both together.
+      expect(new Set(streams.map(([first]) => codecOf(first ?? Uint8Array.of())))).toEqual(new Set([0, 1, 2]));
+      const preSkip = { preSkipSamples: 312 };
+      for (const packets of streams) {
+        const expected = await withDecoder((decoder) => decodeAll(decoder, packets), preSkip, rateHz);
+        for (const before of streams) {
+          const actual = await withDecoder(
+            (decoder) => {
+              decodeAll(decoder, before.slice(0, -3));
+              decoder.begin(preSkip);
+              return decodeAll(decoder, packets);
+            },
+            {},
+            rateHz,
+          );
+          expect(actual).toEqual(expected);
+        }
+      }
+    },
+  );
 
   it('is freed once, and then refuses to decode', async () => {
-    const decoder = await OpusStreamDecoder.create(context);
+    const decoder = await OpusStreamDecoder.create(context, 8_000);
     decoder.free();
     decoder.free();
-    expect(errorOf(() => decoder.decode(Uint8Array.of(0x78), new Int16Array(5760)))?.code).toBe('internal');
+    expect(errorOf(() => decoder.decode(Uint8Array.of(0x78)))?.code).toBe('internal');
   });
 
   it('leaves no timer and no listener behind, and its start can be aborted', async () => {
     const clock = new VirtualClock();
     const abort = new AbortController();
-    (await OpusStreamDecoder.create({ clock, signal: abort.signal })).free();
+    (await OpusStreamDecoder.create({ clock, signal: abort.signal }, 8_000)).free();
     expect(clock.pendingTimers).toBe(0);
 
-    const starting = OpusStreamDecoder.create({ clock, signal: abort.signal });
+    const starting = OpusStreamDecoder.create({ clock, signal: abort.signal }, 8_000);
     abort.abort();
     await expect(starting).rejects.toMatchObject({ code: 'aborted' });
-    await expect(OpusStreamDecoder.create({ clock, signal: abort.signal })).rejects.toMatchObject({ code: 'aborted' });
+    await expect(OpusStreamDecoder.create({ clock, signal: abort.signal }, 8_000)).rejects.toMatchObject({
+      code: 'aborted',
+    });
     expect(clock.pendingTimers).toBe(0);
   });
 
   it('gives up on a start that does not come', async () => {
     const clock = new VirtualClock();
-    const starting = OpusStreamDecoder.create({ clock });
+    const starting = OpusStreamDecoder.create({ clock }, 8_000);
     clock.advance(10_000);
     await expect(starting).rejects.toMatchObject({ code: 'engine.failed' });
+  });
+});
+
+describe('decoders that are used again', () => {
+  it('are started when none is idle, and freed when too many are', async () => {
+    const create = vi.spyOn(OpusStreamDecoder, 'create');
+    const free = vi.spyOn(OpusStreamDecoder.prototype, 'free');
+    const pool = new OpusDecoderPool(8_000);
+    await pool.warm(context);
+    await pool.warm(context);
+    expect(create).toHaveBeenCalledTimes(1);
+    const taken = await Promise.all(Array.from({ length: 66 }, () => pool.take(context)));
+    expect(create).toHaveBeenCalledTimes(66);
+    for (const decoder of taken) pool.giveBack(decoder);
+    expect(free).toHaveBeenCalledTimes(2);
+    vi.restoreAllMocks();
   });
 });
 

@@ -1,13 +1,24 @@
-/** Streaming Opus decoding: packets in, 48 kHz mono 16-bit samples out. libopus in WebAssembly (`opus-decoder`). */
+/** Streaming Opus decoding: packets in, mono 16-bit samples out. libopus in WebAssembly (`opus-decoder`). */
 import { OpusDecoder } from 'opus-decoder';
 import type { Clock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
-import { MAX_PACKET_SAMPLES, opusPacketSamples } from './opus-packet.ts';
+import { isCeltPacket, opusPacketSamples } from './opus-packet.ts';
+
+/** Opus counts at this rate, whatever it is decoded to. */
+export const OPUS_RATE_HZ = 48_000;
+/** libopus decodes to any of these itself: frequencies that the rate cannot carry are left out, not folded. */
+export type OpusOutputRateHz = 8_000 | 16_000 | 24_000 | 48_000;
 
 /** The input buffer of `opus-decoder` for one channel; 60 ms of Opus at its highest rate fit. */
 const MAX_PACKET_BYTES = 3840;
 /** Compiling the module takes about 30 ms, once per process. */
 const READY_DEADLINE_MS = 10_000;
+/** Decoders that wait for a stream; each is 0.1 MB of resident memory. */
+const MAX_IDLE = 64;
+
+/** A frame of silence in each of the two codecs that Opus is made of, from libopus's encoder. */
+const SILENT_CELT = Uint8Array.of(0xf8, 0xff, 0xfe);
+const SILENT_SILK = Uint8Array.of(0x08, 0x08, 0xac, 0xb3, 0x0e, 0xc6);
 
 export interface OpusStreamOptions {
   /** Samples at 48 kHz to drop at the start, as the stream's `OpusHead` says; 0 for bare packets. */
@@ -16,57 +27,61 @@ export interface OpusStreamOptions {
   readonly outputGainDb?: number;
 }
 
-/** What the start of the decoder needs. */
+/** What the start of a decoder needs. */
 export interface OpusStartContext {
   readonly clock: Clock;
   readonly signal?: AbortSignal;
 }
 
 /**
- * One Opus stream. A stereo stream comes out as the mean of its channels: libopus mixes while it decodes.
- * The owner calls `free`.
+ * Decodes one Opus stream after the other. A stereo stream comes out as the mean of its channels: libopus mixes while it
+ * decodes. The owner calls `free`.
  */
 export class OpusStreamDecoder {
-  /** `out` of this length takes any packet. */
-  static readonly maxPacketSamples = MAX_PACKET_SAMPLES;
-
-  readonly #decoder: OpusDecoder;
-  readonly #scale: number;
-  #toSkip: number;
+  readonly #decoder: OpusDecoder<OpusOutputRateHz>;
+  readonly #sampleRateHz: OpusOutputRateHz;
+  #scale = 32_768;
+  #toSkip = 0;
+  /** What it knows is of another stream. */
+  #stale = false;
+  #used = false;
   #freed = false;
 
-  private constructor(decoder: OpusDecoder, options: OpusStreamOptions) {
+  private constructor(decoder: OpusDecoder<OpusOutputRateHz>, sampleRateHz: OpusOutputRateHz) {
     this.#decoder = decoder;
-    this.#toSkip = options.preSkipSamples ?? 0;
-    this.#scale = 32_768 * 10 ** ((options.outputGainDb ?? 0) / 20);
+    this.#sampleRateHz = sampleRateHz;
   }
 
   /** Starts a decoder. Throws `engine.failed` if WebAssembly does not start in time, `aborted` on the signal. */
-  static async create(context: OpusStartContext, options: OpusStreamOptions = {}): Promise<OpusStreamDecoder> {
-    const decoder = new OpusDecoder({ channels: 1 });
+  static async create(context: OpusStartContext, sampleRateHz: OpusOutputRateHz): Promise<OpusStreamDecoder> {
+    const decoder = new OpusDecoder({ channels: 1, sampleRate: sampleRateHz });
     await ready(decoder, context);
-    return new OpusStreamDecoder(decoder, options);
+    return new OpusStreamDecoder(decoder, sampleRateHz);
+  }
+
+  /** The next packet is the first of a stream, and is decoded as by a decoder that has just started. */
+  begin({ preSkipSamples = 0, outputGainDb = 0 }: OpusStreamOptions): void {
+    this.#toSkip = Math.round((preSkipSamples * this.#sampleRateHz) / OPUS_RATE_HZ);
+    this.#scale = 32_768 * 10 ** (outputGainDb / 20);
+    this.#stale = this.#used;
   }
 
   /**
-   * Decodes one packet to the start of `out` and returns the number of samples written: the packet's length, less what
-   * is left of the pre-skip. Throws `audio.invalid` for a bad packet, and the stream goes on with the next; `internal`
-   * when `out` is too short or the decoder was freed.
+   * Decodes one packet and returns its samples, which are the receiver's, less what is left of the pre-skip. Throws
+   * `audio.invalid` for a bad packet, and the stream goes on with the next; `internal` when the decoder was freed.
    */
-  decode(packet: Uint8Array, out: Int16Array): number {
+  decode(packet: Uint8Array): Int16Array {
     if (this.#freed) throw new BvraiError('internal', 'The Opus decoder has been freed.');
     // Checked here first: the library writes each packet that it refuses to the console.
-    const samples = opusPacketSamples(packet);
+    const samples = (opusPacketSamples(packet) * this.#sampleRateHz) / OPUS_RATE_HZ;
     if (packet.length > MAX_PACKET_BYTES) {
       throw new BvraiError(
         'audio.invalid',
         `An Opus packet has ${packet.length} bytes, more than ${MAX_PACKET_BYTES}.`,
       );
     }
-    const skipped = Math.min(this.#toSkip, samples);
-    if (out.length < samples - skipped) {
-      throw new BvraiError('internal', `Opus: the output has room for ${out.length} of ${samples - skipped} samples.`);
-    }
+    if (this.#stale) this.#forget(packet);
+    this.#used = true;
     const { channelData, samplesDecoded, errors } = this.#decoder.decodeFrame(packet);
     const decoded = channelData[0];
     const failure = errors[0]?.message;
@@ -76,12 +91,14 @@ export class OpusStreamDecoder {
         `Invalid Opus packet: ${failure ?? `${samplesDecoded} of ${samples} samples`}.`,
       );
     }
+    const skipped = Math.min(this.#toSkip, samples);
     this.#toSkip -= skipped;
+    const out = new Int16Array(samples - skipped);
     for (let index = skipped; index < samples; index++) {
       const sample = Math.round((decoded[index] as number) * this.#scale);
       out[index - skipped] = sample > 32767 ? 32767 : sample < -32768 ? -32768 : sample;
     }
-    return samples - skipped;
+    return out;
   }
 
   /** Releases the decoder's memory; more than once is harmless. */
@@ -90,13 +107,53 @@ export class OpusStreamDecoder {
     this.#freed = true;
     this.#decoder.free();
   }
+
+  /**
+   * The library resets a decoder by starting another one. But libopus begins CELT anew after a frame of SILK, and SILK after one
+   * of CELT (RFC 6716, section 4.5.2), with a cross-fade over 5 ms, which pre-skip drops: so a silent frame of the other codec does.
+   */
+  #forget(first: Uint8Array): void {
+    this.#stale = false;
+    this.#decoder.decodeFrame(isCeltPacket(first) ? SILENT_SILK : SILENT_CELT);
+  }
+}
+
+/**
+ * Decoders that are used again. One for each stream would cost a full garbage collection each, 20 ms in a server: V8 counts the
+ * address space of its memory, 29 MB, as if it were used.
+ */
+export class OpusDecoderPool {
+  readonly sampleRateHz: OpusOutputRateHz;
+  readonly #idle: OpusStreamDecoder[] = [];
+
+  constructor(sampleRateHz: OpusOutputRateHz) {
+    this.sampleRateHz = sampleRateHz;
+  }
+
+  /** Has one decoder ready, unless there is one. Rejects as `take` does. */
+  async warm(context: OpusStartContext): Promise<void> {
+    if (this.#idle.length === 0) this.giveBack(await OpusStreamDecoder.create(context, this.sampleRateHz));
+  }
+
+  /** A decoder at the beginning of a stream. Throws `engine.failed` if WebAssembly does not start in time, `aborted` on the signal. */
+  async take(context: OpusStartContext, stream: OpusStreamOptions = {}): Promise<OpusStreamDecoder> {
+    const decoder = this.#idle.pop() ?? (await OpusStreamDecoder.create(context, this.sampleRateHz));
+    decoder.begin(stream);
+    return decoder;
+  }
+
+  /** Wherever its stream stopped. */
+  giveBack(decoder: OpusStreamDecoder): void {
+    if (this.#idle.length < MAX_IDLE) this.#idle.push(decoder);
+    else decoder.free();
+  }
 }
 
 /**
  * The library's own promise never rejects, so a start that fails would hang without a deadline. A decoder that starts
  * after all is left to the garbage collector, with the WebAssembly memory that only it refers to.
  */
-async function ready(decoder: OpusDecoder, { clock, signal }: OpusStartContext): Promise<void> {
+async function ready(decoder: OpusDecoder<OpusOutputRateHz>, { clock, signal }: OpusStartContext): Promise<void> {
   let stop: () => void = () => {};
   const stopped = new Promise<never>((_, reject) => {
     const onAbort = (): void => reject(new BvraiError('aborted', 'The start of the Opus decoder was aborted.'));

@@ -2,7 +2,7 @@ import { FadeMeter } from './fade.ts';
 import { SpeechGate } from './gate.ts';
 import type { ModelLag } from './gate.ts';
 import { levelDb, meanPower } from './level.ts';
-import { WINDOW_SAMPLES } from './vad.ts';
+import { WINDOW_MS, WINDOW_SAMPLES } from './vad.ts';
 import type { VadDetector, VadEngine, VadSettings, VadSink } from './vad.ts';
 import { WindowQueue } from './windows.ts';
 
@@ -62,9 +62,13 @@ class EnergyDetector implements VadDetector {
     for (let from = 0; from < mulaw.length; from += WINDOW_SAMPLES) {
       // An event's receiver may close this detector.
       if (this.#closed) return;
-      this.#windows.write(mulaw.subarray(from, from + WINDOW_SAMPLES));
+      const part = mulaw.subarray(from, from + WINDOW_SAMPLES);
+      this.#windows.write(part);
+      this.#fade.write(part);
       const window = this.#windows.take();
-      if (window) this.#gate.push(this.#scorer.score(window), this.#fade.push(window));
+      if (window)
+        this.#gate.push(this.#scorer.score(window), this.#fade.loudUntilAt(this.#gate.positionMs + WINDOW_MS));
+      if (!this.#closed) this.#gate.measure(this.#fade.positionMs, this.#fade.loudUntilMs);
     }
   }
 

@@ -73,55 +73,62 @@ describe('SpeechGate', () => {
     ]);
   });
 
-  it('tells once that the voice has faded, and takes it back with the next window that has not', () => {
+  it('tells once that the voice has faded, ahead of the windows, and takes it back with the next one after its return', () => {
     const heard: VadEvent[] = [];
     const gate = new SpeechGate({ onEvent: (event) => heard.push(event) }, NO_LAG, {
       minSpeechMs: 32,
       minSilenceMs: 96,
     });
-    for (const [probability, fadedMs] of [
-      [0, 64],
-      [0.9, 0],
-      [0.9, 24],
-      [0.9, 56],
-      [0.9, 88],
-      [0.9, 0],
-      [0, 48],
-      [0, 80],
-      [0, 112],
-    ] as const)
-      gate.push(probability, fadedMs);
+    const steps: readonly (readonly [measuredMs: number, loudUntilMs: number, windows: readonly number[]])[] = [
+      [32, 0, [0]],
+      [64, 64, [0.9]],
+      [96, 72, [0.9]],
+      [104, 72, []],
+      [112, 72, []],
+      [128, 72, [0.9]],
+      [160, 72, [0.9]],
+      [192, 180, [0.9]],
+      [216, 180, []],
+      [220, 180, []],
+      [224, 180, [0]],
+      [256, 180, [0]],
+      [288, 180, [0]],
+    ];
+    for (const [measuredMs, loudUntilMs, windows] of steps) {
+      gate.measure(measuredMs, loudUntilMs);
+      for (const probability of windows) gate.push(probability, loudUntilMs);
+    }
     expect(heard).toMatchObject([
-      { type: 'speech-started' },
-      { type: 'speech-continued', faded: false },
-      { type: 'speech-continued', faded: true },
-      { type: 'speech-faded', atMs: 72, detectedAtMs: 128 },
-      { type: 'speech-continued', faded: true },
-      { type: 'speech-continued', faded: false },
-      { type: 'speech-faded', atMs: 176, detectedAtMs: 224 },
+      { type: 'speech-started', detectedAtMs: 64 },
+      { type: 'speech-continued', faded: false, detectedAtMs: 96 },
+      { type: 'speech-faded', atMs: 72, detectedAtMs: 112 },
+      { type: 'speech-continued', faded: true, detectedAtMs: 128 },
+      { type: 'speech-continued', faded: true, detectedAtMs: 160 },
+      { type: 'speech-continued', faded: false, detectedAtMs: 192 },
+      { type: 'speech-faded', atMs: 180, detectedAtMs: 220 },
       { type: 'speech-ended' },
     ]);
   });
 
   it('places the end soon after the voice faded, if it never came back, but not far before the model does', () => {
-    const endOf = (fadedMs: readonly number[]) => {
+    const endOf = (fadesAtMs: number) => {
       const heard: VadEvent[] = [];
       const gate = new SpeechGate(
         { onEvent: (event) => heard.push(event) },
         { ...NO_LAG, breathMs: 100 },
         { minSilenceMs: 96 },
       );
-      for (const [index, faded] of fadedMs.entries()) gate.push(index < 8 ? 0.9 : 0, faded);
+      for (let window = 1; window <= 12; window++) {
+        gate.push(window <= 8 ? 0.9 : 0, Math.min(window * 32, fadesAtMs));
+      }
       return heard.find(({ type }) => type === 'speech-ended');
     };
     // The model hears the voice until 256 ms.
-    const kept = Array.from({ length: 12 }, () => 0);
-    expect(endOf(kept)).toMatchObject({ atMs: 256, detectedAtMs: 352 });
-    const fadesAt = (fromMs: number) => kept.map((_, index) => Math.max(0, (index + 1) * 32 - fromMs));
-    expect(endOf(fadesAt(140))).toMatchObject({ atMs: 200, detectedAtMs: 320 });
-    expect(endOf(fadesAt(20))).toMatchObject({ atMs: 156, detectedAtMs: 288 });
+    expect(endOf(Infinity)).toMatchObject({ atMs: 256, detectedAtMs: 352 });
+    expect(endOf(140)).toMatchObject({ atMs: 200, detectedAtMs: 320 });
+    expect(endOf(20)).toMatchObject({ atMs: 156, detectedAtMs: 288 });
     // A weak last syllable is still speech.
-    expect(endOf(fadesAt(220))).toMatchObject({ atMs: 256, detectedAtMs: 352 });
+    expect(endOf(220)).toMatchObject({ atMs: 256, detectedAtMs: 352 });
   });
 
   it('never lets speech begin before the one before it ended, nor before the audio', () => {

@@ -38,7 +38,10 @@ export class SpeechGate {
   #positionMs = 0;
   /** Speech cannot begin before the previous one ended. */
   #endedAtMs = 0;
+  /** By the sound's energy: for how long the voice has faded, up to the newest sound, which is ahead of the windows. */
   #fadedMs = 0;
+  /** Where it was last heard, as of the window; unknown without a measure. */
+  #loudUntilMs = Infinity;
 
   /** Throws `config.invalid` when the settings contradict each other. */
   constructor(sink: VadSink, lag: ModelLag, settings: Partial<VadSettings> = {}) {
@@ -52,18 +55,23 @@ export class SpeechGate {
     return this.#positionMs;
   }
 
-  /** Takes the probability of speech (0 to 1) of the next window, and for how long the voice has faded by its energy. */
-  push(probability: number, fadedMs = 0): void {
+  /** Takes the probability of speech (0 to 1) of the next window, and where by its energy the voice was last heard, as of its end. */
+  push(probability: number, loudUntilMs = Infinity): void {
     const windowStartMs = this.#positionMs;
+    this.#loudUntilMs = loudUntilMs;
     this.#positionMs += WINDOW_MS;
-    const wasFaded = this.#isFaded;
-    this.#fadedMs = fadedMs;
     this.#judge(probability, windowStartMs);
+  }
+
+  /** Takes what the energy of the newest sound says, as soon as there is some: measured up to there, voice last heard there. */
+  measure(measuredMs: number, loudUntilMs: number): void {
+    const wasFaded = this.#isFaded;
+    this.#fadedMs = measuredMs - loudUntilMs;
     const { kind } = this.#state;
     if (!this.#isFaded || wasFaded || (kind !== 'speech' && kind !== 'pause')) return;
     const { startedAtMs } = this.#state;
-    const atMs = Math.max(startedAtMs, this.#positionMs - fadedMs);
-    this.#sink.onEvent({ type: 'speech-faded', startedAtMs, atMs, detectedAtMs: this.#positionMs });
+    const atMs = Math.max(startedAtMs, loudUntilMs);
+    this.#sink.onEvent({ type: 'speech-faded', startedAtMs, atMs, detectedAtMs: measuredMs });
   }
 
   get #isFaded(): boolean {
@@ -114,7 +122,7 @@ export class SpeechGate {
 
   #pause(startedAtMs: number, speechMs: number, silentFromMs: number): void {
     const modelMs = silentFromMs - this.#lag.offsetMs;
-    const fadeMs = Math.max(this.#positionMs - this.#fadedMs + WEAK_END_MS, modelMs - this.#lag.breathMs);
+    const fadeMs = Math.max(this.#loudUntilMs + WEAK_END_MS, modelMs - this.#lag.breathMs);
     const atMs = Math.max(startedAtMs, Math.min(modelMs, fadeMs));
     if (this.#positionMs - atMs < this.#settings.minSilenceMs) {
       this.#state = { kind: 'pause', startedAtMs, speechMs, silentFromMs };

@@ -14,6 +14,13 @@ const BARGE_IN_MS = 120;
 const nobody: VadSink = { onEvent() {} };
 const speech = fixtureAudio('cards-005.wav').mulaw();
 
+/** What the model alone decides: a fade is told ahead of it, and by how many windows depends on how busy it is. */
+function verdicts(events: readonly VadEvent[]): unknown[] {
+  return events
+    .filter(({ type }) => type !== 'speech-faded')
+    .map((event) => (event.type === 'speech-continued' ? { ...event, faded: undefined } : event));
+}
+
 describe('SileroVadEngine on recorded speech', () => {
   let engine: SileroVadEngine;
   const report: string[] = [];
@@ -82,7 +89,8 @@ describe('SileroVadEngine on recorded speech', () => {
     const together = await Promise.all(calls.map((call) => hear(engine, call.mulaw)));
     const alone: VadEvent[][] = [];
     for (const call of calls.slice(0, speechFixtures.length)) alone.push(await hear(engine, call.mulaw));
-    for (const [i, events] of together.entries()) expect(events).toEqual(alone[i % alone.length]);
+    for (const [i, events] of together.entries())
+      expect(verdicts(events)).toEqual(verdicts(alone[i % alone.length] ?? []));
   });
 });
 

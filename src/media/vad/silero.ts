@@ -8,7 +8,7 @@ import type { ModelLag } from './gate.ts';
 import { floatOf, levelDb, meanPower } from './level.ts';
 import { CONTEXT_SAMPLES, INPUT_SAMPLES, LAYER_SIZE, MAX_BATCH, STATE_LAYERS } from './silero-model.ts';
 import type { SileroModel } from './silero-model.ts';
-import { WINDOW_SAMPLES } from './vad.ts';
+import { WINDOW_MS, WINDOW_SAMPLES } from './vad.ts';
 import type { VadDetector, VadEngine, VadSettings, VadSink } from './vad.ts';
 import { WindowQueue } from './windows.ts';
 
@@ -36,8 +36,6 @@ class SileroDetector implements VadDetector {
   #lostBefore = 0;
   #lastProbability = 0;
   readonly #fade = new FadeMeter();
-  /** As of the window that was taken last. */
-  #fadedMs = 0;
   readonly #fallback = new EnergyScorer();
   #closed = false;
 
@@ -58,6 +56,8 @@ class SileroDetector implements VadDetector {
     if (this.#closed) return;
     this.#windows.write(mulaw);
     if (this.waiting) this.#engine.enqueue(this);
+    this.#fade.write(mulaw);
+    this.#gate.measure(this.#fade.positionMs, this.#fade.loudUntilMs);
   }
 
   close(): void {
@@ -101,10 +101,10 @@ class SileroDetector implements VadDetector {
 
   /** The verdict on the window that was taken last; windows dropped before it count as their predecessor did. */
   accept(probability: number): void {
-    for (; this.#lostBefore > 0 && !this.#closed; this.#lostBefore--) this.#gate.push(this.#lastProbability);
+    for (; this.#lostBefore > 0 && !this.#closed; this.#lostBefore--) this.#push(this.#lastProbability);
     if (this.#closed) return;
     this.#lastProbability = probability;
-    this.#gate.push(probability, this.#fadedMs);
+    this.#push(probability);
   }
 
   /** The window that was taken last got no verdict: it counts as if it had been dropped. */
@@ -117,14 +117,16 @@ class SileroDetector implements VadDetector {
     for (let window = this.#next(); window; window = this.#next()) this.accept(this.#fallback.score(window));
   }
 
+  #push(probability: number): void {
+    this.#gate.push(probability, this.#fade.loudUntilAt(this.#gate.positionMs + WINDOW_MS));
+  }
+
   #next(): Uint8Array | undefined {
     if (this.#closed) return undefined;
     const lost = this.#windows.takeLost();
     if (lost > 0) this.#engine.reportDropped(lost);
     this.#lostBefore += lost;
-    const window = this.#windows.take();
-    if (window) this.#fadedMs = this.#fade.push(window);
-    return window;
+    return this.#windows.take();
   }
 
   #keepContext(window: Uint8Array): void {

@@ -42,7 +42,7 @@ export type VadEvent =
       readonly detectedAtMs: number;
     };
 
-/** Takes a detector's events. With Silero they come later than the `write` that caused them, never after `close`. */
+/** Takes a detector's events. With Silero all but `speech-faded` come later than the `write` that caused them; none after `close`. */
 export interface VadSink {
   onEvent(event: VadEvent): void;
 }

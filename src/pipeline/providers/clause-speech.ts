@@ -1,10 +1,11 @@
 /** Speech over HTTP: one request for each clause, spoken in order, the next one asked for while the first is being said. */
 import type { Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
-import { AudioOpening, shortestMs } from './audio-check.ts';
+import { shortestMs } from './audio-check.ts';
 import type { HttpConnections, HttpRequest, HttpResponse } from './http-connections.ts';
 import { networkError, statusError } from './http.ts';
 import type { VendorError } from './http.ts';
+import { wrongAudio } from './raw-speech.ts';
 import type { Sink, StreamContext, TtsPart, TtsStream } from './spec.ts';
 import { UtteranceBook } from './utterances.ts';
 import type { BookedUtterance } from './utterances.ts';
@@ -17,20 +18,17 @@ const MAX_CLAUSE_MS = 60_000;
 const MAX_REFUSAL_BYTES = 4 * 1024;
 const REFUSAL_BODY_TIMEOUT_MS = 250;
 
-/** Turns the bytes of one response into μ-law, however they are cut. What they return belongs to the receiver. */
-export interface SpeechDecoder {
-  decode(bytes: Uint8Array): Uint8Array;
-  /** What is left when the response has ended. */
-  end(): Uint8Array;
-}
-
 /** What a vendor's speech over HTTP is. */
 export interface ClauseProtocol {
   readonly provider: string;
   /** Throws a BvraiError when it cannot be made, e.g. because the base URL is none. */
   request(text: string): HttpRequest;
   parseRefusal(body: string): VendorError;
-  decoder(): SpeechDecoder;
+  /**
+   * The μ-law of one response's body, piece by piece; each belongs to the receiver. Throws what the body throws, or a BvraiError
+   * when that is not what was asked for. `signal`: nobody listens any more; the body fails then too.
+   */
+  mulaw(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
 interface Clause {
@@ -154,27 +152,13 @@ export class ClauseSpeech implements TtsStream {
 
   async #say(clause: Clause, response: HttpResponse): Promise<void> {
     if (response.status !== 200) throw await this.#refusal(response);
-    const opening = new AudioOpening();
-    const decoder = this.#protocol.decoder();
-    let held: Uint8Array[] = [];
     let audioBytes = 0;
-    const tell = (audio: Uint8Array): void => {
-      audioBytes += audio.length;
-      if (audio.length === 0 || !this.#isNext(clause)) return;
-      this.#sink({ type: 'audio-chunk', utteranceId: clause.utterance.id, audio });
-    };
-    for await (const bytes of response.body) {
+    for await (const audio of this.#protocol.mulaw(response.body, clause.controller.signal)) {
       if (!this.#isNext(clause)) return;
-      held.push(bytes);
-      const verdict = opening.add(bytes);
-      if (verdict.type === 'wrong') throw wrongAudio(this.#protocol, verdict.format);
-      if (verdict.type === 'undecided') continue;
-      for (const each of held) tell(decoder.decode(each));
-      held = [];
+      audioBytes += audio.length;
+      if (audio.length > 0) this.#sink({ type: 'audio-chunk', utteranceId: clause.utterance.id, audio });
     }
-    for (const each of held) tell(decoder.decode(each));
-    tell(decoder.end());
-    if (audioBytes === 0 && shortestMs(clause.text) > 0) throw wrongAudio(this.#protocol, 'no audio');
+    if (audioBytes === 0 && shortestMs(clause.text) > 0) throw wrongAudio(this.#protocol.provider, 'no audio');
   }
 
   /** The error for a response that is not a success. */
@@ -226,11 +210,5 @@ export class ClauseSpeech implements TtsStream {
 function tooLong({ provider }: ClauseProtocol): BvraiError {
   return new BvraiError('provider.timeout-gap', `${provider} did not finish a clause in ${MAX_CLAUSE_MS} ms.`, {
     details: { provider, maxClauseMs: MAX_CLAUSE_MS },
-  });
-}
-
-function wrongAudio({ provider }: ClauseProtocol, what: string): BvraiError {
-  return new BvraiError('provider.protocol', `${provider} sent ${what} where speech was asked for.`, {
-    details: { provider, what },
   });
 }

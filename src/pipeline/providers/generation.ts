@@ -5,22 +5,23 @@ import type { LlmPart, LlmStream, Sink, StreamContext, ToolCall } from './spec.t
 
 /** Nobody listens to a reply for longer; the router's deadlines for first and next token are far shorter. */
 export const DEFAULT_MAX_GENERATION_MS = 120_000;
-/** How long the stream's formal end may follow the finish; then the connection is given up. */
+/** How long the usage and the stream's formal end may follow the last word; then the connection is given up. */
 const TAIL_MS = 500;
 
 /** Why a generation ended well. */
 export type FinishReason = (LlmPart & { readonly type: 'generation-finished' })['reason'];
 
-export interface GenerationEnd {
-  readonly reason: FinishReason;
-  /** Told if the generation was not cut short: the last call's arguments would not be whole, and the others belong with it. */
-  readonly toolCalls: readonly ToolCall[];
-  readonly usage?: { readonly inputTokens: number; readonly outputTokens: number } | undefined;
+export type Usage = Omit<LlmPart & { readonly type: 'usage-reported' }, 'type'>;
+
+/** Whether the vendor stopped before the model was done: then the last tool call's arguments are not whole, and the others belong with it. */
+export function isCutShort(reason: FinishReason): boolean {
+  return reason === 'length' || reason === 'content-filter';
 }
 
 /**
- * Generating → finished → over, or at any time over: by `abort`, the signal, the deadline or a failure, which it tells.
- * Finished: everything has been told, and the response is read to its end so that its connection can serve the next one.
+ * Generating → stopped → finished → over, or at any time over: by `abort`, the signal, the deadline or a failure, which it tells.
+ * Stopped: only the usage may still come. Finished: everything has been told, and the response is read to its end so that its
+ * connection can serve the next one.
  */
 export class Generation implements LlmStream {
   readonly #provider: string;
@@ -28,7 +29,8 @@ export class Generation implements LlmStream {
   readonly #context: StreamContext;
   readonly #controller = new AbortController();
   readonly #onAbort = (): void => this.#end();
-  #state: 'generating' | 'finished' | 'over' = 'generating';
+  #state: 'generating' | 'stopped' | 'finished' | 'over' = 'generating';
+  #reason: FinishReason = 'stop';
   #timer: Timer | undefined;
   #spoke = false;
 
@@ -55,7 +57,7 @@ export class Generation implements LlmStream {
 
   /** Once finished there is nothing left to stop: the tail is read on, for half a second at most, unless the signal aborts. */
   abort(): void {
-    if (this.#state === 'generating') this.#end();
+    if (this.#state === 'generating' || this.#state === 'stopped') this.#end();
   }
 
   /** The vendor said something that is not told yet, such as the beginning of a tool call. */
@@ -69,30 +71,37 @@ export class Generation implements LlmStream {
     this.#sink({ type: 'text-delta', text });
   }
 
-  /** The vendor has said why it stopped: tells the tool calls, the usage and the end. */
-  finish({ reason, toolCalls, usage }: GenerationEnd): void {
+  /** The vendor has said why it stopped: tells the tool calls, which do not wait for the usage. More text is not told. */
+  stop(reason: FinishReason, toolCalls: readonly ToolCall[]): void {
     if (this.#state !== 'generating') return;
+    this.#state = 'stopped';
+    // Some imitators say `stop` although there are calls.
+    this.#reason = toolCalls.length > 0 ? 'tool-calls' : reason;
     this.#timer?.cancel();
-    this.#timer = this.#context.clock.after(TAIL_MS, () => this.#end());
-    const whole = reason === 'length' || reason === 'content-filter' ? [] : toolCalls;
-    for (const call of whole) {
+    this.#timer = this.#context.clock.after(TAIL_MS, () => this.endOfStream());
+    for (const call of toolCalls) {
       this.#sink({ type: 'tool-called', call });
       if (this.isOver) return;
     }
+  }
+
+  /** After `stop`: the usage is known, or will not come. Tells it, and the end. */
+  finish(usage: Usage | undefined): void {
+    if (this.#state !== 'stopped') return;
     this.#state = 'finished';
     if (usage !== undefined) this.#sink({ type: 'usage-reported', ...usage });
-    if (!this.isOver) this.#sink({ type: 'generation-finished', reason: whole.length > 0 ? 'tool-calls' : reason });
+    if (!this.isOver) this.#sink({ type: 'generation-finished', reason: this.#reason });
   }
 
   /** The response has ended. */
   endOfStream(): void {
-    if (this.#state === 'finished') return this.#end();
     const message = `${this.#provider} ended the stream before the generation was finished.`;
     this.fail(new BvraiError('provider.closed', message, { details: { provider: this.#provider } }));
   }
 
-  /** Ends the generation with an error; one that has told everything just ends. */
+  /** Ends the generation with an error; one that the vendor has stopped just ends, without its usage. */
   fail(error: BvraiError): void {
+    this.finish(undefined);
     const tell = this.#state === 'generating';
     this.#end();
     if (tell) this.#sink({ type: 'generation-failed', error });

@@ -82,7 +82,8 @@ export interface TranscribedWord {
 }
 
 export type SttPart =
-  | { readonly type: 'stream-opened' }
+  /** `audioAgeMs`, only from routes: how long ago the audio came in with which the stream begins. */
+  | { readonly type: 'stream-opened'; readonly audioAgeMs?: number | undefined }
   /** The recogniser's own voice detector heard speech begin. */
   | { readonly type: 'speech-started' }
   /** A guess that later parts replace. */
@@ -104,11 +105,17 @@ export type SttPart =
   | { readonly type: 'utterance-ended' }
   /**
    * For recognisers that decide themselves when a turn is over (Deepgram Flux: EagerEndOfTurn, TurnResumed, EndOfTurn). Where
-   * these come, the local wait does not stack on them. `text` is the whole turn's, and replaces what came before.
+   * these come, the local wait does not stack on them. `text` is the whole turn's, and replaces what came before. `words`: where
+   * its words are in the audio, if that is known.
    */
   | { readonly type: 'turn-end-likely'; readonly text: string }
   | { readonly type: 'turn-resumed' }
-  | { readonly type: 'turn-ended'; readonly text: string; readonly confidence: number }
+  | {
+      readonly type: 'turn-ended';
+      readonly text: string;
+      readonly confidence: number;
+      readonly words?: readonly TranscribedWord[] | undefined;
+    }
   /** The stream is dead; nothing follows. */
   | { readonly type: 'stream-failed'; readonly error: BvraiError };
 
@@ -116,10 +123,11 @@ export interface SttStream {
   /** Takes caller audio; the bytes are only valid during the call. */
   write(audio: Uint8Array): void;
   /**
-   * What the local voice detector saw in the audio just written. `speech-started` may lag the true onset by up to 300 ms.
+   * What the local voice detector saw in the audio just written. `speech-started` lags the true onset: by up to 300 ms as a rule,
+   * by seconds on a machine with too much to do. `agoMs`: how much audio has been written since the onset, as far as is known.
    * `speech-ended` asks for the final transcript now (Deepgram: Finalize).
    */
-  hint(voice: 'speech-started' | 'speech-ended'): void;
+  hint(voice: 'speech-started' | 'speech-ended', agoMs?: number): void;
   close(): void;
 }
 

@@ -117,7 +117,7 @@ class RoutedRecognition implements SttStream {
     this.#lane?.stream?.write(audio);
   }
 
-  hint(voice: 'speech-started' | 'speech-ended'): void {
+  hint(voice: 'speech-started' | 'speech-ended', agoMs?: number): void {
     if (this.#closed) return;
     const nowMs = this.#context.clock.nowMs();
     if (voice === 'speech-started') this.#onSpeechStarted(nowMs);
@@ -126,7 +126,7 @@ class RoutedRecognition implements SttStream {
       this.#speechEndedByte = this.#replay.writtenBytes;
     }
     if (voice === 'speech-started' || this.#owed) this.#owed = voice;
-    this.#lane?.stream?.hint(voice);
+    this.#lane?.stream?.hint(voice, agoMs);
     const isSpeech = this.#toldOfOwed === 'words' || nowMs - this.#speechStartedAtMs >= SURELY_SPEECH_MS;
     if (isSpeech) this.#expectTranscript(voice);
   }
@@ -230,7 +230,9 @@ class RoutedRecognition implements SttStream {
   #onPart(lane: Lane, part: SttPart): void {
     if (this.#closed || lane !== this.#lane) return;
     if (part.type === 'stream-failed') return this.#onFailure(lane, part.error);
-    if (part.type === 'stream-opened') return this.#sink(part);
+    if (part.type === 'stream-opened') {
+      return this.#sink({ ...part, audioAgeMs: (this.#replay.writtenBytes - lane.fromByte) / BYTES_PER_MS });
+    }
     lane.served = true;
     this.#rounds = 0;
     this.#noteProgress(lane, part);
@@ -238,7 +240,7 @@ class RoutedRecognition implements SttStream {
     if (part.type === 'transcript-final') return this.#onFinal(lane, part);
     if (part.type === 'turn-ended') {
       this.#answered();
-      this.#markAnswered(lane, part.text, []);
+      this.#markAnswered(lane, part.text, part.words ?? []);
     }
     return this.#sink(part);
   }

@@ -112,7 +112,7 @@ export function scriptedStt(
       streams.push(stream);
       return {
         write: (bytes) => stream.heard.push(...bytes),
-        hint: (voice) => stream.hints.push(voice),
+        hint: (voice, agoMs) => stream.hints.push(agoMs === undefined ? voice : `${voice} ${agoMs} ms ago`),
         close: () => (stream.closed = true),
       };
     },

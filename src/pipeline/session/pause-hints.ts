@@ -20,11 +20,12 @@ export class PauseHints {
     this.#clock = clock;
   }
 
-  started(): void {
+  /** The caller began to speak with audio that came `agoMs` before the newest. */
+  started(agoMs: number): void {
     this.close();
     if (this.#speaking) return;
     this.#speaking = true;
-    this.#stt.hint('speech-started');
+    this.#stt.hint('speech-started', agoMs);
   }
 
   /** The caller has been silent since `endedAtMs`. */

@@ -155,7 +155,7 @@ export class CallSession implements CallListener {
   #onVoice(event: VadEvent): void {
     switch (event.type) {
       case 'speech-started':
-        this.#hints?.started();
+        this.#hints?.started(this.#callerBytes / BYTES_PER_MS - event.atMs);
         return this.#dispatch({ type: 'voice-started', startedAtMs: this.#clockTimeOf(event.atMs) });
       case 'speech-continued': {
         const heard = this.#player.heardSpeech();
@@ -198,7 +198,10 @@ export class CallSession implements CallListener {
       case 'turn-ended':
         return this.#dispatch(part);
       case 'stream-opened':
-        return this.#dispatch({ type: 'recogniser-opened' });
+        return this.#dispatch({
+          type: 'recogniser-opened',
+          hearsFromMs: this.#clock.nowMs() - (part.audioAgeMs ?? Infinity),
+        });
       case 'speech-started':
         return;
       default:
@@ -280,6 +283,13 @@ export class CallSession implements CallListener {
   }
 
   #runStep(event: SessionEvent): void {
+    const { phase, agent } = this.#state;
+    if (phase.type === 'speaking' && agent.turnTaking.neverInterrupt.length > 0)
+      this.#take({ type: 'reply-observed', heard: this.#player.heardSpeech() });
+    this.#take(event);
+  }
+
+  #take(event: SessionEvent): void {
     const { state, actions } = step(this.#state, event, this.#clock.nowMs());
     this.#state = state;
     for (const action of actions) this.#perform(action);

@@ -1,5 +1,6 @@
 /** From the events of one reply to the parts of a generation: puts tool calls together and adds the usage up. */
 import { BvraiError, unreachable } from '../../../core/errors.ts';
+import { isCutShort } from '../generation.ts';
 import type { Generation } from '../generation.ts';
 import type { ToolCall } from '../spec.ts';
 import { PROVIDER } from './wire.ts';
@@ -58,7 +59,8 @@ export class ReplyReader {
     if (reason === 'tool-calls' && toolCalls.length === 0) throw protocolError('called a tool without saying which');
     const inputTokens = this.#inputTokens;
     const usage = inputTokens === undefined || outputTokens === undefined ? undefined : { inputTokens, outputTokens };
-    this.#generation.finish({ reason, toolCalls, usage });
+    this.#generation.stop(reason, isCutShort(reason) ? [] : toolCalls);
+    this.#generation.finish(usage);
   }
 }
 

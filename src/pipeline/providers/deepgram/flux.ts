@@ -2,6 +2,7 @@
 import type { Sink, StreamContext, SttPart, SttRequest, SttStream } from '../spec.ts';
 import type { SttSettings, SttSocket } from '../stt-socket.ts';
 import { fluxUrl, parseFluxMessage } from './flux-wire.ts';
+import type { DeepgramMessage } from './wire.ts';
 import { openLiveSocket } from './live-socket.ts';
 
 /**
@@ -25,13 +26,16 @@ export class FluxStream implements SttStream {
   readonly #chunk = new Uint8Array(CHUNK_BYTES);
   #filled = 0;
   #lastWriteMs: number;
+  /** Silence of our own was put into the stream: its times are no longer those of the caller's audio. */
+  #isPadded = false;
 
   constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
     this.#context = context;
     this.#lastWriteMs = context.clock.nowMs();
     const url = (baseUrl: string): URL => fluxUrl(baseUrl, request);
     const onOpen = (): void => this.#watchAudioIn(SILENCE_AFTER_MS);
-    this.#socket = openLiveSocket(settings, { url, parse: parseFluxMessage, onOpen }, sink, context);
+    const parse = (text: string): DeepgramMessage => this.#withTrueTimes(parseFluxMessage(text));
+    this.#socket = openLiveSocket(settings, { url, parse, onOpen }, sink, context);
   }
 
   write(audio: Uint8Array): void {
@@ -62,12 +66,18 @@ export class FluxStream implements SttStream {
     this.#filled = 0;
   }
 
+  #withTrueTimes(message: DeepgramMessage): DeepgramMessage {
+    if (!this.#isPadded || message.type !== 'part' || message.part.type !== 'turn-ended') return message;
+    return { type: 'part', part: { ...message.part, words: [] } };
+  }
+
   /** One timer that looks back, as in stt.ts. While no audio comes there is silence, in real time. */
   #watchAudioIn(delayMs: number): void {
     this.#socket.after(delayMs, () => {
       const quietMs = this.#context.clock.nowMs() - this.#lastWriteMs;
       if (quietMs < SILENCE_AFTER_MS) return this.#watchAudioIn(SILENCE_AFTER_MS - quietMs);
       this.#flush();
+      this.#isPadded = true;
       this.#socket.send(SILENT_CHUNK);
       this.#watchAudioIn(CHUNK_MS);
     });

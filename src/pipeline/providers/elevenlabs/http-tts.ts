@@ -1,6 +1,7 @@
 /** ElevenLabs over HTTP, a request a clause: what speaks when the WebSocket does not. No alignment comes with it. */
 import { ClauseSpeech } from '../clause-speech.ts';
 import type { HttpConnections } from '../http-connections.ts';
+import { rawSpeech } from '../raw-speech.ts';
 import type { TtsProvider } from '../spec.ts';
 import { PROVIDER, parseRefusal, streamRequest } from './wire.ts';
 
@@ -22,7 +23,7 @@ export function createElevenLabsHttpTts(settings: ElevenLabsHttpSettings): TtsPr
         provider: PROVIDER,
         request: (text: string) => streamRequest(settings, request, text),
         parseRefusal,
-        decoder: () => MULAW_AS_IT_IS,
+        mulaw: (body: AsyncIterable<Uint8Array>) => rawSpeech(PROVIDER, body, MULAW_AS_IT_IS),
       };
       return new ClauseSpeech(protocol, settings.connections, sink, context);
     },

@@ -3,7 +3,7 @@ import { VirtualClock, systemClock } from '../../../core/clock.ts';
 import { memoryLog } from '../../../core/log.ts';
 import { createEmbeddedEngines } from './index.ts';
 import type { EmbeddedEngines } from './index.ts';
-import { openSpeaker, speak, testContext } from './testing.ts';
+import { openSpeaker, speak, testContext, LONG_WORK } from './testing.ts';
 
 const workers = () => process.getActiveResourcesInfo().filter((kind) => /worker|messageport/i.test(kind)).length;
 
@@ -11,7 +11,7 @@ let engines: EmbeddedEngines | undefined;
 afterEach(() => engines?.close());
 
 describe('the embedded engines', () => {
-  it('start together, say how long each took, and leave nothing behind', { timeout: 60_000 }, async () => {
+  it('start together, say how long each took, and leave nothing behind', LONG_WORK, async () => {
     const before = workers();
     const log = memoryLog();
     engines = createEmbeddedEngines({ log, clock: systemClock });
@@ -38,7 +38,7 @@ describe('the embedded engines', () => {
     await expect(late).rejects.toThrow('did not start within 120000 ms');
   });
 
-  it('serve without being warmed', { timeout: 60_000 }, async () => {
+  it('serve without being warmed', LONG_WORK, async () => {
     engines = createEmbeddedEngines({ log: memoryLog(), clock: systemClock });
     expect((await speak(openSpeaker(engines.tts, 'slt', testContext()), 'u', 'Hello.')).length).toBeGreaterThan(1000);
   });

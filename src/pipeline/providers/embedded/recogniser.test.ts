@@ -1,6 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../core/clock.ts';
+import type { Clock } from '../../../core/clock.ts';
 import { memoryLog, silentLog } from '../../../core/log.ts';
 import { createRecogniser } from './recogniser.ts';
 import type { SttPart } from '../spec.ts';
@@ -17,6 +18,7 @@ import {
   say,
   speak,
   testContext,
+  LONG_WORK,
 } from './testing.ts';
 import type { Final, Recording } from './testing.ts';
 
@@ -55,7 +57,7 @@ async function synthesise(voice: string, text: string): Promise<Uint8Array> {
 const people = () => recordings.filter(({ kind }) => kind === 'speech');
 
 describe('the embedded recogniser', () => {
-  it('understands people who say what is in the grammar', { timeout: 60_000 }, async () => {
+  it('understands people who say what is in the grammar', LONG_WORK, async () => {
     const listening = listen(stt, [...PHRASES, ...people().map(({ transcript }) => transcript)], testContext());
     let wrong = 0;
     let words = 0;
@@ -70,7 +72,7 @@ describe('the embedded recogniser', () => {
     listening.stream.close();
   });
 
-  it('does not believe people who say something else, nor noise', { timeout: 60_000 }, async () => {
+  it('does not believe people who say something else, nor noise', LONG_WORK, async () => {
     const listening = listen(stt, PHRASES, testContext());
     const accepted: string[] = [];
     for (const { file, audio } of recordings) {
@@ -85,7 +87,7 @@ describe('the embedded recogniser', () => {
     listening.stream.close();
   });
 
-  it('hears what the synthesiser says, in the words of the phrase', { timeout: 60_000 }, async () => {
+  it('hears what the synthesiser says, in the words of the phrase', LONG_WORK, async () => {
     const listening = listen(stt, PHRASES, testContext());
     const expected = [
       'what are your opening hours',
@@ -129,7 +131,18 @@ describe('the embedded recogniser', () => {
     listening.stream.close();
   });
 
-  it('keeps the calls apart that it hears at the same time', { timeout: 60_000 }, async () => {
+  it('hears speech from its beginning, however late it is told of it', async () => {
+    const listening = listen(stt, PHRASES, testContext());
+    const audio = await synthesise('rms', 'Do you have parking?');
+    const quiet = new Uint8Array(1_200 * 8).fill(0xff);
+    for (const bytes of [quiet, audio, quiet]) listening.stream.write(bytes);
+    listening.stream.hint('speech-started', audio.length / 8 + 1_200);
+    listening.stream.hint('speech-ended');
+    expect((await listening.heard.until(isFinal)).text).toBe('do you have parking');
+    listening.stream.close();
+  });
+
+  it('keeps the calls apart that it hears at the same time', LONG_WORK, async () => {
     const [hours, parking] = [
       await synthesise('rms', 'What are your opening hours?'),
       await synthesise('slt', 'Do you have parking?'),
@@ -163,7 +176,7 @@ describe('the embedded recogniser', () => {
     listening.stream.close();
   });
 
-  it('cuts speech that never ends, and still answers the hint', { timeout: 60_000 }, async () => {
+  it('cuts speech that never ends, and still answers the hint', LONG_WORK, async () => {
     const listening = listen(stt, PHRASES, testContext());
     listening.stream.hint('speech-started');
     const [music] = recordings.filter(({ file }) => file === 'noise-music.wav');
@@ -202,7 +215,7 @@ describe('the embedded recogniser', () => {
     later.stream.close();
   });
 
-  it('fails the calls of a worker that dies, once each, and serves the next call', { timeout: 60_000 }, async () => {
+  it('fails the calls of a worker that dies, once each, and serves the next call', LONG_WORK, async () => {
     const log = memoryLog();
     const started: Worker[] = [];
     const onWorker = (worker: Worker) => started.push(worker);
@@ -226,5 +239,35 @@ describe('the embedded recogniser', () => {
     expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
     await fragile.close();
     expect(await next.heard.until(isSttFailure)).toMatchObject({ error: { code: 'engine.unavailable' } });
+  });
+
+  it('gives up a worker that hangs, but not one that was stopped with the whole process', async () => {
+    const recogniser = createRecogniser({ log: silentLog, clock: systemClock, workers: 1 });
+    await recogniser.warm();
+    const audio = await synthesise('rms', 'Do you have parking?');
+    const pending = new Set<() => void>();
+    // Time passes at once, and no reply is read meanwhile.
+    const beat = (): void => {
+      const due = [...pending];
+      pending.clear();
+      for (const callback of due) callback();
+    };
+    const clock: Clock = {
+      nowMs: () => 0,
+      after(_delayMs, callback) {
+        pending.add(callback);
+        return { cancel: () => pending.delete(callback) };
+      },
+    };
+    const listening = listen(recogniser, PHRASES, { ...testContext(), clock });
+    say(listening, audio);
+    for (let beats = 1; beats <= 7; beats++) beat();
+    expect(await listening.heard.until(isFinal)).toMatchObject({ text: 'do you have parking' });
+    expect(pending.size).toBe(0);
+
+    say(listening, audio);
+    for (let beats = 1; beats <= 8; beats++) beat();
+    expect(await listening.heard.until(isSttFailure)).toMatchObject({ error: { code: 'engine.failed' } });
+    await recogniser.close();
   });
 });

@@ -13,14 +13,21 @@ import { SMALL_TALK_PHRASES } from './small-talk.ts';
 
 /** Audio from before the hint that an utterance begins with: the hint's lag (300 ms) and half a second of silence. */
 const PRE_ROLL_MS = 800;
+/** Of an onset that the hint is late for: silence before it, and audio kept in all. */
+const ONSET_ROOM_MS = 500;
+const KEPT_MS = 5_000;
 /** Longer speech is cut: what came so far is final, and a new utterance begins. */
 const MAX_UTTERANCE_MS = 20_000;
 /** Audio goes to the worker in pieces of this length: it is what is left to decode when the caller ends. */
 const BATCH_BYTES = 80 * BYTES_PER_MS;
 /** Utterances of one call that the worker has not answered yet. */
 const MAX_OPEN_UTTERANCES = 3;
-/** A worker that owes an answer and says nothing at all for this long hangs. */
-const SILENCE_DEADLINE_MS = 8_000;
+/**
+ * A worker that owes an answer and says nothing at all for so many beats hangs. Beats, since a process that was stopped for a
+ * while has stopped its workers, too: that takes one beat, however long it was.
+ */
+const BEAT_MS = 1_000;
+const SILENT_BEATS = 8;
 
 export interface RecogniserOptions {
   readonly log: Log;
@@ -60,7 +67,7 @@ class RecogniserStream implements SttStream {
   readonly #context: StreamContext;
   readonly #pool: RecogniserPool;
   readonly #place: Place | undefined;
-  readonly #preRoll = new RingBuffer(PRE_ROLL_MS * BYTES_PER_MS);
+  readonly #preRoll = new RingBuffer(KEPT_MS * BYTES_PER_MS);
   /** Audio that has not gone to the worker yet. */
   #batch = new Uint8Array(BATCH_BYTES);
   #batched = 0;
@@ -118,10 +125,10 @@ class RecogniserStream implements SttStream {
     }
   }
 
-  hint(voice: 'speech-started' | 'speech-ended'): void {
+  hint(voice: 'speech-started' | 'speech-ended', agoMs = 0): void {
     if (this.#closed) return;
     if (voice === 'speech-started') {
-      if (!this.#speaking) this.#begin();
+      if (!this.#speaking) this.#begin(agoMs);
       return;
     }
     // Asked for a final without having heard of speech: the answer is what the last moments hold.
@@ -139,7 +146,7 @@ class RecogniserStream implements SttStream {
     this.#place?.detach();
   }
 
-  #begin(): Utterance | undefined {
+  #begin(agoMs = 0): Utterance | undefined {
     if (this.#open.size >= MAX_OPEN_UTTERANCES) {
       // Fails later: parts never arrive from within a method.
       queueMicrotask(() =>
@@ -147,7 +154,8 @@ class RecogniserStream implements SttStream {
       );
       return undefined;
     }
-    const audio = this.#preRoll.newest(Math.min(PRE_ROLL_MS * BYTES_PER_MS, this.#writtenBytes - this.#lastEndByte));
+    const preRollBytes = Math.ceil(Math.max(PRE_ROLL_MS, agoMs + ONSET_ROOM_MS)) * BYTES_PER_MS;
+    const audio = this.#preRoll.newest(Math.min(preRollBytes, this.#writtenBytes - this.#lastEndByte));
     const utterance: Utterance = {
       id: this.#pool.newId(),
       startByte: this.#writtenBytes - audio.length,
@@ -190,12 +198,12 @@ class RecogniserStream implements SttStream {
   }
 
   /** A busy worker may be late, as long as it says something to anyone: whoever waits too long has another recogniser to turn to. */
-  #watch(utterance: Utterance): void {
+  #watch(utterance: Utterance, silentBeats = 0): void {
     const repliesBefore = this.#place?.replies();
-    utterance.deadline = this.#context.clock.after(SILENCE_DEADLINE_MS, () => {
-      if (this.#place?.replies() === repliesBefore) {
-        this.#place?.condemn(`The recogniser's worker said nothing for ${SILENCE_DEADLINE_MS} ms.`);
-      } else this.#watch(utterance);
+    utterance.deadline = this.#context.clock.after(BEAT_MS, () => {
+      const beats = this.#place?.replies() === repliesBefore ? silentBeats + 1 : 0;
+      if (beats < SILENT_BEATS) return this.#watch(utterance, beats);
+      this.#place?.condemn(`The recogniser's worker said nothing for ${SILENT_BEATS * BEAT_MS} ms.`);
     });
   }
 

@@ -5,7 +5,7 @@ import type { LlmMessage, LlmPart, LlmRequest } from '../spec.ts';
 import { ENTRIES, OUTSIDE, PARAPHRASES } from './paraphrases.test-data.ts';
 import { createResponder } from './responder.ts';
 import type { Responder } from './responder.ts';
-import { Collector, testContext } from './testing.ts';
+import { Collector, testContext, LONG_WORK } from './testing.ts';
 
 let llm: Responder;
 beforeAll(async () => {
@@ -34,7 +34,7 @@ async function generate(request: LlmRequest): Promise<{ text: string; parts: rea
 const answerTo = async (content: string) => (await generate(requestOf([{ role: 'user', content }]))).text;
 
 describe('the embedded responder', () => {
-  it('answers paraphrases, or asks whether it understood them', { timeout: 60_000 }, async () => {
+  it('answers paraphrases, or asks whether it understood them', LONG_WORK, async () => {
     let [right, confirmed, wrong] = [0, 0, 0];
     for (const [query, expected] of PARAPHRASES) {
       const text = await answerTo(query);
@@ -56,7 +56,7 @@ describe('the embedded responder', () => {
     expect(refused).toBeGreaterThanOrEqual(13);
   });
 
-  it('answers a caller while it learns what other agents can be asked', { timeout: 60_000 }, async () => {
+  it('answers a caller while it learns what other agents can be asked', LONG_WORK, async () => {
     const done: string[] = [];
     const learning = [1, 2].map((agent) => {
       const questions = Array.from({ length: 120 }, (_, i) => `Is room ${i} of house ${agent} free?`);

@@ -3,7 +3,7 @@ import { systemClock } from '../../../core/clock.ts';
 import { silentLog } from '../../../core/log.ts';
 import { createSynthesiser } from './synthesiser.ts';
 import type { Synthesiser } from './synthesiser.ts';
-import { isAudio, isFinished, openSpeaker, speak, testContext } from './testing.ts';
+import { isAudio, isFinished, openSpeaker, speak, testContext, LONG_WORK } from './testing.ts';
 
 let tts: Synthesiser;
 beforeAll(async () => {
@@ -136,7 +136,7 @@ describe('the embedded synthesiser', () => {
     speaking.stream.close();
   });
 
-  it('speaks two hundred clauses without failing or growing', { timeout: 120_000 }, async () => {
+  it('speaks two hundred clauses without failing or growing', LONG_WORK, async () => {
     const speaking = openSpeaker(tts, 'slt', testContext());
     const startMs = systemClock.nowMs();
     let rssBefore = 0;

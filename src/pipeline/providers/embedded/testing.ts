@@ -20,6 +20,12 @@ export interface Recording {
   readonly audio: Uint8Array;
 }
 
+/**
+ * For tests that decode or speak minutes of speech: seconds of work for a core, of which the other test files leave a share. It is
+ * no claim about speed; a worker that hangs is given up, and told, long before.
+ */
+export const LONG_WORK = { timeout: 240_000 } as const;
+
 /** The recordings of people and noises. */
 export async function loadRecordings(): Promise<Recording[]> {
   const manifest = fixtures.parse(JSON.parse(await readFile(new URL('manifest.json', SPEECH_FOLDER), 'utf8')));
@@ -47,14 +53,17 @@ export class Collector<Part extends { readonly type: string }> {
     for (const check of this.#waiting) check();
   };
 
-  /** The first part, from `from` on, that matches. The test's timeout is the deadline. */
+  /** The first part, from `from` on, that matches. The test's timeout is the deadline; a stream that fails instead rejects. */
   until<Wanted extends Part>(matches: (part: Part) => part is Wanted, from = 0): Promise<Wanted> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const check = () => {
-        const found = this.parts.slice(from).find(matches);
-        if (!found) return;
+        const parts = this.parts.slice(from);
+        const found = parts.find(matches);
+        const failed = parts.find(({ type }) => type === 'stream-failed');
+        if (!found && !failed) return;
         this.#waiting.delete(check);
-        resolve(found);
+        if (found) resolve(found);
+        else reject(new Error('The stream has failed.', { cause: failed }));
       };
       this.#waiting.add(check);
       check();

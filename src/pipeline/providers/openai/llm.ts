@@ -1,20 +1,15 @@
 /** OpenAI, or whoever speaks its chat completions, as a text generator: one streamed POST per generation. */
-import type { Timer } from '../../../core/clock.ts';
 import { BvraiError } from '../../../core/errors.ts';
+import { DEFAULT_MAX_GENERATION_MS, Generation } from '../generation.ts';
 import { httpUrl } from '../http.ts';
 import { HttpConnections } from '../http-connections.ts';
-import type { LlmPart, LlmProvider, LlmStream, Sink, StreamContext } from '../spec.ts';
+import type { LlmProvider, LlmRequest } from '../spec.ts';
+import { ChatReader } from './chat-reader.ts';
 import { loadChatClient } from './client.ts';
 import type { ChatClient } from './client.ts';
-import { ToolCallDrafts } from './tool-calls.ts';
 import { PROVIDER, chatBody, parseChunk } from './wire.ts';
-import type { ChatBody, ChatChunk, FinishReason } from './wire.ts';
 
 const DEFAULT_BASE_URL = 'https://api.openai.com/v1';
-/** Nobody listens to a reply for longer; the router's deadlines for first and next token are far shorter. */
-const DEFAULT_MAX_GENERATION_MS = 120_000;
-/** How long the usage and the stream's formal end may follow the finish; then the connection is given up. */
-const TAIL_MS = 500;
 
 export interface OpenAiSettings {
   readonly apiKey: string;
@@ -41,6 +36,27 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
   loading.catch(() => {});
   const running = new Map<Generation, Promise<void>>();
   let closed = false;
+
+  const run = async (generation: Generation, request: LlmRequest): Promise<void> => {
+    let client: ChatClient | undefined;
+    try {
+      client = await loading;
+      // Not before: parts must not arrive while the caller is still in `generate`.
+      if (closed) throw closedError();
+      if (generation.isOver) return;
+      const body = chatBody(request, baseUrl);
+      const reader = new ChatReader(generation, 'stream_options' in body);
+      for await (const event of await client.stream(body, generation.signal)) {
+        reader.take(parseChunk(event));
+        if (generation.isOver) return;
+      }
+      generation.endOfStream();
+    } catch (thrown) {
+      if (generation.isOver) return;
+      generation.fail(client?.normalise(thrown) ?? BvraiError.from(thrown, 'internal', 'The openai SDK did not load'));
+    }
+  };
+
   return {
     name: PROVIDER,
     capabilities: { tools: true, openEnded: true },
@@ -48,11 +64,12 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
       if (wanted() && !closed) connections.prewarm(url, connecting);
     },
     generate(request, sink, context) {
-      const generation = new Generation(sink, context, maxGenerationMs);
+      const generation = new Generation(PROVIDER, sink, context, maxGenerationMs);
       connections.heed(url, context.connecting);
-      const start = closed ? Promise.reject(closedError()) : loading;
-      const run = generation.run(start, () => chatBody(request, baseUrl)).finally(() => running.delete(generation));
-      running.set(generation, run);
+      running.set(
+        generation,
+        run(generation, request).finally(() => running.delete(generation)),
+      );
       return generation;
     },
     async close() {
@@ -66,138 +83,4 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
 
 function closedError(): BvraiError {
   return new BvraiError('aborted', 'The openai adapter has been closed.', { details: { provider: PROVIDER } });
-}
-
-/**
- * Generating → finished → over, or at any time over: by `abort`, the signal or a failure, which it tells. Finished:
- * everything has been told, and the response is read to its end so that its connection can serve the next one.
- */
-class Generation implements LlmStream {
-  readonly #sink: Sink<LlmPart>;
-  readonly #context: StreamContext;
-  readonly #controller = new AbortController();
-  readonly #onAbort = (): void => this.#end();
-  readonly #toolCalls = new ToolCallDrafts();
-  #state: 'generating' | 'finished' | 'over' = 'generating';
-  #timer: Timer | undefined;
-  #finishReason: FinishReason | undefined;
-  #usage: ChatChunk['usage'];
-  #spoke = false;
-
-  constructor(sink: Sink<LlmPart>, context: StreamContext, maxGenerationMs: number) {
-    this.#sink = sink;
-    this.#context = context;
-    if (context.signal.aborted) {
-      this.#state = 'over';
-      return;
-    }
-    context.signal.addEventListener('abort', this.#onAbort, { once: true });
-    this.#timer = context.clock.after(maxGenerationMs, () => this.#onDeadline(maxGenerationMs));
-  }
-
-  /** Once finished there is nothing left to stop: the tail is read on, for half a second at most, unless the signal aborts. */
-  abort(): void {
-    if (this.#state === 'generating') this.#end();
-  }
-
-  /** Runs the generation to its end. Never rejects. */
-  async run(loading: Promise<ChatClient>, body: () => ChatBody): Promise<void> {
-    let client: ChatClient | undefined;
-    try {
-      client = await loading;
-      if (this.#isOver()) return;
-      const request = body();
-      const events = await client.stream(request, this.#controller.signal);
-      for await (const event of events) {
-        this.#onChunk(parseChunk(event), 'stream_options' in request);
-        if (this.#isOver()) return;
-      }
-      this.#onStreamEnd();
-    } catch (thrown) {
-      if (this.#isOver()) return;
-      this.fail(client?.normalise(thrown) ?? BvraiError.from(thrown, 'internal', 'The openai SDK did not load'));
-    }
-  }
-
-  /** Ends the generation with an error; one that has told everything just ends. */
-  fail(error: BvraiError): void {
-    const tell = this.#state === 'generating';
-    this.#end();
-    if (tell) this.#sink({ type: 'generation-failed', error });
-  }
-
-  #onChunk(chunk: ChatChunk, usageFollows: boolean): void {
-    if (this.#state !== 'generating') return;
-    if (chunk.text !== undefined && this.#finishReason === undefined) {
-      this.#spoke = true;
-      this.#sink({ type: 'text-delta', text: chunk.text });
-      if (this.#state !== 'generating') return;
-    }
-    if (chunk.toolCalls !== undefined && this.#finishReason === undefined) {
-      this.#spoke = true;
-      for (const delta of chunk.toolCalls) this.#toolCalls.add(delta);
-    }
-    if (chunk.usage !== undefined) this.#usage = chunk.usage;
-    if (chunk.finishReason !== undefined) this.#startTail(chunk.finishReason);
-    if (this.#finishReason !== undefined && (this.#usage !== undefined || !usageFollows)) this.#finish();
-  }
-
-  #startTail(reason: FinishReason): void {
-    if (this.#finishReason !== undefined) return;
-    this.#finishReason = this.#callTools(reason);
-    if (this.#isOver()) return;
-    this.#timer?.cancel();
-    this.#timer = this.#context.clock.after(TAIL_MS, () => {
-      this.#finish();
-      this.#end();
-    });
-  }
-
-  /** Tells of the tool calls, which do not wait for the usage. Returns why the generation ended. */
-  #callTools(reason: FinishReason): FinishReason {
-    // Cut short, the last call's arguments are not whole, and the others belong with it.
-    if (this.#toolCalls.size === 0 || reason === 'length' || reason === 'content-filter') return reason;
-    for (const call of this.#toolCalls.take()) {
-      if (this.#isOver()) break;
-      this.#sink({ type: 'tool-called', call });
-    }
-    // Some imitators say `stop` although there are calls.
-    return 'tool-calls';
-  }
-
-  #onStreamEnd(): void {
-    if (this.#state === 'generating' && this.#finishReason === undefined) {
-      const message = 'openai ended the stream before the generation was finished.';
-      return this.fail(new BvraiError('provider.closed', message, { details: { provider: PROVIDER } }));
-    }
-    this.#finish();
-    this.#end();
-  }
-
-  #finish(): void {
-    const reason = this.#finishReason;
-    if (this.#state !== 'generating' || reason === undefined) return;
-    this.#state = 'finished';
-    if (this.#usage !== undefined) this.#sink({ type: 'usage-reported', ...this.#usage });
-    if (!this.#isOver()) this.#sink({ type: 'generation-finished', reason });
-  }
-
-  #onDeadline(maxGenerationMs: number): void {
-    const code = this.#spoke ? 'provider.timeout-gap' : 'provider.timeout-first';
-    const message = `openai did not finish the generation in ${maxGenerationMs} ms.`;
-    this.fail(new BvraiError(code, message, { details: { provider: PROVIDER, maxGenerationMs } }));
-  }
-
-  /** A method, so that the compiler does not take the state for unchanged across calls of the sink. */
-  #isOver(): boolean {
-    return this.#state === 'over';
-  }
-
-  #end(): void {
-    if (this.#isOver()) return;
-    this.#state = 'over';
-    this.#timer?.cancel();
-    this.#context.signal.removeEventListener('abort', this.#onAbort);
-    this.#controller.abort();
-  }
 }

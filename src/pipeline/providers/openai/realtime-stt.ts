@@ -27,6 +27,9 @@ const MAX_QUEUED_BYTES = 140_000;
  * model 300 ms from before the onset.
  */
 const PRE_ROLL_MS = 600;
+/** Of an onset that the hint is late for: audio from so long before it, and that kept in all. */
+const ONSET_ROOM_MS = 300;
+const KEPT_MS = 5_000;
 /** From a commit to its transcript; a second of audio takes about a quarter of one. */
 const TRANSCRIPT_TIMEOUT_MS = 5_000;
 
@@ -59,7 +62,7 @@ class RealtimeStream implements SttStream {
   readonly #socket: SttSocket;
   readonly #items = new TranscriptItems();
   readonly #vendorDetects: boolean;
-  readonly #preRoll = new RingBuffer(PRE_ROLL_MS * BYTES_PER_MS);
+  readonly #preRoll = new RingBuffer(KEPT_MS * BYTES_PER_MS);
   #speaking = false;
   /** What of the pre-roll has been sent. */
   #sentUpToByte = 0;
@@ -93,9 +96,9 @@ class RealtimeStream implements SttStream {
     this.#preRoll.write(audio);
   }
 
-  hint(voice: 'speech-started' | 'speech-ended'): void {
+  hint(voice: 'speech-started' | 'speech-ended', agoMs = 0): void {
     if (this.#socket.over || this.#vendorDetects) return;
-    if (voice === 'speech-started') this.#begin();
+    if (voice === 'speech-started') this.#begin(agoMs);
     else this.#commit();
   }
 
@@ -103,10 +106,11 @@ class RealtimeStream implements SttStream {
     this.#socket.close();
   }
 
-  #begin(): void {
+  #begin(agoMs: number): void {
     if (this.#speaking) return;
     this.#speaking = true;
-    const unsent = this.#preRoll.newest(this.#preRoll.writtenBytes - this.#sentUpToByte);
+    const preRollBytes = Math.ceil(Math.max(PRE_ROLL_MS, agoMs + ONSET_ROOM_MS)) * BYTES_PER_MS;
+    const unsent = this.#preRoll.newest(Math.min(preRollBytes, this.#preRoll.writtenBytes - this.#sentUpToByte));
     this.#sentUpToByte = this.#preRoll.writtenBytes;
     if (unsent.length > 0) this.#append(unsent);
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseSpeechRefusal, speechRequest } from './speech-wire.ts';
+import { parseSpeechRefusal, speechFormat, speechRequest } from './speech-wire.ts';
 
 const ACCESS = { apiKey: 'k', baseUrl: 'https://api.openai.com/v1/' };
 
@@ -17,6 +17,13 @@ describe('the request', () => {
       input: 'Hello.',
       response_format: 'pcm',
     });
+  });
+
+  it('asks for Ogg Opus when the route says so', () => {
+    const request = { language: 'en', options: { response_format: 'opus' } };
+    expect(JSON.parse(speechRequest(ACCESS, request, 'Hello.').body)).toMatchObject({ response_format: 'opus' });
+    expect(speechFormat(request)).toBe('opus');
+    expect(speechFormat({ language: 'en', options: { response_format: 'mp3' } })).toBe('pcm');
   });
 
   it('does not go to an address that is none', () => {

@@ -16,6 +16,14 @@ export interface SpeechAccess {
   readonly baseUrl: string;
 }
 
+/** What we ask for and can decode: raw 24 kHz samples, 384 kbit/s, or Ogg Opus at a twelfth of that or so. The vendor has no μ-law. */
+export type SpeechFormat = 'pcm' | 'opus';
+
+/** What the route's options say of `response_format`, if it is one of ours. */
+export function speechFormat(request: TtsRequest): SpeechFormat {
+  return request.options?.['response_format'] === 'opus' ? 'opus' : 'pcm';
+}
+
 /** The request that speaks a text: our defaults, then the route's options (`instructions`, `speed`), then what the audio path fixes. */
 export function speechRequest({ apiKey, baseUrl }: SpeechAccess, request: TtsRequest, text: string): HttpRequest {
   const body = {
@@ -23,8 +31,7 @@ export function speechRequest({ apiKey, baseUrl }: SpeechAccess, request: TtsReq
     model: request.model ?? DEFAULT_SPEECH_MODEL,
     voice: request.voice ?? DEFAULT_SPEECH_VOICE,
     input: text.trim(),
-    // Raw 24 kHz samples; the vendor has no μ-law, and every other format would have to be decoded.
-    response_format: 'pcm',
+    response_format: speechFormat(request),
     stream_format: undefined,
   };
   return {

@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import { BvraiError } from '../../../core/errors.ts';
 import type { ErrorCode } from '../../../core/errors.ts';
-import type { LlmMessage, LlmPart, LlmRequest, LlmTool } from '../spec.ts';
+import type { FinishReason } from '../generation.ts';
+import type { LlmMessage, LlmRequest, LlmTool } from '../spec.ts';
 
 export const PROVIDER = 'openai';
 export const DEFAULT_MODEL = 'gpt-4o-mini';
@@ -61,9 +62,6 @@ function tokenLimitField(model: string, baseUrl: string): 'max_tokens' | 'max_co
   const ofOpenAi = host === 'openai.com' || host.endsWith('.openai.com');
   return ofOpenAi || /^(gpt-5|o\d)/.test(model) ? 'max_completion_tokens' : 'max_tokens';
 }
-
-/** Why a generation ended well. */
-export type FinishReason = (LlmPart & { readonly type: 'generation-finished' })['reason'];
 
 /** A piece of a tool call: the first one of each `index` carries id and name, each one some more of the arguments' text. */
 export interface ToolCallDelta {

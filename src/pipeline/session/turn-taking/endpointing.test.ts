@@ -4,6 +4,7 @@ import type { TurnTakingSettings } from '../../ports.ts';
 import type { CallerTurn } from '../state.ts';
 import { emptyTurn } from '../state.ts';
 import {
+  ASKED_DEADLINE_MS,
   FINALISED_DEADLINE_MS,
   judgeTurnEnd,
   MODEL_DEADLINE_MS,
@@ -119,6 +120,18 @@ describe('a transcript that is late, missing or at odds with the voice', () => {
     expect(judgeTurnEnd(cough, context, ENDED_MS + 1_500)).toEqual({ type: 'no-words', ask: false });
   });
 
+  it('waits for an answer from when the recogniser was asked, when the pause was seen late', () => {
+    const late: CallerTurn = {
+      ...paused('', { settled: false, transcriptAtMs: undefined }),
+      voice: { type: 'paused', startedAtMs: ENDED_MS - 1_000, endedAtMs: ENDED_MS, detectedAtMs: ENDED_MS + 2_000 },
+    };
+    const untilMs = ENDED_MS + 2_000 + ASKED_DEADLINE_MS;
+    expect(judgeTurnEnd(late, context, ENDED_MS + 2_000)).toEqual({ type: 'wait', untilMs });
+    expect(judgeTurnEnd(late, context, untilMs)).toEqual({ type: 'no-words', ask: true });
+    const answered = { ...late, finals: ['Book a table.'], settled: true, transcriptAtMs: ENDED_MS + 2_000 };
+    expect(judgeTurnEnd(answered, context, ENDED_MS + 2_000)).toEqual({ type: 'confirmed', text: 'Book a table.' });
+  });
+
   it('takes words that the detector missed, from when they came', () => {
     const missed: CallerTurn = { ...EMPTY_TURN, finals: ['Yes.'], settled: true, transcriptAtMs: 5_000 };
     expect(judgeTurnEnd(missed, context, 5_100)).toEqual({ type: 'wait', untilMs: 5_200 });
@@ -205,6 +218,7 @@ describe('whatever the turn', () => {
     })
     .map(({ voiceType, endedAtMs, spokenMs, transcriptAfterMs, ...rest }) => ({
       ...rest,
+      interimToldAtMs: [],
       lostGuess: '',
       keysUntilMs: undefined,
       transcriptAtMs: transcriptAfterMs === undefined ? undefined : endedAtMs + transcriptAfterMs,

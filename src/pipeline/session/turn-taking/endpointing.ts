@@ -17,6 +17,11 @@ export const TRANSCRIPT_DEADLINE_MS = 1_500;
  */
 export const FINALISED_DEADLINE_MS = 700;
 /**
+ * The recogniser is asked for its answer when the pause has been detected. However late that was, as on a machine with too much to
+ * do, it may take this long from then.
+ */
+export const ASKED_DEADLINE_MS = 1_000;
+/**
  * How long after the pause a recogniser that decides turns itself may take to decide. Flux ends a turn after 5 s by its own
  * `eot_timeout_ms` at the latest; later than that, its event was lost.
  */
@@ -113,7 +118,9 @@ function modelEnded({ modelTurn, voice, transcriptAtMs }: CallerTurn): boolean {
 /** How long what may still come from the recogniser is waited for. */
 function transcriptWaitMs(turn: CallerTurn): number {
   if (turn.settled) return 0;
-  return turn.finals.length > 0 && turn.interim === '' ? FINALISED_DEADLINE_MS : TRANSCRIPT_DEADLINE_MS;
+  if (turn.finals.length > 0 && turn.interim === '') return FINALISED_DEADLINE_MS;
+  const lateMs = turn.voice.type === 'paused' ? turn.voice.detectedAtMs - turn.voice.endedAtMs : 0;
+  return Math.max(TRANSCRIPT_DEADLINE_MS, lateMs + ASKED_DEADLINE_MS);
 }
 
 /** The silence that these words need, from this caller. */
