@@ -15,7 +15,7 @@ export interface HandoverOptions {
 }
 
 const MAX_WAITING = 512;
-const TAKE_WITHIN_MS = 5_000;
+const TAKE_WITHIN_MS = 15_000;
 
 interface Waiting {
   readonly socket: Socket;
