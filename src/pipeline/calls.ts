@@ -73,8 +73,8 @@ const FAREWELL_MS = 8_000;
 
 export class LiveCalls implements LiveCallControl {
   readonly #deps: LiveCallsDependencies;
-  /** With the CallSid of each: one call may open a second stream while the first is ending. */
-  readonly #sessions = new Map<CallSession, string>();
+  /** With the names of each call: one CallSid may open a second stream while the first is ending. */
+  readonly #sessions = new Map<CallSession, { readonly id: string; readonly callSid: string }>();
   /**
    * Calls that their operator is connecting to another number. Their streams may end before it has answered: whether that was the
    * transfer or the caller hung up, only the answer tells.
@@ -100,6 +100,11 @@ export class LiveCalls implements LiveCallControl {
 
   get active(): number {
     return this.#sessions.size;
+  }
+
+  /** The ids of the calls in progress. */
+  get activeIds(): string[] {
+    return [...this.#sessions.values()].map(({ id }) => id);
   }
 
   /** Takes a call whose wire has started. */
@@ -129,7 +134,7 @@ export class LiveCalls implements LiveCallControl {
       transfer: control && ((to) => control.transfer(callSid, to)),
       onReleased: () => this.#released(session),
     });
-    this.#sessions.set(session, callSid);
+    this.#sessions.set(session, { id, callSid });
     metrics.callStarted();
     session.start();
     const { emergency, voices } = this.#routesOf(agent, log);
@@ -147,7 +152,7 @@ export class LiveCalls implements LiveCallControl {
 
   async transfer(callSid: string, to: string): Promise<boolean> {
     const { control } = this.#deps;
-    if (!control || ![...this.#sessions.values()].includes(callSid)) return false;
+    if (!control || ![...this.#sessions.values()].some((call) => call.callSid === callSid)) return false;
     if (this.#leaving.has(callSid)) throw new BvraiError('conflict', 'The call is being transferred already.');
     const ends: ((isTransferred: boolean) => void)[] = [];
     let isTransferred = false;
@@ -164,7 +169,7 @@ export class LiveCalls implements LiveCallControl {
   }
 
   #forEachOf(callSid: string, act: (session: CallSession) => void): boolean {
-    const ofCall = [...this.#sessions].filter(([, sid]) => sid === callSid);
+    const ofCall = [...this.#sessions].filter(([, call]) => call.callSid === callSid);
     for (const [session] of ofCall) act(session);
     return ofCall.length > 0;
   }

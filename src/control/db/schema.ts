@@ -51,7 +51,6 @@ export const organizations = pgTable('organizations', {
   status: text('status', { enum: ['active', 'suspended'] })
     .notNull()
     .default('active'),
-  settings: jsonObject('settings'),
   metadata: jsonObject('metadata'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
@@ -244,7 +243,6 @@ export const conversations = pgTable('conversations', {
   status: text('status', { enum: CONVERSATION_STATUSES }).notNull().default('active'),
   startedAt: time('started_at').notNull().defaultNow(),
   endedAt: time('ended_at'),
-  metadata: jsonObject('metadata'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 });
@@ -302,10 +300,7 @@ export const idempotencyKeys = pgTable(
     key: text('key').notNull(),
     route: text('route').notNull(),
     requestHash: text('request_hash').notNull(),
-    status: text('status', { enum: ['in_progress', 'completed'] })
-      .notNull()
-      .default('in_progress'),
-    responseStatus: integer('response_status'),
+    /** With its status, sealed (http/mutation.ts). */
     responseBody: jsonb('response_body').$type<unknown>(),
     createdAt: createdAt(),
     expiresAt: time('expires_at').notNull(),

@@ -10,6 +10,7 @@ export const API_DATA: ApiProcessOptions['data'] = {
     publicUrl: undefined,
     instanceId: 'i',
     twilio: undefined,
+    callsPerSecond: 1,
     mediaPort: undefined,
   },
   databaseUrl: 'postgres://127.0.0.1/none',

@@ -27,6 +27,7 @@ import { addTestRoutes } from './test-routes.ts';
 import type { Seen } from './test-routes.ts';
 
 const HEAD = 'host: bvrai.example\r\n';
+const UPGRADE = `connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${'a'.repeat(22)}==\r\n`;
 const START = { timeout: 60_000 };
 
 interface Rig {
@@ -276,10 +277,9 @@ describe('a connection', () => {
   });
 
   it('that asks for a WebSocket where there is none is told so, whoever had it', async () => {
-    const upgrade = `connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${'a'.repeat(22)}==\r\n`;
     for (const path of ['/api/seen', '/nowhere']) {
       const socket = dial(rig);
-      socket.write(get(path, upgrade));
+      socket.write(get(path, UPGRADE));
       expect(await text(socket)).toMatch(/^HTTP\/1\.1 404 /u);
     }
   });
@@ -350,6 +350,10 @@ describe('a process of the API', { timeout: 60_000 }, () => {
   it('closes the connections that it was given, and so does the main process', async () => {
     const before = openHandles();
     const rig = await start(0);
+    // What it gave back is no longer its to wait for.
+    const returned = dial(rig);
+    returned.write(get('/api/seen', UPGRADE));
+    expect(await text(returned)).toMatch(/^HTTP\/1\.1 404 /u);
     const kept = ['/api/seen', '/twilio/seen'].map(async (path) => {
       const socket = dial(rig);
       socket.write(get(path));
@@ -362,6 +366,7 @@ describe('a process of the API', { timeout: 60_000 }, () => {
     const closed = open.map((socket) => once(socket.resume(), 'close'));
     await rig.close();
     await Promise.all(closed);
+    expect(rig.log.lines.filter(({ level }) => level !== 'info')).toEqual([]);
     await expectNoLeaks(before);
   });
 });
