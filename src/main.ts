@@ -1,10 +1,9 @@
 /** The composition root: configuration → build → listen → drain. Holds no logic of its own. */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import { SESSIONS_OF_CALLS, placeApi, twilioAccount } from './api-place.ts';
+import { SESSIONS_OF_CALLS, listenHttp, placeApi, twilioAccount } from './api-place.ts';
 import { loadConfig } from './config.ts';
 import type { Config } from './config.ts';
 import { Admission } from './control/admission.ts';
@@ -12,7 +11,6 @@ import type { AdmissionOptions } from './control/admission.ts';
 import { AnsweringAgents } from './control/agents/answering.ts';
 import { readAgentFiles } from './control/agents/files.ts';
 import { loadAuthSecret } from './control/auth/secrets.ts';
-import { divert } from './control/api-thread/forward.ts';
 import { apiDesk } from './control/calls/api-desk.ts';
 import { AwaitedCalls } from './control/calls/awaited.ts';
 import { CallDesk } from './control/calls/desk.ts';
@@ -308,8 +306,8 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
   closers.add(() => unopened.close());
   unopened.sweep(records.instanceId);
   const api = await placeApi({ ...parts, desk: apiDesk({ desk, agents, unopened }), mediaPort });
-  const { thread } = api;
-  closers.add(() => thread?.close());
+  const { elsewhere } = api;
+  closers.add(() => elsewhere?.close());
   const http = await buildHttp({
     log,
     corsOrigins: config.corsOrigins,
@@ -329,31 +327,17 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
     },
   });
   closers.add(() => http.close());
-  if (thread) divert(http.server, thread.forward);
+  elsewhere?.attach(http.server);
   // Before the server, whose end would cut off its answers.
-  closers.add(() => thread?.close());
+  closers.add(() => elsewhere?.close());
   const shared = ownPort ? undefined : attachWsListener(http.server, mediaOptions);
   closers.add(() => shared?.close());
-  const port = await listenHttp(http, config);
+  const port = await listenHttp({ http, api: elsewhere, log, config }, closers);
   log.info(
     { implementation: (ownPort ?? shared)?.implementation, port: mediaPort ?? port, paths: [MEDIA_PATH, WEB_PATH] },
     'media sockets',
   );
   return { port, mediaPort };
-}
-
-async function listenHttp(http: FastifyInstance, config: Config): Promise<number> {
-  try {
-    await http.listen({ host: config.host, port: config.port });
-  } catch (thrown) {
-    throw BvraiError.from(
-      thrown,
-      'config.invalid',
-      `Cannot listen on ${config.host}:${config.port} (HOST, PORT; example: PORT=8080)`,
-    );
-  }
-  const address = http.server.address();
-  return typeof address === 'object' && address ? address.port : config.port;
 }
 
 function mediaListenerOptions(parts: Parts): MediaListenerOptions {

@@ -1,17 +1,30 @@
 /** How busy processes and the machine were, where the system tells (Linux). */
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Of both kinds of time in /proc; 100 a second on every Linux that Node runs on. */
 const MS_A_TICK = 10;
 
-/** What a process used since its start, all its threads, in milliseconds; undefined: not known. */
+/** What a process and its children used since their start, all threads, in milliseconds; undefined: not known. */
 export async function cpuMsOf(pid: number | undefined): Promise<number | undefined> {
+  if (pid === undefined) return undefined;
+  const names = await readdir('/proc').catch(() => []);
+  const all = await Promise.all(names.filter((name) => /^\d+$/u.test(name)).map(cpuOf));
+  const own = all.filter((one) => one !== undefined && (one.pid === pid || one.parent === pid));
+  return own.some((one) => one?.pid === pid) ? own.reduce((sum, one) => sum + (one?.usedMs ?? 0), 0) : undefined;
+}
+
+async function cpuOf(pid: string): Promise<{ pid: number; parent: number; usedMs: number } | undefined> {
   const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   // The name, in parentheses, may hold spaces.
   const fields = line?.slice(line.lastIndexOf(')') + 2).split(' ');
-  return fields && (Number(fields[11]) + Number(fields[12])) * MS_A_TICK;
+  if (!fields) return undefined;
+  return {
+    pid: Number(pid),
+    parent: Number(fields[1]),
+    usedMs: (Number(fields[11]) + Number(fields[12])) * MS_A_TICK,
+  };
 }
 
 /** Of all cores since the machine's start: what was not idle, and all. */

@@ -1,4 +1,4 @@
-/** What the API is configured with, as plain values that can go to another thread. */
+/** What the API is configured with, as plain values that can go to another process. */
 import { systemClock } from '../core/clock.ts';
 import type { ApiDependencies } from './api.ts';
 import type { ApiDesk } from './calls/api-desk.ts';
@@ -21,7 +21,7 @@ export interface ApiSettings extends Required<Pick<ApiDependencies, 'authSecret'
   readonly mediaPort: number | undefined;
 }
 
-/** What lives in the thread that the API runs in. */
+/** What lives in the process that the API runs in. */
 export interface ApiParts {
   readonly database: Database;
   readonly feed: EventFeed;

@@ -37,6 +37,8 @@ const FORM_LIMIT_BYTES = 64 * 1024;
 /** Slowloris (reliability.md, fault 47). */
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 10_000;
+/** How often these are looked at. */
+const TIMEOUTS_CHECK_MS = 5_000;
 
 /** Builds the instance; the composition root listens on it and closes it. Nothing in it needs the media side. */
 export async function buildHttp(deps: HttpDependencies): Promise<FastifyInstance> {
@@ -71,7 +73,7 @@ function createInstance({ log, trustedProxies = 0 }: HttpDependencies): FastifyI
     genReqId: requestIdOf,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS },
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUTS_CHECK_MS },
     forceCloseConnections: true,
     trustProxy: (_address, hop) => hop < trustedProxies,
     frameworkErrors: (_error, _request, reply) => {
@@ -81,8 +83,13 @@ function createInstance({ log, trustedProxies = 0 }: HttpDependencies): FastifyI
   });
 }
 
+/** Answers who takes too long to say what is asked for, and closes. */
+export function refuseSlow(socket: Socket): void {
+  refuseConnection({ code: 'ERR_HTTP_REQUEST_TIMEOUT' }, socket);
+}
+
 /** What is not even HTTP, or too slow to be, is answered on the socket itself. */
-function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+function refuseConnection(error: Pick<NodeJS.ErrnoException, 'code'>, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const [status, reason, detail] = connectionFault(error.code);
   const body = JSON.stringify(problemBody('none', status, reason, detail));

@@ -1,5 +1,7 @@
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 
 /**
@@ -9,8 +11,7 @@ import { Worker } from 'node:worker_threads';
  * worker thread there.
  */
 export function startWorker(importerUrl: string, name: string, workerData?: unknown): Worker {
-  const fromSource = importerUrl.endsWith('.ts');
-  const url = new URL(`${name}${fromSource ? '.ts' : '.js'}`, importerUrl);
+  const { url, fromSource } = fileBeside(importerUrl, name);
   if (!fromSource) return new Worker(url, { workerData });
   const tsx = createRequire(importerUrl).resolve('tsx/package.json');
   const api = new URL('./dist/esm/api/index.mjs', pathToFileURL(tsx)).href;
@@ -19,4 +20,21 @@ export function startWorker(importerUrl: string, name: string, workerData?: unkn
     workerData,
     execArgv: ['--import', `data:text/javascript,${encodeURIComponent(register)}`],
   });
+}
+
+/**
+ * Starts Node on such a file as a process, with a channel on which whatever can be cloned, and sockets, go to and fro. What it writes can be read
+ * from its `stdout` and `stderr`.
+ */
+export function startProcess(importerUrl: string, name: string): ChildProcess {
+  const { url, fromSource } = fileBeside(importerUrl, name);
+  const tsx = (): string => pathToFileURL(createRequire(importerUrl).resolve('tsx')).href;
+  const execArgv = fromSource ? [`--import=${tsx()}`] : [];
+  const stdio = ['ignore' as const, 'pipe' as const, 'pipe' as const, 'ipc' as const];
+  return fork(fileURLToPath(url), [], { execArgv, stdio, serialization: 'advanced' });
+}
+
+function fileBeside(importerUrl: string, name: string): { readonly url: URL; readonly fromSource: boolean } {
+  const fromSource = importerUrl.endsWith('.ts');
+  return { url: new URL(`${name}${fromSource ? '.ts' : '.js'}`, importerUrl), fromSource };
 }

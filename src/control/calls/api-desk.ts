@@ -3,7 +3,7 @@ import type { AnsweringAgents } from '../agents/answering.ts';
 import type { CallDesk, ExpectedCall } from './desk.ts';
 import type { UnopenedCall, UnopenedCalls } from './unopened.ts';
 
-/** All of it answers later: the calls may be another thread's (api-thread/). */
+/** All of it answers later: the calls may be another process's (api-process/). */
 export interface ApiDesk {
   /** Rejects with `capacity` when no further call of this organization can be taken now. */
   check(orgId: string): Promise<void>;
@@ -29,7 +29,7 @@ export interface ApiDeskParts {
   readonly unopened: Pick<UnopenedCalls, 'watch'>;
 }
 
-/** The desk of the calls in this thread. */
+/** The desk of the calls in this process. */
 export function apiDesk({ desk, agents, unopened }: ApiDeskParts): ApiDesk {
   return {
     check: (orgId) => desk.check(orgId),

@@ -1,10 +1,11 @@
-/** Passes requests on to the API's thread, and its answers back: what the main thread does of them is no more than this. */
+/** Passes requests on to the other process, and its answers back. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { Pool } from 'undici';
 import type { Dispatcher } from 'undici';
 import { PROBLEM_TYPE, problemBody } from '../http/problem.ts';
 import { requestIdOf } from '../http/trace.ts';
+import { PEER_HEADER, believePeer } from './connections.ts';
 
 /** Of one connection, not of the request (RFC 9110, 7.6.1); the client's `expect` has been answered already. */
 const HOP_BY_HOP = new Set([
@@ -19,43 +20,44 @@ const HOP_BY_HOP = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
-/** What a trusted proxy says of the request; a client's own word counts for nothing. */
-const SAID_BY_PROXIES = new Set(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto']);
 const KEEP_ALIVE_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 3_000;
-/** The API's own bounds are shorter, but for answers that last. */
+/** The bounds of those who answer are shorter, but for answers that last. */
 const HEADERS_TIMEOUT_MS = 45_000;
 const RETRY_AFTER_S = '2';
 
-/** Requests that the API's thread answers: all that clients of the API ask for. */
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** Requests that the API's process answers: all that clients of the API ask for. */
 export function isOfApi(url: string): boolean {
   return /^\/(?:api\/|docs(?:[/?]|$)|openapi\.json(?:\?|$))/u.test(url);
 }
 
-/** From now on the server's requests that are the API's go to `forward`, and all others where all went before. */
-export function divert(server: Server, forward: (request: IncomingMessage, response: ServerResponse) => void): void {
-  const others = server.listeners('request');
+/** From now on the server's requests whose URL is `theirs` go to `forward`, and all others where all went before. */
+export function divert(server: Server, theirs: (url: string) => boolean, forward: Handler): void {
+  const own = server.listeners('request');
   server.removeAllListeners('request');
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (isOfApi(request.url ?? '')) forward(request, response);
-    else for (const listener of others) listener.call(server, request, response);
+    believePeer(server, request);
+    if (theirs(request.url ?? '')) forward(request, response);
+    else for (const listener of own) listener.call(server, request, response);
   });
 }
 
 export interface ForwarderOptions {
   readonly socketPath: string;
-  /** Whether what clients say of themselves by X-Forwarded-… comes from a proxy that is trusted. */
-  readonly behindProxies: boolean;
+  /** Answers when nobody else does. */
+  readonly refuse: Handler;
 }
 
 /** To one socket. Its owner closes it. */
 export class Forwarder {
   readonly #pool: Pool;
-  readonly #behindProxies: boolean;
+  readonly #refuse: Handler;
 
-  constructor({ socketPath, behindProxies }: ForwarderOptions) {
-    this.#behindProxies = behindProxies;
-    this.#pool = new Pool('http://api', {
+  constructor({ socketPath, refuse }: ForwarderOptions) {
+    this.#refuse = refuse;
+    this.#pool = new Pool('http://other', {
       socketPath,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectTimeout: CONNECT_TIMEOUT_MS,
@@ -70,10 +72,10 @@ export class Forwarder {
       {
         path: request.url ?? '/',
         method: request.method as Dispatcher.HttpMethod,
-        headers: this.#headersOf(request),
+        headers: headersOf(request),
         body: bodyOf(request),
       },
-      new Answer(request, response),
+      new Answer(request, response, this.#refuse),
     );
   }
 
@@ -81,25 +83,19 @@ export class Forwarder {
   close(): Promise<void> {
     return this.#pool.destroy();
   }
+}
 
-  #headersOf(request: IncomingMessage): string[] {
-    const headers: string[] = [];
-    const named = connectionOptions(request);
-    const { rawHeaders } = request;
-    for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-      const name = rawHeaders[index]?.toLowerCase() ?? '';
-      if (HOP_BY_HOP.has(name) || SAID_BY_PROXIES.has(name) || named?.has(name)) continue;
-      headers.push(name, rawHeaders[index + 1] ?? '');
-    }
-    for (const name of this.#behindProxies ? SAID_BY_PROXIES : []) {
-      const said = request.headers[name];
-      if (typeof said === 'string' && name !== 'x-forwarded-for') headers.push(name, said);
-    }
-    const before = this.#behindProxies ? request.headers['x-forwarded-for'] : undefined;
-    const address = request.socket.remoteAddress ?? '';
-    headers.push('x-forwarded-for', before === undefined ? address : `${String(before)}, ${address}`);
-    return headers;
+function headersOf(request: IncomingMessage): string[] {
+  const headers: string[] = [];
+  const named = connectionOptions(request);
+  const { rawHeaders } = request;
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]?.toLowerCase() ?? '';
+    if (HOP_BY_HOP.has(name) || name === PEER_HEADER || named?.has(name)) continue;
+    headers.push(name, rawHeaders[index + 1] ?? '');
   }
+  headers.push(PEER_HEADER, request.socket.remoteAddress ?? '');
+  return headers;
 }
 
 /** Headers that `Connection` declares to be of this connection only. */
@@ -117,15 +113,17 @@ function bodyOf(request: IncomingMessage): PassThrough | null {
   return request.pipe(body);
 }
 
-/** Writes to the client what comes from the thread. */
+/** Writes to the client what comes from the other process. */
 class Answer implements Dispatcher.DispatchHandler {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  readonly #refuse: Handler;
   #controller: Dispatcher.DispatchController | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
+  constructor(request: IncomingMessage, response: ServerResponse, refuse: Handler) {
     this.#request = request;
     this.#response = response;
+    this.#refuse = refuse;
     // The client has gone: nobody waits for the rest.
     response.once('close', () => {
       if (!response.writableFinished) this.#controller?.abort(new Error('the client has gone'));
@@ -165,18 +163,21 @@ class Answer implements Dispatcher.DispatchHandler {
 
   onResponseError(): void {
     if (this.#response.headersSent) this.#response.destroy();
-    else refuseForNow(this.#request, this.#response);
+    else this.#refuse(this.#request, this.#response);
   }
 }
 
-/** The thread is not there, or has just been lost. */
+/** The API's process is not there, has just been lost, or hangs. The next request comes over a connection that it may be given. */
 export function refuseForNow(request: IncomingMessage, response: ServerResponse): void {
   const requestId = requestIdOf(request);
   const detail = 'The API is starting; try again in a moment. Calls go on meanwhile.';
+  const body = JSON.stringify(problemBody(requestId, 503, 'api-unavailable', detail));
   response.writeHead(503, {
     'content-type': PROBLEM_TYPE,
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
     'retry-after': RETRY_AFTER_S,
     'x-request-id': requestId,
   });
-  response.end(JSON.stringify(problemBody(requestId, 503, 'api-unavailable', detail)));
+  response.end(body);
 }

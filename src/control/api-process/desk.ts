@@ -1,4 +1,4 @@
-/** The desk of the main thread's calls, as the API's thread has it: each method is a question and its answer. */
+/** The desk of the main process’s calls, as the API’s process has it: each method is a question and its answer. */
 import { BvraiError } from '../../core/errors.ts';
 import type { ApiDesk } from '../calls/api-desk.ts';
 import { fromFault } from './protocol.ts';
@@ -13,7 +13,7 @@ interface Pending {
 /** Longer than whatever the desk itself waits for, Twilio above all. */
 const ANSWER_TIMEOUT_MS = 30_000;
 
-/** In the API's thread. */
+/** In the API’s process. */
 export class RemoteDesk {
   readonly #ask: (id: number, question: DeskQuestion) => void;
   readonly #pending = new Map<number, Pending>();
@@ -49,7 +49,7 @@ export class RemoteDesk {
     return pending;
   }
 
-  /** Both threads are of one build, so what `perform` resolves with is what the method promises. */
+  /** Both processes are of one build, so what `perform` resolves with is what the method promises. */
   #call<Value>(question: DeskQuestion): Promise<Value> {
     return new Promise<unknown>((resolve, reject) => {
       const id = this.#nextId++;
@@ -63,7 +63,7 @@ export class RemoteDesk {
   }
 }
 
-/** In the main thread. */
+/** In the main process. */
 export function perform(desk: ApiDesk, question: DeskQuestion): Promise<unknown> {
   switch (question.method) {
     case 'check':
