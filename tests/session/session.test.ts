@@ -354,6 +354,18 @@ describe('a recogniser that takes over', () => {
     expect(answered(call)).toBe('I live at twelve Lone tree, please. And hurry.');
   });
 
+  it('keeps what the next one has said again, though the final of that never comes', () => {
+    const call = new ScriptedCall({ agent: { first_message: '' }, finalAfterMs: undefined });
+    call.beginNoise(1_000);
+    call.interim('My address is twelve long street');
+    call.openRecogniser();
+    call.interim('Twelve long street');
+    call.interim('In Springfield.');
+    call.openRecogniser();
+    call.final('Long street in Springfield.');
+    expect(answered(call)).toBe('My address is twelve Long street in Springfield.');
+  });
+
   it('does not take new words for counted ones that it cannot have heard', () => {
     const call = goneOn();
     call.openRecogniser(100);

@@ -200,10 +200,11 @@ export const DEFECTS: readonly Defect[] = [
     `  if (state.countedInterim === '') return { state, text: isLate(state, text) ? '' : text };`,
     `  if (state.turn.voice.type === 'silent') return { state, text };`,
   ]),
-  defect('what a lost recogniser had guessed is forgotten', [
+  defect('what a lost recogniser had guessed is forgotten', [CALLER, `      lostGuess: rest.text,\n`, ``]),
+  defect('what was told before the next recogniser begins is forgotten', [
     CALLER,
-    `turn: { ...turn, lostGuess: turn.interim } };`,
-    `turn };`,
+    `      finals: told === '' ? turn.finals : [...turn.finals, told],\n`,
+    ``,
   ]),
   defect('the agent is never interrupted', [
     INTERRUPTION,

@@ -50,6 +50,8 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
   }
 }
 
+/** One word of a guess may be said again by chance; as many as this are the same speech. */
+const MET_WORDS = 2;
 /** Audio and the clock may be apart by so much, when frames were late or lost. */
 const AUDIO_DRIFT_MS = 200;
 
@@ -73,6 +75,7 @@ export function meetRecogniser(state: CallState, hearsFromMs: number): CallState
       interim: rest.text,
       interimToldAtMs: rest.toldAtMs,
       lostGuess: rest.text,
+      lostGuessMet: false,
     },
   };
 }
@@ -100,11 +103,12 @@ export function hearWords(state: CallState, event: TranscriptEvent, nowMs: numbe
 }
 
 function hearInterim(
-  state: CallState,
+  known: CallState,
   { text, confidence }: Extract<TranscriptEvent, { type: 'transcript-interim' }>,
   nowMs: number,
   actions: Action[],
 ): CallState {
+  const state = withLostGuessMet(known, text);
   const { turn } = state;
   const fresh = withLostWords(turn, newWords(state, text));
   // The same words again are no news: a recogniser repeats its guess as long as there is sound.
@@ -135,16 +139,29 @@ function withInterim(turn: CallerTurn, interim: string, nowMs: number): CallerTu
 
 /** What is final, after the words of a lost guess that come before it; those after it the successor has yet to say. */
 function withFinal(turn: CallerTurn, text: string, nowMs: number): CallerTurn {
-  const { before, leftover } = standingBeside(text, turn.lostGuess);
+  const { before, leftover } = standing(text, turn);
   const finals = [...turn.finals, joined(before, text)];
-  return { ...withInterim(turn, leftover, nowMs), finals, lostGuess: leftover };
+  return { ...withInterim(turn, leftover, nowMs), finals, lostGuess: leftover, lostGuessMet: false };
+}
+
+function withLostGuessMet(state: CallState, text: string): CallState {
+  const { turn } = state;
+  if (turn.lostGuessMet || standingBeside(text, turn.lostGuess).common < MET_WORDS) return state;
+  return { ...state, turn: { ...turn, lostGuessMet: true } };
 }
 
 /** A guess that is new, among the words of a lost one that it leaves standing. */
-function withLostWords({ lostGuess }: CallerTurn, fresh: string): string {
+function withLostWords(turn: CallerTurn, fresh: string): string {
   if (fresh === '') return '';
-  const { before, leftover } = standingBeside(fresh, lostGuess);
+  const { before, leftover } = standing(fresh, turn);
   return joined(before, fresh, leftover);
+}
+
+/** What of a lost guess stands beside a text of the successor. */
+function standing(text: string, { lostGuess, lostGuessMet }: CallerTurn): { before: string; leftover: string } {
+  const { before, leftover, common } = standingBeside(text, lostGuess);
+  // It has said that part of the guess, the final of which has not come, and says what follows.
+  return common === 0 && lostGuessMet ? { before: lostGuess, leftover: '' } : { before, leftover };
 }
 
 function joined(...parts: readonly string[]): string {

@@ -45,7 +45,7 @@ it.each([
   ['We leave at twelve', 'I live at twelve', '', ''],
   ['live', '', '', ''],
 ])('%j beside the guess %j leaves %j before and %j after it', (text, guess, before, leftover) => {
-  expect(standingBeside(text, guess)).toEqual({ before, leftover });
+  expect(standingBeside(text, guess)).toMatchObject({ before, leftover });
 });
 
 it.each([

@@ -37,6 +37,8 @@ export function compareFromWithin(text: string, known: string): Compared | undef
 export interface Standing {
   readonly before: string;
   readonly leftover: string;
+  /** How many words of the guess it says. */
+  readonly common: number;
 }
 
 /**
@@ -49,11 +51,11 @@ export function standingBeside(text: string, guess: string): Standing {
   const whole = longestRun(said, guessed);
   const isWhole = whole.length > 0;
   const { length, from } = isWhole ? whole : longestRun(said.slice(1), guessed.slice(1));
-  if (length === 0) return { before: '', leftover: '' };
+  if (length === 0) return { before: '', leftover: '', common: 0 };
   const before = from === 0 ? '' : splitAfterWords(guess, from)[0];
   // What says something else from some word on has heard the rest otherwise.
   const isWithin = length === said.length - (isWhole ? 0 : 1);
-  return { before, leftover: isWithin ? afterWords(guess, from + said.length) : '' };
+  return { before, leftover: isWithin ? afterWords(guess, from + said.length) : '', common: length };
 }
 
 /** Words, and since when each of them is known. */

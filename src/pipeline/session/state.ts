@@ -42,6 +42,8 @@ export interface CallerTurn {
   readonly interimToldAtMs: readonly number[];
   /** What a recogniser that was lost had guessed: its successor may hear the end of it only, and make that final. */
   readonly lostGuess: string;
+  /** The successor has said words of it: one that then says none has gone on to others. */
+  readonly lostGuessMet: boolean;
   /** The recogniser has answered for all audio up to the pause. */
   readonly settled: boolean;
   /** When the newest transcript arrived. */
@@ -278,6 +280,7 @@ export function emptyTurn(modelDecides: boolean): CallerTurn {
     interim: '',
     interimToldAtMs: [],
     lostGuess: '',
+    lostGuessMet: false,
     settled: false,
     transcriptAtMs: undefined,
     modelTurn: modelDecides ? 'open' : 'none',

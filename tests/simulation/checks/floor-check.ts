@@ -33,6 +33,8 @@ export class FloorCheck implements Check {
       case 'interruption-suspected':
       case 'barge-in':
         return this.#checkProtected(event.type);
+      // Keys belong to the same turn, and more of them are waited for.
+      case 'dtmf':
       case 'turn-confirmed':
       case 'turn-failed':
       case 'call-ended':

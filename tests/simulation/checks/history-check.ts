@@ -38,6 +38,8 @@ export class HistoryCheck implements Check {
   #turnEndedAtMs = 0;
   /** Words that a recogniser had guessed when it was lost. */
   readonly #bequeathed = new Set<string>();
+  /** Those of them that no other recogniser can hear again. */
+  readonly #untold = new Set<string>();
   #digits = '';
   readonly #due: DueCheck[] = [];
   #last: ModelRequest | undefined;
@@ -105,6 +107,14 @@ export class HistoryCheck implements Check {
       if (!this.#guessedAtMs.has(word)) this.#guessedAtMs.set(word, this.#context.nowMs());
     }
     if (text !== '') this.#guess = times === 0 ? words : [];
+    this.#comeTo(words);
+  }
+
+  /** A successor that says what was before a lost guess hears the guess itself next: until then it is not lost. */
+  #comeTo(words: readonly string[]): void {
+    const last = Math.max(...words.map(callerWordIndex));
+    const isBefore = words.length > 0 && [...this.#bequeathed].every((word) => callerWordIndex(word) > last);
+    if (isBefore) this.#bequeathed.clear();
   }
 
   /**
@@ -123,7 +133,7 @@ export class HistoryCheck implements Check {
     else for (const word of this.#guess) this.#bequeathed.add(word);
     // What was told before its audio begins is told to nobody else.
     const sureMs = this.#context.nowMs() - audioAgeMs - SURELY_BEFORE_MS;
-    for (const word of this.#guess) if ((this.#guessedAtMs.get(word) ?? Infinity) < sureMs) this.#bequeathed.add(word);
+    for (const word of this.#guess) if ((this.#guessedAtMs.get(word) ?? Infinity) < sureMs) this.#untold.add(word);
   }
 
   #later(run: () => void): void {
@@ -155,7 +165,9 @@ export class HistoryCheck implements Check {
 
   /** What must be in a request that answers the caller now: all that was recognised for good. */
   #owed(): string[] {
-    return [...this.#recognised].flatMap(([word, finals]) => (finals > 0 || this.#bequeathed.has(word) ? [word] : []));
+    return [...this.#recognised].flatMap(([word, finals]) =>
+      finals > 0 || this.#bequeathed.has(word) || this.#untold.has(word) ? [word] : [],
+    );
   }
 
   #checkNothingLost({ number, request }: ModelRequest, owed: readonly string[], digits: string): void {

@@ -220,6 +220,7 @@ describe('whatever the turn', () => {
       ...rest,
       interimToldAtMs: [],
       lostGuess: '',
+      lostGuessMet: false,
       keysUntilMs: undefined,
       transcriptAtMs: transcriptAfterMs === undefined ? undefined : endedAtMs + transcriptAfterMs,
       voice: voiceOf(voiceType, endedAtMs - spokenMs, endedAtMs),
