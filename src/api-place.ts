@@ -37,11 +37,12 @@ export interface ApiPlace {
 /** Starts the thread if there is to be one. Rejects when it cannot. */
 export async function placeApi(parts: ApiPlaceParts): Promise<ApiPlace> {
   const { config, log, authSecret, records, desk, mediaPort } = parts;
-  const { databaseUrl, publicUrl, registration, corsOrigins, trustedProxies, apiQuotas } = config;
+  const { databaseUrl, publicUrl, registration, corsOrigins, trustedProxies, apiQuotas, twilioCallsPerSecond } = config;
   const { instanceId } = records;
   const quotas = quotasPerMinute(apiQuotas);
   const twilio = twilioAccount(config);
-  const settings: ApiSettings = { authSecret, publicUrl, registration, quotas, instanceId, twilio, mediaPort };
+  const telephone = { twilio, callsPerSecond: twilioCallsPerSecond, mediaPort };
+  const settings: ApiSettings = { authSecret, publicUrl, registration, quotas, instanceId, ...telephone };
   if (databaseUrl === undefined) {
     const feed = new EventFeed(records.door, log);
     records.onWritten((orgIds) => feed.wake(orgIds));

@@ -22,6 +22,8 @@ export interface Config {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Calls at the same time; one more hears that all lines are busy. */
   readonly maxCalls: number;
+  /** Of one organization. Absent: as many as of all. */
+  readonly maxCallsPerOrganization: number | undefined;
   /** The agents that a server in local mode begins with. */
   readonly agentsDirectory: string;
   readonly migrationsDirectory: string;
@@ -43,6 +45,10 @@ export interface Config {
   readonly twilio:
     | { readonly authToken: string; readonly accountSid: string | undefined; readonly apiBaseUrl: string }
     | undefined;
+  /** How many calls a second this server asks Twilio to ring, at most. */
+  readonly twilioCallsPerSecond: number;
+  /** A file that says what vendors charge. Absent: costs are not known. */
+  readonly pricesFile: string | undefined;
   /** How many of the requests to providers may be doubled, at most; 0: none. */
   readonly hedgeShare: number;
   readonly deepgram: ProviderConfig | undefined;
@@ -97,6 +103,11 @@ const schema = z.object({
     .regex(/^[1-9]\d{0,4}$/u, 'must be a number from 1 to 99999; example: 200')
     .transform(Number)
     .default(200),
+  MAX_CALLS_PER_ORGANIZATION: z
+    .string()
+    .regex(/^[1-9]\d{0,4}$/u, 'must be a number from 1 to 99999; example: 50')
+    .transform(Number)
+    .optional(),
   DATA_DIR: z.string().optional(),
   DATABASE_URL: z
     .string()
@@ -105,6 +116,7 @@ const schema = z.object({
       'must be a Postgres URL; example: postgres://bvrai:secret@127.0.0.1:5432/bvrai',
     )
     .optional(),
+  PRICES_FILE: z.string().optional(),
   HEDGE_SHARE: z
     .string()
     .regex(/^(0|0?\.\d{1,4})$/u, 'must be a share from 0 to 0.5; example: 0.05')
@@ -132,6 +144,12 @@ const schema = z.object({
     .regex(/^AC[0-9a-f]{32}$/u, `must be AC and 32 hex digits; example: AC${'0'.repeat(32)}`)
     .optional(),
   TWILIO_AUTH_TOKEN: secret.optional(),
+  TWILIO_CALLS_PER_SECOND: z
+    .string()
+    .regex(/^\d{1,3}(\.\d{1,3})?$/u, 'must be a number from 0.01 to 500; example: 1')
+    .transform(Number)
+    .refine((value) => value >= 0.01 && value <= 500, 'must be a number from 0.01 to 500; example: 1')
+    .default(1),
   TWILIO_API_BASE_URL: httpUrl('https://api.twilio.com').default('https://api.twilio.com'),
   DEEPGRAM_API_KEY: secret.optional(),
   DEEPGRAM_BASE_URL: httpUrl('https://api.deepgram.com').default('https://api.deepgram.com'),
@@ -178,7 +196,9 @@ export function readConfig(
     publicUrl: env.PUBLIC_URL,
     logLevel: env.LOG_LEVEL,
     hedgeShare: env.HEDGE_SHARE,
+    pricesFile: env.PRICES_FILE,
     maxCalls: env.MAX_CALLS,
+    maxCallsPerOrganization: env.MAX_CALLS_PER_ORGANIZATION,
     agentsDirectory: `${projectDirectory}/agents`,
     migrationsDirectory: `${projectDirectory}/migrations`,
     dataDirectory: env.DATA_DIR ?? `${projectDirectory}/data`,
@@ -196,6 +216,7 @@ export function readConfig(
             accountSid: env.TWILIO_ACCOUNT_SID,
             apiBaseUrl: env.TWILIO_API_BASE_URL,
           },
+    twilioCallsPerSecond: env.TWILIO_CALLS_PER_SECOND,
     deepgram: provider(env.DEEPGRAM_API_KEY, env.DEEPGRAM_BASE_URL),
     // A model server of one's own (Ollama, llama.cpp) has a base URL and needs no key.
     openai: provider(

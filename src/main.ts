@@ -8,6 +8,7 @@ import { SESSIONS_OF_CALLS, placeApi, twilioAccount } from './api-place.ts';
 import { loadConfig } from './config.ts';
 import type { Config } from './config.ts';
 import { Admission } from './control/admission.ts';
+import type { AdmissionOptions } from './control/admission.ts';
 import { AnsweringAgents } from './control/agents/answering.ts';
 import { readAgentFiles } from './control/agents/files.ts';
 import { loadAuthSecret } from './control/auth/secrets.ts';
@@ -134,18 +135,17 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   const providers = providersOf(embedded, cloud);
   const tokens = new StreamTokens<StreamClaims>({ clock: systemClock });
   const twilio = twilioRest(config);
-  const { maxCalls } = config;
-  const activeCalls = (): number => calls.active;
   const { onExhausted } = options;
-  const admission = new Admission({ clock: systemClock, log, maxCalls, activeCalls, onExhausted });
+  const limits = limitsOf(config, () => ({ calls, desk }));
+  const admission = new Admission({ clock: systemClock, log, ...limits, onExhausted });
   closers.add(() => admission.close());
   metrics.observeAdmission(() => admission.closedBecause === undefined);
   const mintToken = (call: ExpectedCall): string => {
     // Its stream follows in a fraction of a second, about as long as a handshake takes.
     calls.prepare(call.agent);
-    return tokens.mint({ ...call, agentId: call.agent.id, arrived: admission.expect(call.channel) });
+    return tokens.mint({ ...call, agentId: call.agent.id, arrived: admission.expect(call) });
   };
-  const desk = new CallDesk({ recorder, admission, mintToken });
+  const desk: CallDesk = new CallDesk({ recorder, admission, mintToken });
   const { onEvent } = desk;
   const { hedgeShare } = config;
   const common = { clock: systemClock, log, metrics, random: Math.random };
@@ -192,6 +192,19 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
   admission.watch();
   sayListening(parts, listeners);
   return serverOf(listeners, { log, admission, calls, warm }, closers);
+}
+
+/** How many calls at once. `live` is asked only once all is built. */
+function limitsOf(
+  { maxCalls, maxCallsPerOrganization: maxOfOne }: Config,
+  live: () => Pick<Parts, 'calls' | 'desk'>,
+): Pick<AdmissionOptions, 'maxCalls' | 'activeCalls' | 'perOrganization'> {
+  const activeCallsOf = (orgId: string): number => {
+    const { calls, desk } = live();
+    return calls.activeIds.filter((id) => desk.organizationOf(id) === orgId).length;
+  };
+  const perOrganization = maxOfOne === undefined ? undefined : { maxCalls: maxOfOne, activeCalls: activeCallsOf };
+  return { maxCalls, activeCalls: () => live().calls.active, perOrganization };
 }
 
 /** Starts the embedded engines, which takes seconds; whoever needs them waits for `warming`. */
@@ -291,7 +304,7 @@ async function listen(parts: Parts, closers: Closers): Promise<Ports> {
   closers.add(() => ownPort?.close());
   const mediaPort = ownPort?.port;
   const { publicUrl } = config;
-  const unopened = new UnopenedCalls({ door, desk, clock: systemClock, log });
+  const unopened = new UnopenedCalls({ door, desk, carrier: twilio, clock: systemClock, log });
   closers.add(() => unopened.close());
   unopened.sweep(records.instanceId);
   const api = await placeApi({ ...parts, desk: apiDesk({ desk, agents, unopened }), mediaPort });

@@ -31,32 +31,35 @@ describe('admission', () => {
       }
     };
     await pass(50, 600);
-    const patient = outcomeOf(admission.untilOnTime().then(() => admission.check()));
+    const patient = outcomeOf(admission.untilOnTime().then(() => admission.check('a')));
     await pass(900);
     expect(patient()).toBe('waits');
     await pass(150);
     expect(patient()).toBe('taken');
 
     await pass(50, 600);
-    const late = outcomeOf(admission.untilOnTime().then(() => admission.check()));
+    const late = outcomeOf(admission.untilOnTime().then(() => admission.check('a')));
     await pass(500, 600);
     expect(late()).toContain('cannot keep up');
 
     await pass(2_000);
     active = 1;
     await admission.untilOnTime();
-    expect(() => admission.check()).toThrow('MAX_CALLS');
+    expect(() => admission.check('a')).toThrow('MAX_CALLS');
     admission.close();
   });
 
   it('lets a drain wait for the calls that were told to come, and no longer than it may for those that do not', async () => {
     const clock = new VirtualClock();
     const admission = new Admission({ clock, log: silentLog, maxCalls: 9, activeCalls: () => 0 });
-    const arrived = [admission.expect('phone'), admission.expect('phone')];
+    const arrived = [
+      admission.expect({ channel: 'phone', orgId: 'a' }),
+      admission.expect({ channel: 'phone', orgId: 'a' }),
+    ];
     let drained = false;
     admission.drain();
     const draining = admission.untilNoneExpected(3_000).then(() => (drained = true));
-    expect(() => admission.check()).toThrow('shutting down');
+    expect(() => admission.check('a')).toThrow('shutting down');
     clock.advance(1_000);
     arrived[0]?.();
     await Promise.resolve();
@@ -66,7 +69,7 @@ describe('admission', () => {
     admission.close();
 
     const other = new Admission({ clock, log: silentLog, maxCalls: 9, activeCalls: () => 0 });
-    other.expect('phone');
+    other.expect({ channel: 'phone', orgId: 'a' });
     const waiting = other.untilNoneExpected(3_000);
     clock.advance(3_000);
     await waiting;
@@ -77,19 +80,62 @@ describe('admission', () => {
   it('keeps a place for a call that is rung until it is answered, will not be, or nobody says so', () => {
     const clock = new VirtualClock();
     const admission = new Admission({ clock, log: silentLog, maxCalls: 2, activeCalls: () => 0 });
-    admission.ring('one', 90_000);
-    admission.ring('two', 90_000);
-    expect(() => admission.ring('three', 90_000)).toThrow('MAX_CALLS');
-    expect(() => admission.check()).toThrow('MAX_CALLS');
+    admission.ring({ id: 'one', orgId: 'a' }, 90_000);
+    admission.ring({ id: 'two', orgId: 'a' }, 90_000);
+    expect(() => admission.ring({ id: 'three', orgId: 'a' }, 90_000)).toThrow('MAX_CALLS');
+    expect(() => admission.check('a')).toThrow('MAX_CALLS');
     admission.endRinging('one');
     admission.endRinging('one');
-    admission.check();
-    admission.ring('three', 30_000);
+    admission.check('a');
+    admission.ring({ id: 'three', orgId: 'a' }, 30_000);
     clock.advance(30_000);
-    admission.check();
+    admission.check('a');
     clock.advance(60_000);
-    admission.ring('four', 1);
-    admission.ring('five', 1);
+    admission.ring({ id: 'four', orgId: 'a' }, 1);
+    admission.ring({ id: 'five', orgId: 'a' }, 1);
+    admission.close();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('lets an organization have so many places, whichever way its calls come, and leaves the others to the next', () => {
+    const clock = new VirtualClock();
+    let active = 0;
+    const perOrganization = { maxCalls: 3, activeCalls: (orgId: string) => (orgId === 'a' ? active : 0) };
+    const options = { clock, log: silentLog, maxCalls: 5, activeCalls: () => active, perOrganization };
+    const admission = new Admission(options);
+    const of = (orgId: string) => ({ id: 'one', orgId });
+    active = 1;
+    admission.check('a');
+    const arrived = admission.expect({ channel: 'web', orgId: 'a' });
+    admission.ring(of('a'), 10_000);
+    expect(() => admission.check('a')).toThrow('MAX_CALLS_PER_ORGANIZATION');
+    expect(() => admission.ring({ id: 'two', orgId: 'a' }, 10_000)).toThrow('3 calls of this organization');
+    admission.check('b');
+    admission.endRinging('one');
+    admission.check('a');
+    active++;
+    arrived();
+    admission.check('a');
+    active++;
+    expect(() => admission.check('a')).toThrow('MAX_CALLS_PER_ORGANIZATION');
+    admission.ring(of('b'), 10_000);
+    admission.expect({ channel: 'phone', orgId: 'b' });
+    // There are no more of all, whoever asks.
+    expect(() => admission.check('c')).toThrow('(MAX_CALLS)');
+    admission.close();
+  });
+
+  it('keeps the place of a call that still rings, and gives none to one that has none', () => {
+    const clock = new VirtualClock();
+    const admission = new Admission({ clock, log: silentLog, maxCalls: 1, activeCalls: () => 0 });
+    admission.ring({ id: 'one', orgId: 'a' }, 10_000);
+    clock.advance(9_000);
+    admission.keepRinging('one', 10_000);
+    clock.advance(9_999);
+    expect(() => admission.check('a')).toThrow('MAX_CALLS');
+    clock.advance(1);
+    admission.keepRinging('one', 10_000);
+    admission.check('a');
     admission.close();
     expect(clock.pendingTimers).toBe(0);
   });
@@ -152,9 +198,12 @@ describe('admission', () => {
     const clock = new VirtualClock();
     let active = 0;
     const admission = new Admission({ clock, log: silentLog, maxCalls: 8, activeCalls: () => active });
-    const arrived = [admission.expect('web'), admission.expect('web')];
-    expect(() => admission.expect('web')).toThrow('2 browsers have a token');
-    for (let i = 0; i < 6; i++) admission.expect('phone');
+    const arrived = [
+      admission.expect({ channel: 'web', orgId: 'a' }),
+      admission.expect({ channel: 'web', orgId: 'a' }),
+    ];
+    expect(() => admission.expect({ channel: 'web', orgId: 'a' })).toThrow('2 browsers have a token');
+    for (let i = 0; i < 6; i++) admission.expect({ channel: 'phone', orgId: 'a' });
     clock.advance(60_000);
     // Each of them may still come.
     expect(admission.closedBecause).toContain('MAX_CALLS');
@@ -163,7 +212,7 @@ describe('admission', () => {
     expect(admission.closedBecause).toContain('MAX_CALLS');
     clock.advance(1_000);
     expect(admission.closedBecause).toBeUndefined();
-    admission.expect('web');
+    admission.expect({ channel: 'web', orgId: 'a' });
     admission.close();
     expect(clock.pendingTimers).toBe(0);
   });

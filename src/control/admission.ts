@@ -11,6 +11,8 @@ export interface AdmissionOptions {
   readonly log: Log;
   readonly maxCalls: number;
   readonly activeCalls: () => number;
+  /** Absent: one may have as many as all. */
+  readonly perOrganization?: { readonly maxCalls: number; readonly activeCalls: (orgId: string) => number } | undefined;
   /** Called once, when memory is nearly used up and stays so: the process should drain and be started anew. */
   readonly onExhausted?: (() => void) | undefined;
   readonly readMemory?: () => MemoryReading;
@@ -26,14 +28,25 @@ const READ_MEMORY_EVERY_MS = 1_000;
 const PATIENCE_MS = 2_500;
 const TOO_LATE = 'The server cannot keep up.';
 
+/** Whose call it is. */
+export interface CallToCome {
+  readonly channel: 'phone' | 'web';
+  readonly orgId: string;
+}
+
+interface Ringing {
+  readonly orgId: string;
+  readonly timer: Timer;
+}
+
 /** Closed while as many calls run as may, while the event loop is late or memory short, and for good once the server drains. */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #loop = new LoopGate();
   /** Calls that were told to open their stream, and have not yet. */
-  readonly #expected = new Map<Timer, 'phone' | 'web'>();
+  readonly #expected = new Map<Timer, CallToCome>();
   /** Calls that this server rings, by id. */
-  readonly #ringing = new Map<string, Timer>();
+  readonly #ringing = new Map<string, Ringing>();
   readonly #memory = new MemoryGate();
   #timer: Timer | undefined;
   #memoryDueMs = 0;
@@ -67,7 +80,7 @@ export class Admission {
     });
   }
 
-  /** Undefined: open. */
+  /** Undefined: open to some organization at least. */
   get closedBecause(): string | undefined {
     const { maxCalls, activeCalls } = this.#options;
     if (this.#draining) return 'The server is shutting down.';
@@ -77,9 +90,9 @@ export class Admission {
     return this.#memory.closed ? 'The server is short of memory.' : undefined;
   }
 
-  /** Throws `capacity` while closed. */
-  check(): void {
-    const reason = this.closedBecause;
+  /** Throws `capacity` while closed to this organization. */
+  check(orgId: string): void {
+    const reason = this.closedBecause ?? this.#closedTo(orgId);
     if (reason !== undefined)
       throw new BvraiError('capacity', `No further call can be taken now: ${reason}`, { retryAfterMs: 5_000 });
   }
@@ -99,15 +112,15 @@ export class Admission {
    * Keeps a place for a call that is about to come; the result, called when it comes, gives the place up. Idempotent. Throws `capacity`
    * when so many browsers have a place that telephones might find none.
    */
-  expect(channel: 'phone' | 'web'): () => void {
+  expect({ channel, orgId }: CallToCome): () => void {
     const { clock, maxCalls } = this.#options;
-    const browsers = [...this.#expected.values()].filter((each) => each === 'web').length;
+    const browsers = [...this.#expected.values()].filter((each) => each.channel === 'web').length;
     if (channel === 'web' && browsers >= Math.max(1, Math.floor(maxCalls * SHARE_FOR_BROWSERS)))
       throw new BvraiError('capacity', `${browsers} browsers have a token and have not opened their socket yet.`, {
         retryAfterMs: 5_000,
       });
     const timer = clock.after(PLACE_KEPT_MS, () => this.#giveUpPlace(timer));
-    this.#expected.set(timer, channel);
+    this.#expected.set(timer, { channel, orgId });
     return () => this.#giveUpPlace(timer);
   }
 
@@ -115,18 +128,23 @@ export class Admission {
    * Keeps a place for a call that is being rung, for `forMs` at most: whoever picks up is not to hear that all lines are busy. Throws
    * `capacity`.
    */
-  ring(callId: string, forMs: number): void {
+  ring(call: { readonly id: string; readonly orgId: string }, forMs: number): void {
+    this.endRinging(call.id);
+    this.check(call.orgId);
+    this.#keepPlace(call, forMs);
+  }
+
+  /** Keeps the place of a call that still rings for `forMs` from now; one that has none gets none. */
+  keepRinging(callId: string, forMs: number): void {
+    const ringing = this.#ringing.get(callId);
+    if (!ringing) return;
     this.endRinging(callId);
-    this.check();
-    this.#ringing.set(
-      callId,
-      this.#options.clock.after(forMs, () => this.endRinging(callId)),
-    );
+    this.#keepPlace({ id: callId, orgId: ringing.orgId }, forMs);
   }
 
   /** It has been answered, or will not be. Idempotent. */
   endRinging(callId: string): void {
-    this.#ringing.get(callId)?.cancel();
+    this.#ringing.get(callId)?.timer.cancel();
     this.#ringing.delete(callId);
   }
 
@@ -134,6 +152,21 @@ export class Admission {
     this.#timer?.cancel();
     for (const callId of this.#ringing.keys()) this.endRinging(callId);
     for (const timer of this.#expected.keys()) this.#giveUpPlace(timer);
+  }
+
+  #closedTo(orgId: string): string | undefined {
+    const { perOrganization } = this.#options;
+    if (!perOrganization) return undefined;
+    const { maxCalls, activeCalls } = perOrganization;
+    const places = [...this.#expected.values(), ...this.#ringing.values()].filter((place) => place.orgId === orgId);
+    return activeCalls(orgId) + places.length >= maxCalls
+      ? `${maxCalls} calls of this organization are in progress (MAX_CALLS_PER_ORGANIZATION).`
+      : undefined;
+  }
+
+  #keepPlace({ id, orgId }: { readonly id: string; readonly orgId: string }, forMs: number): void {
+    const timer = this.#options.clock.after(forMs, () => this.endRinging(id));
+    this.#ringing.set(id, { orgId, timer });
   }
 
   #giveUpPlace(timer: Timer): void {

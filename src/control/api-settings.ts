@@ -2,6 +2,7 @@
 import { systemClock } from '../core/clock.ts';
 import type { ApiDependencies } from './api.ts';
 import type { ApiDesk } from './calls/api-desk.ts';
+import { DialTurns } from './calls/dial-turns.ts';
 import type { EventFeed } from './calls/feed.ts';
 import type { Database } from './db/database.ts';
 import { TwilioRest } from './twilio/rest.ts';
@@ -14,6 +15,8 @@ export interface ApiSettings extends Required<Pick<ApiDependencies, 'authSecret'
   readonly instanceId: string;
   /** Absent: no telephone can be rung. */
   readonly twilio: TwilioRestOptions | undefined;
+  /** How many a second are rung, at most. */
+  readonly callsPerSecond: number;
   /** Of media sockets that have a port of their own. */
   readonly mediaPort: number | undefined;
 }
@@ -26,7 +29,7 @@ export interface ApiParts {
 }
 
 export function apiDependencies(settings: ApiSettings, { database, feed, desk }: ApiParts): ApiDependencies {
-  const { authSecret, publicUrl, registration, quotas, instanceId, twilio, mediaPort } = settings;
+  const { authSecret, publicUrl, registration, quotas, instanceId, twilio, callsPerSecond, mediaPort } = settings;
   return {
     database,
     authSecret,
@@ -39,6 +42,7 @@ export function apiDependencies(settings: ApiSettings, { database, feed, desk }:
       feed,
       instanceId,
       twilio: twilio && new TwilioRest(twilio),
+      turns: new DialTurns({ clock: systemClock, callsPerSecond }),
       webSocketUrl: (requestHost) => socketUrl({ publicUrl, requestHost, mediaPort, path: WEB_PATH }),
     },
   };

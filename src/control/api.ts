@@ -90,6 +90,7 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
     passwordRoute(api, { ...resources, sessions, passwords, throttle });
     organizationRoutes(api, { ...resources, registration });
     for (const declare of RESOURCES) declare(api, resources);
+    phoneNumberRoutes(api, { ...resources, twilio: deps.calls.twilio });
     newCallRoute(api, { ...resources, ...deps.calls });
     callActionRoutes(api, { ...resources, ...deps.calls });
     callEventRoutes(api, { ...resources, feed: deps.calls.feed, eventStreams: deps.eventStreams });
@@ -103,7 +104,6 @@ const RESOURCES = [
   agentRoutes,
   agentVersionRoutes,
   voiceConfigurationRoutes,
-  phoneNumberRoutes,
   callRoutes,
   conversationRoutes,
   auditLogRoutes,

@@ -52,17 +52,17 @@ describe('the gate before a call', () => {
     expect(gate.closedBecause).toBeUndefined();
     setCalls(2);
     expect(gate.closedBecause).toContain('MAX_CALLS');
-    expect(() => gate.check()).toThrow(expect.objectContaining({ code: 'capacity', retryAfterMs: 5_000 }));
+    expect(() => gate.check('a')).toThrow(expect.objectContaining({ code: 'capacity', retryAfterMs: 5_000 }));
     setCalls(1);
-    gate.check();
+    gate.check('a');
     gate.drain();
     expect(gate.closedBecause).toContain('shutting down');
   });
 
   it('counts calls that are about to come, until they have come or are too late', () => {
     const { gate, setCalls, use } = openGate();
-    const arrived = gate.expect('phone');
-    gate.expect('phone');
+    const arrived = gate.expect({ channel: 'phone', orgId: 'a' });
+    gate.expect({ channel: 'phone', orgId: 'a' });
     expect(gate.closedBecause).toContain('MAX_CALLS');
     arrived();
     setCalls(1);
@@ -109,7 +109,7 @@ describe('the gate before a call', () => {
 
   it('leaves no timer behind', () => {
     const { gate, clock } = openGate();
-    gate.expect('phone');
+    gate.expect({ channel: 'phone', orgId: 'a' });
     gate.close();
     expect(clock.pendingTimers).toBe(0);
   });

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { OrphanKeeper } from './calls/orphans.ts';
+import { readPrices } from './calls/prices.ts';
 import { CallRecorder } from './calls/recorder.ts';
 import { holdDataDirectory } from './data-directory.ts';
 import type { Database } from './db/database.ts';
@@ -18,6 +19,8 @@ export interface RecordsOptions {
   readonly migrationsDirectory: string;
   /** Sessions of the database at most; not for the embedded one. */
   readonly poolSize?: number;
+  /** Says what vendors charge (prices.ts). Absent: nothing has a price. */
+  readonly pricesFile?: string | undefined;
   readonly log: Log;
 }
 
@@ -41,6 +44,7 @@ const BEAT_TIMEOUT_MS = 2_000;
 /** Opens all of it, migrates, and begins to close orphans. Throws `db.…` or `config.invalid`, having closed what it opened. */
 export async function openRecords(options: RecordsOptions): Promise<Records> {
   const { databaseUrl: url, dataDirectory, log } = options;
+  const prices = await readPrices(options.pricesFile);
   const closers: (() => Promise<void>)[] = [];
   const closeAll = async (): Promise<void> => {
     for (const close of closers.splice(0).toReversed()) await close();
@@ -58,6 +62,7 @@ export async function openRecords(options: RecordsOptions): Promise<Records> {
       door,
       directory: dataDirectory,
       instanceId,
+      prices,
       log,
       onWritten: (orgIds) => listeners.forEach((listener) => listener(orgIds)),
     });
@@ -68,7 +73,7 @@ export async function openRecords(options: RecordsOptions): Promise<Records> {
     closers.push(async () => beating?.close());
     const beatDoor = beating ? openTenantDoor(beating) : door;
     const { nodeId } = directory;
-    const keeper = await OrphanKeeper.start({ door, beatDoor, instanceId, nodeId, log, replayed });
+    const keeper = await OrphanKeeper.start({ door, beatDoor, instanceId, nodeId, prices, log, replayed });
     closers.push(() => keeper.close());
     const purge = new Purge({ door, clock: systemClock, log, random: Math.random });
     closers.push(() => purge.close());

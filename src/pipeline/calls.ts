@@ -24,6 +24,7 @@ import { emergencyPieces } from './session/phrases.ts';
 import { CallSession } from './session/session.ts';
 import { sttRequestOf, ttsRequestOf } from './session/stream-requests.ts';
 import { fillAgent } from './session/variables.ts';
+import { UsageLedger } from './usage.ts';
 
 /** The providers of this process, by the names that agents' routes use, and the embedded ones that stand last in every route. */
 export interface Providers {
@@ -68,13 +69,15 @@ export interface StartedCall {
   readonly variables: Readonly<Record<string, string>>;
 }
 
+/** Of a call whose server dies, what it used since it was last told is not known; each time writes a line. */
+const TELL_USAGE_EVERY_MS = 10_000;
 /** How long the farewell of a call that is drained may take. */
 const FAREWELL_MS = 8_000;
 
 export class LiveCalls implements LiveCallControl {
   readonly #deps: LiveCallsDependencies;
-  /** With the CallSid of each: one call may open a second stream while the first is ending. */
-  readonly #sessions = new Map<CallSession, string>();
+  /** With the names of each call: one CallSid may open a second stream while the first is ending. */
+  readonly #sessions = new Map<CallSession, { readonly id: string; readonly callSid: string }>();
   /**
    * Calls that their operator is connecting to another number. Their streams may end before it has answered: whether that was the
    * transfer or the caller hung up, only the answer tells.
@@ -86,6 +89,8 @@ export class LiveCalls implements LiveCallControl {
   /** Fixed phrases, once spoken. */
   readonly #speech: SpeechCache;
   #onIdle: (() => void) | undefined;
+  /** How many there were; the number of the newest. */
+  #streams = 0;
 
   constructor(deps: LiveCallsDependencies) {
     this.#deps = deps;
@@ -102,6 +107,11 @@ export class LiveCalls implements LiveCallControl {
     return this.#sessions.size;
   }
 
+  /** The ids of the calls in progress. */
+  get activeIds(): string[] {
+    return [...this.#sessions.values()].map(({ id }) => id);
+  }
+
   /** Takes a call whose wire has started. */
   start(port: CallPort, { id, agent, variables }: StartedCall, log: Log): CallListener {
     const { clock, vad, metrics, onEvent } = this.#deps;
@@ -110,16 +120,18 @@ export class LiveCalls implements LiveCallControl {
     const { agent: speaking, greetsAlike, unknown } = fillAgent(agent, variables);
     if (unknown.length > 0)
       log.warn({ variables: unknown }, 'the agent uses variables that have no value in this call');
-    const tell = (event: CallEvent): void => {
+    const usage = new UsageLedger();
+    const tell = tellingUsage({ usage, stream: ++this.#streams, clock }, (event) => {
       metrics.callEvent(event);
       logEvent(log, event);
       onEvent(id, event);
-    };
+    });
     const session = new CallSession(port, speaking, {
       clock,
       log,
       vad,
       greetsAlike,
+      usage,
       ...this.#routesOf(agent, log),
       onEvent: (event) => {
         const ends = event.type === 'call-ended' ? this.#leaving.get(callSid) : undefined;
@@ -129,7 +141,7 @@ export class LiveCalls implements LiveCallControl {
       transfer: control && ((to) => control.transfer(callSid, to)),
       onReleased: () => this.#released(session),
     });
-    this.#sessions.set(session, callSid);
+    this.#sessions.set(session, { id, callSid });
     metrics.callStarted();
     session.start();
     const { emergency, voices } = this.#routesOf(agent, log);
@@ -147,7 +159,7 @@ export class LiveCalls implements LiveCallControl {
 
   async transfer(callSid: string, to: string): Promise<boolean> {
     const { control } = this.#deps;
-    if (!control || ![...this.#sessions.values()].includes(callSid)) return false;
+    if (!control || ![...this.#sessions.values()].some((call) => call.callSid === callSid)) return false;
     if (this.#leaving.has(callSid)) throw new BvraiError('conflict', 'The call is being transferred already.');
     const ends: ((isTransferred: boolean) => void)[] = [];
     let isTransferred = false;
@@ -164,7 +176,7 @@ export class LiveCalls implements LiveCallControl {
   }
 
   #forEachOf(callSid: string, act: (session: CallSession) => void): boolean {
-    const ofCall = [...this.#sessions].filter(([, sid]) => sid === callSid);
+    const ofCall = [...this.#sessions].filter(([, call]) => call.callSid === callSid);
     for (const [session] of ofCall) act(session);
     return ofCall.length > 0;
   }
@@ -280,6 +292,23 @@ export class LiveCalls implements LiveCallControl {
     this.#routes.set(agent, routes);
     return routes;
   }
+}
+
+/** Passes a call's events on, and with them what the call has used: now and then, and before its end. */
+function tellingUsage(
+  { usage, stream, clock }: { readonly usage: UsageLedger; readonly stream: number; readonly clock: Clock },
+  tell: (event: CallEvent) => void,
+): (event: CallEvent) => void {
+  let toldAtMs = clock.nowMs();
+  return (event) => {
+    const nowMs = clock.nowMs();
+    const final = event.type === 'call-ended';
+    if (final || nowMs - toldAtMs >= TELL_USAGE_EVERY_MS) {
+      toldAtMs = nowMs;
+      tell({ type: 'usage-counted', at_ms: event.at_ms, stream, final, usage: usage.total() });
+    }
+    tell(event);
+  };
 }
 
 /** A call whose caller is being connected to somebody else ends by that, whatever its wire looks like. */

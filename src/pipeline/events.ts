@@ -33,6 +33,21 @@ export interface TurnStages {
   readonly first_audio_ms?: number;
 }
 
+/** What a call has asked of providers so far, by provider and model; null: the provider has no models. */
+export interface CallUsage {
+  readonly stt: readonly { readonly provider: string; readonly model: string | null; readonly audio_ms: number }[];
+  readonly llm: readonly {
+    readonly provider: string;
+    readonly model: string | null;
+    readonly requests: number;
+    /** Of these, the ones whose tokens are not known, or not all. */
+    readonly unreported_requests: number;
+    readonly input_tokens: number;
+    readonly output_tokens: number;
+  }[];
+  readonly tts: readonly { readonly provider: string; readonly model: string | null; readonly characters: number }[];
+}
+
 /** `at_ms` counts from the start of the call; the field names are those of the HTTP API. */
 export type CallEvent = { readonly at_ms: number } & CallEventBody;
 
@@ -85,6 +100,16 @@ export type CallEventBody =
       readonly from: string;
       readonly to: string;
       readonly code: string;
+    }
+  /**
+   * Comes now and then, and `final` just before the end. Counts from the start of the stream that carries the call, `stream` by its
+   * number among those of this process: of one call there may be two.
+   */
+  | {
+      readonly type: 'usage-counted';
+      readonly stream: number;
+      readonly final: boolean;
+      readonly usage: CallUsage;
     }
   | { readonly type: 'dtmf'; readonly digit: string }
   | { readonly type: 'call-ended'; readonly reason: CallEndReason };

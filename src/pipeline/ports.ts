@@ -116,4 +116,4 @@ export interface AgentConfig {
   readonly durationWarningMs: number;
 }
 
-export type { CallEndReason, CallEvent, CallEventBody, TurnStages } from './events.ts';
+export type { CallEndReason, CallEvent, CallEventBody, CallUsage, TurnStages } from './events.ts';

@@ -101,6 +101,7 @@ class Server {
       },
       untilOnTime: async () => {},
       ring: () => {},
+      keepRinging: () => {},
       endRinging: () => {},
     };
     const mintToken = (call: ExpectedCall): string => {

@@ -42,12 +42,15 @@ const call = (body: object = {}, headers: Record<string, string> = {}) =>
   board.api('POST', '/calls', { agent_id: board.agentId, to: CALLED, ...body }, { headers });
 const heardBy = (phone: Phone): string => decodeToneSpeech(phone.heard()).text.replace(/\s+/gu, ' ').trim();
 
-describe('a number that another organization had first', () => {
-  it('rings nobody in the name of those who claim it later', async () => {
+describe('a number that another organization has', () => {
+  it('cannot be added by a second one, and rings nobody in its name', async () => {
     const bearer = await board.register('mallory@example.com');
     const post = (path: string, body: object) => board.api('POST', path, body, { bearer });
     const { body: agent } = await post('/agents', { name: 'Mallory' });
-    expect((await post('/phone-numbers', { number: NUMBER, agent_id: agent.id })).status).toBe(201);
+    expect(await post('/phone-numbers', { number: NUMBER, agent_id: agent.id })).toMatchObject({
+      status: 409,
+      body: { code: 'conflict', errors: [{ pointer: '/number' }] },
+    });
     const before = board.twilio.requests.length;
     for (const from of [NUMBER, undefined]) {
       const refused = await post('/calls', { agent_id: agent.id, to: CALLED, from });

@@ -3,11 +3,14 @@ import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCallSummary } from '../../src/control/calls/store.ts';
 import type { StoredCallSummary } from '../../src/control/calls/store.ts';
+import { startTwilioEmulator } from '../../bench/emulators/twilio.ts';
+import type { TwilioEmulator } from '../../bench/emulators/twilio.ts';
 import { UnopenedCalls } from '../../src/control/calls/unopened.ts';
 import type { UnopenedCall } from '../../src/control/calls/unopened.ts';
 import { newId } from '../../src/control/db/ids.ts';
 import { calls, conversations } from '../../src/control/db/schema.ts';
 import type { TenantDoor } from '../../src/control/db/tenant.ts';
+import { TwilioRest } from '../../src/control/twilio/rest.ts';
 import { VirtualClock } from '../../src/core/clock.ts';
 import { BvraiError } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -16,14 +19,22 @@ import { openTestDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { foundTenant } from '../support/tenant.ts';
 
+/** Other tests run meanwhile. */
+const GENEROUS = { timeout: 15_000, interval: 20 };
+
 let database: TestDatabase;
 let tenant: Awaited<ReturnType<typeof foundTenant>>;
+let twilio: TwilioEmulator;
 
 beforeAll(async () => {
   database = await openTestDatabase();
+  twilio = await startTwilioEmulator();
   tenant = await foundTenant(database.door, 'ada');
 }, 60_000);
-afterAll(() => database?.close());
+afterAll(async () => {
+  await database?.close();
+  await twilio?.close();
+});
 
 async function insert(channel: UnopenedCall['channel'], status: 'initiated' | 'in_progress'): Promise<UnopenedCall> {
   const { orgId, agentId } = tenant;
@@ -33,14 +44,44 @@ async function insert(channel: UnopenedCall['channel'], status: 'initiated' | 'i
   return { id, orgId, channel };
 }
 
+/** Rung, as the API does it. */
+async function dialled(): Promise<{ readonly call: UnopenedCall; readonly callSid: string }> {
+  const call = await insert('phone', 'initiated');
+  const numbers = { from: '+15550100', to: '+15550177', machineDetection: undefined, ringTimeoutS: 30 };
+  const twilioCallSid = await carrier().dial({ ...call, ...numbers });
+  await update(call, { twilioCallSid });
+  return { call, callSid: twilioCallSid };
+}
+
+const update = ({ id, orgId }: UnopenedCall, change: Partial<typeof calls.$inferInsert>): Promise<unknown> =>
+  database.door.inTenant(orgId, (tx) => tx.update(calls).set(change).where(eq(calls.id, id)));
+const age = (call: UnopenedCall): Promise<unknown> => update(call, { createdAt: new Date(Date.now() - 16 * 60_000) });
+
 const read = ({ id }: UnopenedCall): Promise<StoredCallSummary | undefined> =>
   database.door.inTenant(tenant.orgId, (tx) => readCallSummary(tx, id));
 const becomes = async (call: UnopenedCall, expected: object): Promise<void> => {
-  await expect.poll(() => read(call)).toMatchObject(expected);
+  await expect.poll(() => read(call), GENEROUS).toMatchObject(expected);
 };
 
-const watcher = (clock: VirtualClock, begun: readonly string[] = [], door: TenantDoor = database.door) =>
-  new UnopenedCalls({ door, clock, log: silentLog, desk: { hasBegun: (id) => begun.includes(id) } });
+/** Of what the calls' desk was told, the places that were kept and given up. */
+const places: string[] = [];
+const watcher = (clock: VirtualClock, begun: readonly string[] = [], door: TenantDoor = database.door) => {
+  const desk = {
+    hasBegun: (id: string) => begun.includes(id),
+    keepRinging: (id: string) => void places.push(`${id} kept`),
+    endRinging: (id: string) => void places.push(`${id} given up`),
+  };
+  return new UnopenedCalls({ door, clock, log: silentLog, desk, carrier: carrier() });
+};
+
+const carrier = () =>
+  new TwilioRest({
+    accountSid: `AC${'0'.repeat(32)}`,
+    authToken: 'token',
+    baseUrl: twilio.url,
+    publicUrl: 'https://voice.example.com',
+    deadlineMs: 2_000,
+  });
 
 describe('a call that nobody opens', () => {
   it('and nobody watches is found by the sweep, unless it is new or has a conversation', async () => {
@@ -64,7 +105,7 @@ describe('a call that nobody opens', () => {
     clock.advance(60_000);
     await becomes(answered, { status: 'failed', end_reason: 'no-callback' });
     // The next sweep is set once this one is over.
-    await expect.poll(() => clock.pendingTimers).toBe(1);
+    await expect.poll(() => clock.pendingTimers, GENEROUS).toBe(1);
     expect(await read(talking)).toMatchObject({ status: 'in_progress' });
     expect(await read(fresh)).toMatchObject({ status: 'initiated' });
     unopened.close();
@@ -83,6 +124,61 @@ describe('a call that nobody opens', () => {
     expect(await read(call)).toMatchObject({ status: 'initiated' });
     clock.advance(1);
     await becomes(call, { status, end_reason: reason });
+    unopened.close();
+  });
+
+  it.each([
+    ['never rings', 'no-callback'],
+    ['is forgotten by its carrier', 'no-callback'],
+    ['rings and is not answered', 'no-answer'],
+    ['is canceled', 'canceled'],
+  ])('is asked for at its carrier, which has others to ring first, and in the end %s', async (outcome, reason) => {
+    const clock = new VirtualClock();
+    twilio.callsPerSecond = 0;
+    const { call, callSid } = await dialled();
+    const unopened = watcher(clock);
+    unopened.watch(call, 90_000);
+    clock.advance(90_000);
+    for (let asked = 0; asked < 3; asked++) {
+      // It is watched again, and has not ended.
+      await expect.poll(() => clock.pendingTimers, GENEROUS).toBe(1);
+      expect(await read(call)).toMatchObject({ status: 'initiated' });
+      clock.advance(30_000);
+    }
+    await expect.poll(() => clock.pendingTimers, GENEROUS).toBe(1);
+    expect(places.filter((place) => place === `${call.id} kept`)).toHaveLength(4);
+    if (outcome === 'never rings') await age(call);
+    else if (outcome === 'is forgotten by its carrier') twilio.calls.delete(callSid);
+    else {
+      expect(twilio.ringNext()).toBe(callSid);
+      clock.advance(30_000);
+      await expect.poll(() => clock.pendingTimers, GENEROUS).toBe(1);
+      expect(await read(call)).toMatchObject({ end_reason: null });
+      twilio.calls.set(callSid, reason);
+    }
+    clock.advance(30_000);
+    await becomes(call, { end_reason: reason });
+    await expect.poll(() => places.at(-1), GENEROUS).toBe(`${call.id} given up`);
+    // What has been given up rings nobody any more.
+    if (outcome === 'never rings') expect(twilio.calls.get(callSid)).toBe('canceled');
+    expect(clock.pendingTimers).toBe(0);
+    unopened.close();
+  });
+
+  it('is not given up because its carrier cannot be asked', async () => {
+    const clock = new VirtualClock();
+    twilio.callsPerSecond = 0;
+    const { call, callSid } = await dialled();
+    const unopened = watcher(clock);
+    unopened.watch(call, 90_000);
+    twilio.fault = 'reset';
+    clock.advance(90_000);
+    await expect.poll(() => clock.pendingTimers, GENEROUS).toBe(1);
+    expect(await read(call)).toMatchObject({ status: 'initiated' });
+    twilio.fault = undefined;
+    twilio.calls.set(callSid, 'busy');
+    clock.advance(30_000);
+    await becomes(call, { status: 'busy', end_reason: 'busy' });
     unopened.close();
   });
 
@@ -119,7 +215,7 @@ describe('a call that nobody opens', () => {
     const unopened = watcher(clock, [], door);
     unopened.watch(call, 1_000);
     clock.advance(1_000);
-    await expect.poll(() => tries).toBe(1);
+    await expect.poll(() => tries, GENEROUS).toBe(1);
     expect(await read(call)).toMatchObject({ status: 'initiated' });
     clock.advance(10_000);
     await becomes(call, { end_reason: 'never-opened' });
@@ -154,7 +250,7 @@ describe('a browser call that was begun over the API', () => {
       clock.advance(60_000);
       expect(await state()).toBe('initiated null');
       clock.advance(15_000);
-      await expect.poll(state).toBe('no_answer never-opened');
+      await expect.poll(state, GENEROUS).toBe('no_answer never-opened');
     } finally {
       await api.close();
     }

@@ -6,8 +6,10 @@ import { BvraiError } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { ReplyReader } from '../../src/pipeline/providers/anthropic/reply-reader.ts';
 import { parseEvent, refusal } from '../../src/pipeline/providers/anthropic/wire.ts';
+import { CountedRequest } from '../../src/pipeline/providers/counted.ts';
 import { Generation } from '../../src/pipeline/providers/generation.ts';
 import type { LlmPart } from '../../src/pipeline/providers/spec.ts';
+import { UsageLedger } from '../../src/pipeline/usage.ts';
 import { MESSAGES_PER_ADAPTER, Mutator, fuzz, heapInUseBytes } from './fuzzing.ts';
 import { ANTHROPIC } from './recorded.ts';
 
@@ -16,7 +18,6 @@ const isLast = (part: LlmPart) => part.type === 'generation-finished' || part.ty
 function checkPart(part: LlmPart): void {
   if ('error' in part) assert(part.error instanceof BvraiError);
   if (part.type === 'text-delta') assert(typeof part.text === 'string' && part.text !== '');
-  if (part.type === 'usage-reported') assert(part.inputTokens >= 0 && part.outputTokens >= 0);
   if (part.type !== 'tool-called') return;
   assert(part.call.id !== '' && part.call.name !== '');
   assert.equal(typeof part.call.arguments, 'string');
@@ -33,6 +34,7 @@ it('answers whatever events with the right parts, or one error, and keeps nothin
     checkPart(part);
     ended = isLast(part);
   };
+  const usage = new UsageLedger();
   let generation: Generation | undefined;
   let reader: ReplyReader | undefined;
   const feed = (text: string): void => {
@@ -42,7 +44,7 @@ it('answers whatever events with the right parts, or one error, and keeps nothin
       clock.advance(1_000);
       ended = false;
       generation = new Generation('anthropic', sink, { log: silentLog, clock, signal }, 60_000);
-      reader = new ReplyReader(generation);
+      reader = new ReplyReader(generation, new CountedRequest(usage, 'anthropic', 'm'));
     }
     try {
       reader?.take(parseEvent(text));
@@ -56,5 +58,7 @@ it('answers whatever events with the right parts, or one error, and keeps nothin
   const beforeBytes = heapInUseBytes();
   expect(fuzz(mutator, MESSAGES_PER_ADAPTER - 10_000, feed) + 10_000).toBe(MESSAGES_PER_ADAPTER);
   expect(heapInUseBytes() - beforeBytes).toBeLessThan(4 * 1024 * 1024);
+  const [counted] = usage.total().llm;
+  assert(counted && counted.unreported_requests < counted.requests && counted.input_tokens > 0);
   expect(told).toBeGreaterThan(MESSAGES_PER_ADAPTER / 10);
 }, 120_000);

@@ -33,10 +33,20 @@ describe('deepgram', () => {
     stream.write(speech(500));
     stream.write(silence(400));
     expect(await received.first('transcript-final', 2)).toMatchObject({ text: 'Bye.' });
+    const audioMs = 500 + 1000 + 1200 + 500 + 400;
+    expect(received.usage.total().stt).toEqual([{ provider: 'deepgram', model: 'nova-3', audio_ms: audioMs }]);
     received.expectNoMore();
     stream.close();
     await stt.gone();
     expect(stt.texts).toEqual(['{"type":"CloseStream"}']);
+  });
+
+  it('counts no audio that never left', async () => {
+    await stt.start({ faults: { refuse: { status: 503 } } });
+    const { received, stream } = stt.open();
+    stream.write(speech(1000));
+    await received.first('stream-failed');
+    expect(received.usage.total().stt).toEqual([]);
   });
 
   it('asks for the final when the local detector heard the end', async () => {

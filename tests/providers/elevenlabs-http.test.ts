@@ -26,6 +26,21 @@ describe('elevenlabs over http', () => {
     { voice: 'some one' },
   );
 
+  it('counts what was taken to be spoken, whether it was heard or not, and nothing that was refused', async () => {
+    await voice.start({ firstAudioMs: 10_000 });
+    const dropped = voice.open();
+    dropped.stream.speak('a', 'Never héard.');
+    await until('the request', () => voice.emulator.activeRequests === 1);
+    dropped.stream.cancel('a');
+    const counted = { provider: 'elevenlabs', model: 'eleven_flash_v2_5', characters: 'Never heard.'.length };
+    expect(dropped.received.usage.total().tts).toEqual([counted]);
+    voice.emulator.settings.faults = { refuse: { status: 503 } };
+    const refused = voice.open();
+    refused.stream.speak('a', 'Refused.');
+    await refused.received.first('utterance-failed');
+    expect(refused.received.usage.total().tts).toEqual([]);
+  });
+
   it('makes a request of each clause, with the route of the WebSocket', async () => {
     await voice.start();
     const options = { voice_settings: { stability: 0.9 }, inactivity_timeout: 30, enable_logging: false, seed: 7 };

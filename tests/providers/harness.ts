@@ -7,6 +7,7 @@ import { BvraiError } from '../../src/core/errors.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/log.ts';
 import type { Sink, StreamContext } from '../../src/pipeline/providers/spec.ts';
+import { UsageLedger } from '../../src/pipeline/usage.ts';
 
 /** Generous: two cores, shared. */
 const PATIENCE_MS = 10_000;
@@ -69,7 +70,13 @@ export class Received<Part extends { readonly type: string }> {
   readonly parts: Part[] = [];
   readonly controller = new AbortController();
   readonly clock = new CountedClock();
-  readonly context: StreamContext = { log: silentLog, clock: this.clock, signal: this.controller.signal };
+  readonly usage = new UsageLedger();
+  readonly context: StreamContext = {
+    log: silentLog,
+    clock: this.clock,
+    signal: this.controller.signal,
+    usage: this.usage,
+  };
   /** Set while a stream is being opened: parts must not arrive. */
   opening = false;
   #closed = false;

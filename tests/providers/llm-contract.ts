@@ -126,7 +126,7 @@ export function textOf(received: Received<LlmPart>): string {
 }
 
 function llmReplies(llm: AnyLlm, { body, eventsToFinish }: LlmTraits): void {
-  it('streams a reply, its usage and its end, on one connection for all turns', async () => {
+  it('streams a reply and its end, counting what it took, on one connection for all turns', async () => {
     await llm.start({ reply: () => 'One two three.' });
     for (let turn = 0; turn < 3; turn++) {
       const { received } = llm.generate();
@@ -135,9 +135,11 @@ function llmReplies(llm: AnyLlm, { body, eventsToFinish }: LlmTraits): void {
         { type: 'text-delta', text: 'One' },
         { type: 'text-delta', text: ' two' },
         { type: 'text-delta', text: ' three.' },
-        { type: 'usage-reported', inputTokens: 4, outputTokens: 3 },
         { type: 'generation-finished', reason: 'stop' },
       ]);
+      const { model } = JSON.parse(llm.texts[0] ?? '') as { model: string };
+      const counted = { requests: 1, unreported_requests: 0, input_tokens: 4, output_tokens: 3 };
+      expect(received.usage.total().llm).toEqual([{ provider: llm.provider.name, model, ...counted }]);
       received.expectNoMore();
       await llm.idle();
       await received.released();
@@ -170,6 +172,19 @@ function llmReplies(llm: AnyLlm, { body, eventsToFinish }: LlmTraits): void {
     await received.released();
   });
 
+  it('counts a request that was broken off, whose tokens nobody told, and none that was refused', async () => {
+    await llm.start({ reply: () => 'One two three.', interTokenMs: 50 });
+    const { received, stream } = llm.generate();
+    await received.first('text-delta');
+    stream.abort();
+    await llm.idle();
+    expect(received.usage.total().llm).toMatchObject([{ requests: 1, unreported_requests: 1, output_tokens: 0 }]);
+    llm.emulator.settings.faults = { refuse: { status: 500 } };
+    const refused = llm.generate().received;
+    await refused.first('generation-failed');
+    expect(refused.usage.total().llm).toEqual([]);
+  });
+
   it('keeps two generations apart', async () => {
     await llm.start({ reply: () => 'One two three.', interTokenMs: 5 });
     const [lost, other] = [llm.generate(), llm.generate()];
@@ -198,7 +213,6 @@ function llmCallsTools(llm: AnyLlm, { eventsIntoTool, resultMissing }: LlmTraits
       'text-delta',
       'tool-called',
       'tool-called',
-      'usage-reported',
       'generation-finished',
     ]);
     const calls = received.of('tool-called').map(({ call }) => call);

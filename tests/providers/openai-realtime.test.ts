@@ -25,6 +25,9 @@ describe('openai realtime transcription', () => {
     say(stream, 1_000);
     await received.first('transcript-final', 2);
     expect(audioBytes(stt.texts, 'audio')).toBe((400 + 1_200 + 300 + 1_200) * 8);
+    expect(received.usage.total().stt).toEqual([
+      { provider: 'openai', model: 'gpt-live-transcribe', audio_ms: 400 + 1_200 + 300 + 1_200 },
+    ]);
     expect(stt.texts[0]).toContain('"session.update"');
     expect(stt.texts.filter((text) => text === COMMIT)).toHaveLength(2);
     stream.close();

@@ -22,6 +22,8 @@ describe('elevenlabs scribe', () => {
     stream.write(silence(800));
     expect(await received.first('transcript-final')).toMatchObject({ text: 'Yes.', fromFinalize: true });
     await until('all audio', () => audioBytes(stt.texts, 'audio_base_64') === (3_000 + 1_200 + 800) * 8);
+    const counted = { provider: 'elevenlabs', model: 'scribe_v2_realtime', audio_ms: 3_000 + 1_200 + 800 };
+    expect(received.usage.total().stt).toEqual([counted]);
     expect(stt.texts.filter(isCommit)).toHaveLength(1);
     stream.close();
     await stt.gone();

@@ -111,6 +111,9 @@ function voiceSpeaks(voice: AnyVoice, { wire, joint }: VoiceTraits, gone: Gone):
     // Two clauses may be asked for at a time.
     expect(voice.emulator.connections).toBeLessThanOrEqual(wire === 'http' ? 2 : 1);
     if (wire !== 'http') expect(voice.emulator.requests).toHaveLength(1);
+    expect(call.received.usage.total().tts).toMatchObject([
+      { characters: 'Hello there.How are you today?Second.'.length },
+    ]);
     call.received.expectNoMore();
     call.stream.close();
     await gone();

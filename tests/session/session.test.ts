@@ -61,7 +61,7 @@ describe('a call', () => {
   });
 
   it('says so when it heard speech and no words came, and does not go on about it for ever', () => {
-    const call = new ScriptedCall({ finalAfterMs: undefined });
+    const call = new ScriptedCall({ agent: { silence: { max_reminders: 0 } }, finalAfterMs: undefined });
     for (let turn = 0; turn < 4; turn++) {
       call.say('', 1_000);
       call.advance(8_000);
@@ -339,6 +339,28 @@ describe('a recogniser that takes over', () => {
     expect(answered(call)).toBe('My address is twelve Long Street in Springfield. By the lake.');
   });
 
+  it('never hears what was told before its audio begins: that stays, whatever it says', () => {
+    const call = new ScriptedCall({ agent: { first_message: '' }, finalAfterMs: undefined });
+    call.beginNoise(1_000);
+    call.interim('I live at twelve');
+    call.advance(3_500);
+    call.interim('I live at twelve long street');
+    call.advance(500);
+    call.openRecogniser(3_000);
+    call.final('Lone tree, please.');
+    call.advance(200);
+    call.openRecogniser(3_000);
+    call.final('And hurry.');
+    expect(answered(call)).toBe('I live at twelve Lone tree, please. And hurry.');
+  });
+
+  it('does not take new words for counted ones that it cannot have heard', () => {
+    const call = goneOn();
+    call.openRecogniser(100);
+    call.final('For two.');
+    expect(answered(call)).toBe('I would like a table for two. For two.');
+  });
+
   it('is the exception: words in the middle of those that come again from the same one are new', () => {
     const call = goneOn();
     call.final('A table.');
@@ -426,6 +448,7 @@ describe('a sound that does not end', () => {
       reply: () => ({ pieces: ['Let me tell you all about it, from the very beginning to the end.'] }),
     });
     call.beginNoise();
+    call.interim('Tell me');
     call.final('Tell me all.');
     call.advance(4_500);
     expect(call.of('first-audio')).toHaveLength(1);

@@ -149,7 +149,7 @@ export const DEFECTS: readonly Defect[] = [
   ]),
   defect(
     'the turn deadline is ignored',
-    [REPLY, `  if (nowMs >= current.deadlineAtMs) {`, `  if (nowMs < 0) {`],
+    [REPLY, `  if (isOverdue(current, nowMs)) {`, `  if (nowMs < 0) {`],
     [
       REPLY,
       `return [reply.deadlineAtMs, fillerDueMs(reply, state)].filter(`,
@@ -219,5 +219,20 @@ export const DEFECTS: readonly Defect[] = [
     PROGRESS,
     `      rest.push(text === piece.text ? piece : { text, options: undefined });`,
     `      if (text === piece.text) rest.push(piece);`,
+  ]),
+  defect('a yes to the end of a reply is taken for a go-on', [
+    INTERRUPTION,
+    `  return reply.afterwards.type !== 'listen' || isAnswer(heard, reply.clauses);`,
+    `  return reply.afterwards.type !== 'listen' || (isAnswer(heard, reply.clauses) && false);`,
+  ]),
+  defect('words too few to take the floor are forgotten', [
+    INTERRUPTION,
+    `  const isMeant = text !== '' && cause !== 'backchannel';`,
+    `  const isMeant = false;`,
+  ]),
+  defect('a text that must be spoken to its end is cut', [
+    INTERRUPTION,
+    `  return isProtected(clauses, heard, agent.turnTaking.neverInterrupt);`,
+    `  return isProtected(clauses, heard, agent.turnTaking.neverInterrupt.slice(1));`,
   ]),
 ];

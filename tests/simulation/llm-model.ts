@@ -77,8 +77,6 @@ export class LlmModel implements LlmProvider {
         sink({ type: 'tool-called', call });
         if (!open) return;
       }
-      sink({ type: 'usage-reported', inputTokens: 100, outputTokens: script.tokens.length });
-      if (!open) return;
       close();
       sink({ type: 'generation-finished', reason: script.toolName ? 'tool-calls' : 'stop' });
     };
@@ -115,7 +113,7 @@ export class LlmModel implements LlmProvider {
   #reply(random: Random): string[] {
     const long = random.chance(this.#options.profile.longReply);
     const tokens = this.#tokens(random, long ? random.int(25, 70) : random.int(2, 14));
-    return random.chance(0.05) ? [...LEGAL_TEXT.split(/(?<= )/u), ' ', ...tokens] : tokens;
+    return random.chance(0.15) ? [...LEGAL_TEXT.split(/(?<= )/u), ' ', ...tokens] : tokens;
   }
 
   /** About `count` words, in sentences; a word and the space before it is a token. */

@@ -22,6 +22,8 @@ export interface SttProfile {
   readonly reordered: number;
   readonly missingFinal: number;
   readonly emptyFinal: number;
+  /** One that takes turns says where in the audio their words were. */
+  readonly wordTimes: boolean;
   /** Does not answer a speech-ended hint. */
   readonly noAnswer: number;
   /** A word is not heard. */
@@ -91,6 +93,7 @@ const CALM_STT: SttProfile = {
   reordered: 0,
   missingFinal: 0,
   emptyFinal: 1,
+  wordTimes: true,
   noAnswer: 0,
   deafToWord: 0,
   secondThoughts: 0,
@@ -181,7 +184,7 @@ function makeAgent(random: Random): Record<string, unknown> {
       false_alarm_ms: random.pick([600, 900, 900, 1_500]),
       cool_down_after: random.pick([0, 1, 2, 2]),
       cool_down_ms: random.pick([3_000, 10_000]),
-      never_interrupt: random.chance(0.15) ? [LEGAL_TEXT] : [],
+      never_interrupt: random.chance(0.25) ? [LEGAL_TEXT] : [],
       end_of_turn_silence_ms: random.pick([200, 200, 400, 700]),
       filler_after_ms: random.pick([1_200, 2_000, 3_000]),
       turn_deadline_ms: random.pick([2_500, 4_000, 6_000]),
@@ -228,7 +231,7 @@ function makeStts(random: Random): SttProfile[] {
 function makeStt(random: Random, model: SttProfile['model']): SttProfile {
   const faulty = random.chance(0.5);
   const sometimes = (probability: number) => (faulty && random.chance(0.4) ? probability : 0);
-  return {
+  const profile = {
     model,
     latencyMs: random.between(40, 350),
     endpointMs: random.pick([10, 300, 300, 500]),
@@ -243,6 +246,8 @@ function makeStt(random: Random, model: SttProfile['model']): SttProfile {
     failsAfterMs: undefined,
     muteAfterMs: undefined,
   };
+  // Those that take turns give no empty finals: that draw is free to decide this.
+  return { ...profile, wordTimes: profile.emptyFinal > 0 };
 }
 
 function makeLlm(random: Random): LlmProfile {

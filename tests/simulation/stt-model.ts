@@ -159,9 +159,10 @@ class Recognition implements SttStream {
       this.#send({ type: 'turn-end-likely', text }, this.#latency());
     }
     if (pauseMs >= (closed ? ENDED_AFTER_MS : 2 * ENDED_AFTER_MS)) {
+      const words = this.#profile.wordTimes ? this.#timings() : [];
       this.#open = [];
       this.#likelySent = false;
-      this.#send({ type: 'turn-ended', text, confidence: 0.9 }, this.#latency());
+      this.#send({ type: 'turn-ended', text, confidence: 0.9, words }, this.#latency());
     }
   }
 

@@ -16,6 +16,7 @@ import type { Act } from './caller.ts';
 import { CallerVoice, numberFrame } from './caller-voice.ts';
 import type { Check, CheckContext, ModelRequest, Violation } from './checks/check.ts';
 import { EndCheck } from './checks/end-check.ts';
+import { FloorCheck } from './checks/floor-check.ts';
 import { GuessCheck } from './checks/guess-check.ts';
 import { HistoryCheck } from './checks/history-check.ts';
 import { ReplyCheck } from './checks/reply-check.ts';
@@ -109,6 +110,7 @@ export class World {
     );
     this.#checks = [
       new WireCheck(context),
+      new FloorCheck(context),
       new ReplyCheck(context),
       new HistoryCheck(context),
       new GuessCheck(context),

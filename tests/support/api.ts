@@ -7,9 +7,11 @@ import type { HttpDependencies } from '../../src/control/http.ts';
 import { openPostgres } from '../../src/control/db/postgres.ts';
 import { AnsweringAgents } from '../../src/control/agents/answering.ts';
 import { apiDesk } from '../../src/control/calls/api-desk.ts';
+import { DialTurns } from '../../src/control/calls/dial-turns.ts';
 import { CallDesk } from '../../src/control/calls/desk.ts';
 import { UnopenedCalls } from '../../src/control/calls/unopened.ts';
 import { EventFeed } from '../../src/control/calls/feed.ts';
+import type { DialRequest, TwilioRest } from '../../src/control/twilio/rest.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { LOG_OPTIONS } from '../../src/core/log-options.ts';
@@ -69,6 +71,11 @@ export interface ApiResponse {
 export interface TestApiOptions {
   readonly http?: Partial<HttpDependencies>;
   readonly api?: Partial<Api>;
+  /** Default: one that takes every call at once, and has every number. Null: none. */
+  readonly telephone?: null | {
+    readonly twilio: Pick<TwilioRest, 'dial' | 'hasNumber'>;
+    readonly callsPerSecond: number;
+  };
 }
 
 const PLENTY = { requests: 1_000_000, windowS: 60 };
@@ -95,21 +102,42 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
 function callsOf(
   { door }: TestDatabase,
   clock: Clock,
+  telephone: TestApiOptions['telephone'],
 ): { readonly calls: Api['calls']; readonly unopened: UnopenedCalls } {
   const agents = new AnsweringAgents({ door, log: silentLog, onNewAgent: () => {} });
   const desk = new CallDesk({
     recorder: { begin: () => {}, append: () => {} },
-    admission: { check: () => {}, untilOnTime: () => Promise.resolve(), ring: () => {}, endRinging: () => {} },
+    admission: {
+      check: () => {},
+      untilOnTime: () => Promise.resolve(),
+      ring: () => {},
+      keepRinging: () => {},
+      endRinging: () => {},
+    },
     mintToken: ({ id }) => `token-of-${id}`,
   });
   desk.attach({ hangUp: () => true, say: () => true, transfer: () => Promise.resolve(true) });
   const done = (): Promise<void> => Promise.resolve();
-  const twilio = { dial: () => Promise.resolve(`CA${'0'.repeat(32)}`), hangUp: done, transfer: done };
+  const dial = (): Promise<string> => Promise.resolve(`CA${'0'.repeat(32)}`);
+  const twilio = {
+    dial: (request: DialRequest) => telephone?.twilio.dial(request) ?? dial(),
+    hasNumber: (number: string) => telephone?.twilio.hasNumber(number) ?? Promise.resolve(true),
+    hangUp: done,
+    transfer: done,
+  };
   const feed = new EventFeed(door, silentLog);
-  const unopened = new UnopenedCalls({ door, desk, clock, log: silentLog });
+  const unopened = new UnopenedCalls({ door, desk, carrier: undefined, clock, log: silentLog });
+  const turns = new DialTurns({ clock, callsPerSecond: telephone?.callsPerSecond ?? 1_000 });
   const webSocketUrl = (host: string): string => `ws://${host}/web`;
   return {
-    calls: { desk: apiDesk({ desk, agents, unopened }), twilio, instanceId: null, feed, webSocketUrl },
+    calls: {
+      desk: apiDesk({ desk, agents, unopened }),
+      twilio: telephone === null ? undefined : twilio,
+      turns,
+      instanceId: null,
+      feed,
+      webSocketUrl,
+    },
     unopened,
   };
 }
@@ -130,7 +158,7 @@ let accounts = 0;
 
 async function buildTestApi(database: TestDatabase, options: TestApiOptions): Promise<TestApi> {
   const log: Record<string, unknown>[] = [];
-  const { calls, unopened } = callsOf(database, options.api?.clock ?? systemClock);
+  const { calls, unopened } = callsOf(database, options.api?.clock ?? systemClock, options.telephone);
   const app = await buildHttp({
     log: pino({ level: 'debug', ...LOG_OPTIONS }, { write: (line) => log.push(JSON.parse(line)) }),
     version: 'test',

@@ -10,6 +10,7 @@ const parameterSchema = z.looseObject({
   in: z.enum(['path', 'query', 'header', 'cookie']),
   required: z.boolean().default(false),
   schema: z.record(z.string(), z.unknown()),
+  example: z.unknown().optional(),
 });
 const mediaSchema = z.record(z.string(), z.looseObject({ schema: z.record(z.string(), z.unknown()) }));
 const operationSchema = z.looseObject({

@@ -140,9 +140,9 @@ export class ScriptedCall {
     this.#stt?.({ type: 'transcript-final', text, confidence: 1, words: [], speechFinal: false, fromFinalize: true });
   }
 
-  /** Another recogniser is there, in place of one that was lost. */
-  openRecogniser(): void {
-    this.#stt?.({ type: 'stream-opened' });
+  /** Another recogniser is there, in place of one that was lost; it is given the caller's audio of the last `audioAgeMs`, or all. */
+  openRecogniser(audioAgeMs?: number): void {
+    this.#stt?.({ type: 'stream-opened', audioAgeMs });
   }
 
   failRecogniser(): void {

@@ -57,6 +57,8 @@ export async function fillTenant(door: TenantDoor, name: string): Promise<Filled
     await tx.insert(schema.messages).values(message);
     await tx.insert(schema.turns).values({ orgId, callId, seq: 2, turn: 1, atMs: 2, stages: {} });
     await tx.insert(schema.callEvents).values({ orgId, callId, seq: 0, type: 'call-started', atMs: 0 });
+    const used = { instanceId: newId(), stream: 1, seq: 0, final: true, usage: { stt: [], llm: [], tts: [] } };
+    await tx.insert(schema.callUsage).values({ orgId, callId, ...used });
     await tx
       .insert(schema.idempotencyKeys)
       .values({ orgId, key: name, route: 'POST /', requestHash: 'hash', expiresAt });

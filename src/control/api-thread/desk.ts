@@ -67,7 +67,7 @@ export class RemoteDesk {
 export function perform(desk: ApiDesk, question: DeskQuestion): Promise<unknown> {
   switch (question.method) {
     case 'check':
-      return desk.check();
+      return desk.check(...question.args);
     case 'ring':
       return desk.ring(...question.args);
     case 'endRinging':

@@ -5,10 +5,10 @@ import type { UnopenedCall, UnopenedCalls } from './unopened.ts';
 
 /** All of it answers later: the calls may be another thread's (api-thread/). */
 export interface ApiDesk {
-  /** Rejects with `capacity` when no further call can be taken now. */
-  check(): Promise<void>;
+  /** Rejects with `capacity` when no further call of this organization can be taken now. */
+  check(orgId: string): Promise<void>;
   /** Keeps a place for a call that is about to be rung, for `forMs` at most. Rejects with `capacity`. */
-  ring(callId: string, forMs: number): Promise<void>;
+  ring(call: { readonly id: string; readonly orgId: string }, forMs: number): Promise<void>;
   /** A call that was rung will not be answered. */
   endRinging(callId: string): Promise<void>;
   /** Gives out the token of a call that may begin. Rejects with `capacity`. */
@@ -32,8 +32,8 @@ export interface ApiDeskParts {
 /** The desk of the calls in this thread. */
 export function apiDesk({ desk, agents, unopened }: ApiDeskParts): ApiDesk {
   return {
-    check: () => desk.check(),
-    ring: (callId, forMs) => desk.ring(callId, forMs),
+    check: (orgId) => desk.check(orgId),
+    ring: (call, forMs) => desk.ring(call, forMs),
     endRinging: async (callId) => desk.endRinging(callId),
     expect: (call) => desk.expect({ ...call, agent: agents.canonical(call.agent) }),
     watch: async (call, afterMs) => unopened.watch(call, afterMs),

@@ -20,7 +20,7 @@ export interface ExpectedCall {
 
 export interface CallDeskOptions {
   readonly recorder: Pick<CallRecorder, 'begin' | 'append'>;
-  readonly admission: Pick<Admission, 'check' | 'untilOnTime' | 'ring' | 'endRinging'>;
+  readonly admission: Pick<Admission, 'check' | 'untilOnTime' | 'ring' | 'keepRinging' | 'endRinging'>;
   /** A one-time token for the stream of a call. Throws `capacity` when too many are outstanding. */
   readonly mintToken: (call: ExpectedCall) => string;
 }
@@ -47,8 +47,8 @@ const MAX_REMEMBERED = 10_000;
 /** What routes do with the calls of this server. */
 export class CallDesk {
   readonly #options: CallDeskOptions;
-  /** Ids, the oldest first. */
-  readonly #begun = new Set<string>();
+  /** Ids with the calls' organizations, the oldest first. */
+  readonly #begun = new Map<string, string>();
   #control: LiveCallControl | undefined;
 
   constructor(options: CallDeskOptions) {
@@ -60,18 +60,23 @@ export class CallDesk {
     this.#control = control;
   }
 
-  /** Rejects with `capacity` when no further call can be taken now. */
-  async check(): Promise<void> {
+  /** Rejects with `capacity` when no further call of this organization can be taken now. */
+  async check(orgId: string): Promise<void> {
     const { admission } = this.#options;
     await admission.untilOnTime();
-    admission.check();
+    admission.check(orgId);
   }
 
   /** Keeps a place for a call that is about to be rung, for `forMs` at most. Rejects with `capacity`. */
-  async ring(callId: string, forMs: number): Promise<void> {
+  async ring(call: { readonly id: string; readonly orgId: string }, forMs: number): Promise<void> {
     const { admission } = this.#options;
     await admission.untilOnTime();
-    admission.ring(callId, forMs);
+    admission.ring(call, forMs);
+  }
+
+  /** It still rings: its place is kept for `forMs` from now. */
+  keepRinging(callId: string, forMs: number): void {
+    this.#options.admission.keepRinging(callId, forMs);
   }
 
   /** A call that was rung will not be answered. */
@@ -85,14 +90,14 @@ export class CallDesk {
     await admission.untilOnTime();
     // All at once: meanwhile nobody else may be let in. A call that was rung has a place already.
     admission.endRinging(call.id);
-    admission.check();
+    admission.check(call.orgId);
     return this.#options.mintToken(call);
   }
 
   /** The stream has started: from now on the call is recorded. */
   begin(call: ExpectedCall): void {
-    this.#begun.add(call.id);
-    const [oldest] = this.#begun;
+    this.#begun.set(call.id, call.orgId);
+    const [oldest] = this.#begun.keys();
     if (this.#begun.size > MAX_REMEMBERED && oldest !== undefined) this.#begun.delete(oldest);
     this.#options.recorder.begin(toRecordedCall(call));
   }
@@ -100,6 +105,11 @@ export class CallDesk {
   /** Whether the call had a conversation on this server: that says how it ends, though its record may not say so yet. */
   hasBegun(id: string): boolean {
     return this.#begun.has(id);
+  }
+
+  /** Whose call that is which had a conversation on this server; undefined: none had this id, or long ago. */
+  organizationOf(id: string): string | undefined {
+    return this.#begun.get(id);
   }
 
   readonly onEvent = (callId: string, event: CallEvent): void => this.#options.recorder.append(callId, event);

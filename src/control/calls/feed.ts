@@ -1,18 +1,12 @@
 /** Follows the events of calls as the database keeps them: what has happened first, then what happens, in one order. */
-import { and, asc, eq, gt, sql } from 'drizzle-orm';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { and, asc, eq, gt, inArray, isNull, sql } from 'drizzle-orm';
 import type { Log } from '../../core/log.ts';
 import { callEvents, calls } from '../db/schema.ts';
-import type { JsonObject } from '../db/schema.ts';
 import type { TenantDoor, Transaction } from '../db/tenant.ts';
+import { BATCH, FeedReader, RETRY_MS, pause } from './feed-reader.ts';
+import type { FeedEvent, Reading, Untold } from './feed-reader.ts';
 
-/** One event; `id` orders all events of an organization and is what a follower resumes behind. */
-export interface FeedEvent {
-  readonly id: number;
-  readonly callId: string;
-  readonly type: string;
-  readonly body: JsonObject;
-}
+export type { FeedEvent } from './feed-reader.ts';
 
 export interface FeedRequest {
   readonly orgId: string;
@@ -25,29 +19,23 @@ export interface FeedRequest {
   readonly onEvents: (events: readonly FeedEvent[]) => Promise<void>;
 }
 
-/** Events of other servers, and those whose wake-up was missed, come at latest so much later. */
-const POLL_MS = 1_000;
-const RETRY_MS = 1_000;
-const BATCH = 500;
-/** Between two reads of a follower; the recorder gathers about as long. */
-const LEAST_PAUSE_MS = 100;
-
-interface Outcome {
+interface CaughtUp {
   readonly events: readonly FeedEvent[];
-  readonly ended: boolean;
+  /** What the reader had kept before these were read: nothing up to here is missing. */
+  readonly since: number | undefined;
 }
 
 /**
- * Wakes the followers in this process whenever its recorder has written; the database is asked anyway once a second. Followers that stand at the
- * same place share one read, so that a hundred of an organization ask as often as one.
+ * Each organization that is followed has one reader, which is woken whenever this process's recorder has written and asks once a second
+ * anyway. Its followers take from it, each at its own pace; those that stand further back read for themselves until they have come up
+ * to it.
  */
 export class EventFeed {
   readonly #door: TenantDoor;
   readonly #log: Log;
-  readonly #sleepers = new Map<string, Set<() => void>>();
-  /** By what was asked, and after how many wakes: a read that began before a wake may not know what was written. */
-  readonly #reads = new Map<string, Promise<Outcome | undefined>>();
-  #wakes = 0;
+  readonly #readers = new Map<string, FeedReader>();
+  /** By what was asked: followers that come back all at once stand at the same place. */
+  readonly #catchingUp = new Map<string, Promise<CaughtUp>>();
 
   constructor(door: TenantDoor, log: Log) {
     this.#door = door;
@@ -56,91 +44,115 @@ export class EventFeed {
 
   /** New events of these organizations can be read now. */
   wake(orgIds: readonly string[]): void {
-    this.#wakes++;
-    for (const orgId of orgIds) for (const wake of this.#sleepers.get(orgId) ?? []) wake();
+    for (const orgId of orgIds) this.#readers.get(orgId)?.wake();
   }
 
   /** The newest event of an organization; 0: there is none. */
-  async newest(orgId: string): Promise<number> {
-    return this.#door.inTenant(orgId, async (tx) => {
-      const [row] = await tx
-        .select({ id: sql<number>`coalesce(max(${callEvents.id}), 0)`.mapWith(Number) })
-        .from(callEvents)
-        .where(eq(callEvents.orgId, orgId));
-      return row?.id ?? 0;
-    });
+  newest(orgId: string): Promise<number> {
+    return this.#door.inTenant(orgId, (tx) => readNewest(tx, orgId));
   }
 
   /** Resolves when `signal` aborts, or when the one call has ended and all of it was told. An outage only delays. */
   async follow(request: FeedRequest): Promise<void> {
-    const { orgId, callId, signal, onEvents } = request;
-    let { after } = request;
-    while (!signal.aborted) {
-      const woken = this.#nextWake(orgId, signal);
-      const readAtMs = performance.now();
-      const outcome = await this.#readTogether(orgId, callId, after);
-      if (outcome === undefined) {
-        await sleep(RETRY_MS, undefined, { signal }).catch(() => {});
-        continue;
+    const { orgId, callId } = request;
+    const reader = this.#readerOf(orgId);
+    reader.join(callId);
+    try {
+      await this.#tell(reader, request);
+    } finally {
+      if (reader.leave(callId)) {
+        this.#readers.delete(orgId);
+        await reader.close();
       }
-      const newest = outcome.events.at(-1);
-      if (newest && !signal.aborted) {
-        after = newest.id;
-        await onEvents(outcome.events);
-      }
-      if (outcome.events.length === BATCH) continue;
-      if (outcome.ended) return;
-      await woken;
-      const pauseMs = LEAST_PAUSE_MS - (performance.now() - readAtMs);
-      if (pauseMs > 0) await sleep(pauseMs, undefined, { signal }).catch(() => {});
     }
   }
 
-  #readTogether(orgId: string, callId: string | undefined, after: number): Promise<Outcome | undefined> {
-    const key = `${orgId} ${callId ?? ''} ${after} ${this.#wakes}`;
-    const known = this.#reads.get(key);
-    if (known) return known;
-    const reading = this.#read(orgId, callId, after);
-    this.#reads.set(key, reading);
-    // Not as long as a follower waits at least, so that nobody is told the same twice.
-    setTimeout(() => this.#reads.delete(key), LEAST_PAUSE_MS / 2).unref();
-    return reading;
+  async #tell(reader: FeedReader, { orgId, callId, after, signal, onEvents }: FeedRequest): Promise<void> {
+    let position = after;
+    while (!signal.aborted) {
+      const { rounds } = reader;
+      const untold = reader.behind(position, callId) ?? (await this.#catchUp(reader, { orgId, callId, position }));
+      if (untold === undefined) {
+        await pause(RETRY_MS, signal);
+        continue;
+      }
+      if (untold.events.length > 0 && !signal.aborted) await onEvents(untold.events);
+      ({ position } = untold);
+      if (untold.isEnd) return;
+      if (!untold.isPart) await reader.roundAfter(rounds, signal);
+    }
   }
 
-  async #read(orgId: string, callId: string | undefined, after: number): Promise<Outcome | undefined> {
+  #readerOf(orgId: string): FeedReader {
+    const known = this.#readers.get(orgId);
+    if (known) return known;
+    const read = (after: number | undefined, callIds: readonly string[]): Promise<Reading> =>
+      this.#door.inTenant(orgId, (tx) => readForAll(tx, orgId, after, callIds));
+    const reader = new FeedReader({ read, log: this.#log });
+    this.#readers.set(orgId, reader);
+    return reader;
+  }
+
+  /** Undefined: the database is away. */
+  async #catchUp(
+    reader: FeedReader,
+    {
+      orgId,
+      callId,
+      position,
+    }: { readonly orgId: string; readonly callId: string | undefined; readonly position: number },
+  ): Promise<Untold | undefined> {
+    const key = `${orgId} ${callId ?? ''} ${position}`;
+    const { since: sinceBefore } = reader;
+    const reading =
+      this.#catchingUp.get(key) ??
+      this.#door
+        .inTenant(orgId, (tx) => readBehind(tx, { orgId, callId, after: position }))
+        .then((events) => ({ events, since: sinceBefore }))
+        .finally(() => this.#catchingUp.delete(key));
+    this.#catchingUp.set(key, reading);
     try {
-      return await this.#door.inTenant(orgId, async (tx) => {
-        // Asked first: whoever has ended says nothing after it.
-        const ended = callId !== undefined && (await hasEnded(tx, callId));
-        return { events: await readBehind(tx, { orgId, callId, after }), ended };
-      });
+      const { events, since } = await reading;
+      const last = events.at(-1)?.id ?? position;
+      if (events.length === BATCH) return { events, position: last, isPart: true, isEnd: false };
+      return { events, position: Math.max(last, since ?? last), isPart: since !== undefined, isEnd: false };
     } catch (thrown) {
-      this.#log.warn({ err: thrown }, 'events cannot be read for their followers; trying again');
+      this.#log.warn({ err: thrown }, 'events cannot be read for a follower; trying again');
       return undefined;
     }
   }
-
-  #nextWake(orgId: string, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const sleepers = this.#sleepers.get(orgId) ?? new Set();
-      this.#sleepers.set(orgId, sleepers);
-      const wake = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', wake);
-        sleepers.delete(wake);
-        if (sleepers.size === 0 && this.#sleepers.get(orgId) === sleepers) this.#sleepers.delete(orgId);
-        resolve();
-      };
-      const timer = setTimeout(wake, POLL_MS);
-      signal.addEventListener('abort', wake, { once: true });
-      sleepers.add(wake);
-    });
-  }
 }
 
-async function hasEnded(tx: Transaction, callId: string): Promise<boolean> {
-  const [row] = await tx.select({ endedAt: calls.endedAt }).from(calls).where(eq(calls.id, callId));
-  return row === undefined || row.endedAt !== null;
+async function readNewest(tx: Transaction, orgId: string): Promise<number> {
+  const [row] = await tx
+    .select({ id: sql<number>`coalesce(max(${callEvents.id}), 0)`.mapWith(Number) })
+    .from(callEvents)
+    .where(eq(callEvents.orgId, orgId));
+  return row?.id ?? 0;
+}
+
+async function readForAll(
+  tx: Transaction,
+  orgId: string,
+  after: number | undefined,
+  callIds: readonly string[],
+): Promise<Reading> {
+  // Asked first: whoever has ended says nothing after it.
+  const ended = await endedOf(tx, callIds);
+  if (after === undefined) return { ended, events: [], newest: await readNewest(tx, orgId) };
+  const events = await readBehind(tx, { orgId, callId: undefined, after });
+  return { ended, events, newest: events.at(-1)?.id ?? after };
+}
+
+/** Of these calls those that have ended, or are gone. */
+async function endedOf(tx: Transaction, callIds: readonly string[]): Promise<readonly string[]> {
+  if (callIds.length === 0) return [];
+  const rows = await tx
+    .select({ id: calls.id })
+    .from(calls)
+    .where(and(inArray(calls.id, [...callIds]), isNull(calls.endedAt)));
+  const open = new Set(rows.map(({ id }) => id));
+  return callIds.filter((id) => !open.has(id));
 }
 
 async function readBehind(

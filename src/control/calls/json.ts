@@ -24,12 +24,43 @@ const summary = {
   answered_at: time,
   ended_at: time,
   duration_ms: z.int().nullable(),
-  cost_usd: z.object({ telephony: cost, stt: cost, llm: cost, tts: cost }).describe('Null while unknown.'),
+  cost_usd: z
+    .object({
+      telephony: cost,
+      stt: cost,
+      llm: cost,
+      tts: cost,
+      total: cost.describe('Null unless all parts are known.'),
+      is_minimum: z
+        .boolean()
+        .describe('More was used, and nobody told how much: a request that was broken off, or a server that died.'),
+    })
+    .describe('By the operator’s prices, in US dollars. Null until the call has ended, and where a price is missing.'),
   variables: variablesSchema.describe(
     'What `{{name}}` in the agent’s texts stood for, as the request that began the call said.',
   ),
   metadata: metadataSchema,
 };
+
+const ofProvider = { provider: z.string(), model: z.string().nullable(), cost_usd: cost };
+
+const usage = z.object({
+  telephony: z
+    .object({ duration_ms: z.int(), cost_usd: cost })
+    .nullable()
+    .describe('Null: a browser’s call, which no carrier carries.'),
+  stt: z.array(z.object({ ...ofProvider, audio_ms: z.int().describe('Of audio sent to it.') })),
+  llm: z.array(
+    z.object({
+      ...ofProvider,
+      requests: z.int(),
+      unreported_requests: z.int().describe('Of these, the ones whose tokens it has not told, or not all.'),
+      input_tokens: z.int(),
+      output_tokens: z.int(),
+    }),
+  ),
+  tts: z.array(z.object({ ...ofProvider, characters: z.int().describe('Sent to be spoken.') })),
+});
 
 export const messageResponse = z
   .object({
@@ -48,6 +79,16 @@ export const callResponse = z
   .object({
     ...summary,
     conversation_id: z.uuid().nullable(),
+    usage: usage.nullable().describe('What was asked of each provider, heard or not. Null: not known, or not yet.'),
+    missing_prices: z
+      .array(
+        z.object({
+          stage: z.enum(['telephony', 'stt', 'llm', 'tts']),
+          provider: z.string().nullable().describe('Null: the carrier, for this direction.'),
+          model: z.string().nullable(),
+        }),
+      )
+      .describe('What the operator has given no price for, so that a cost is null.'),
     messages: z.array(messageResponse),
     turns: z.array(
       z.object({

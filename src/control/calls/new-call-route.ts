@@ -14,6 +14,8 @@ import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
 import { fieldProblem } from '../http/problem.ts';
 import type { DialRequest, TwilioRest } from '../twilio/rest.ts';
 import type { ApiDesk } from './api-desk.ts';
+import { LONGEST_TURN_MS } from './dial-turns.ts';
+import type { DialTurn, DialTurns } from './dial-turns.ts';
 import { callSummaryResponse } from './json.ts';
 import { dial, dialProblem } from './outbound.ts';
 import { readCallSummary } from './store.ts';
@@ -24,7 +26,9 @@ import { OPEN_WITHIN_MS, START_GRACE_MS, admitWebCall } from './web.ts';
 export interface NewCallDependencies {
   readonly desk: Pick<ApiDesk, 'check' | 'ring' | 'endRinging' | 'expect' | 'watch'>;
   /** Absent: no telephone can be rung. */
-  readonly twilio: Pick<TwilioRest, 'dial'> | undefined;
+  readonly twilio: Pick<TwilioRest, 'dial' | 'hasNumber'> | undefined;
+  /** At which telephones are rung. */
+  readonly turns: Pick<DialTurns, 'take' | 'close'>;
   /** This start of this server, which closes what it began; null: nobody does. */
   readonly instanceId: string | null;
   /** `ws(s)://…/web`, as whoever sent this request reaches it. */
@@ -35,6 +39,8 @@ type Dependencies = ResourceDependencies & NewCallDependencies;
 
 /** After its ringing time Twilio has said for long what became of a call. */
 const CALLBACK_GRACE_MS = 60_000;
+/** A place is kept a moment longer than its call is watched: whether it still rings is asked first (unopened.ts). */
+const PLACE_GRACE_MS = 15_000;
 /** Of an organization's numbers, when the request names none. */
 const MAX_NUMBERS_TRIED = 20;
 
@@ -74,6 +80,8 @@ const createdResponse = callSummaryResponse
 type Created = z.infer<typeof createdResponse>;
 
 export function newCallRoute(app: ApiApp, deps: Dependencies): void {
+  // Requests that wait for their turn would hold up the server that closes.
+  app.addHook('preClose', async () => deps.turns.close());
   app.post(
     '/api/v1/calls',
     {
@@ -84,19 +92,30 @@ export function newCallRoute(app: ApiApp, deps: Dependencies): void {
         summary: 'Begin a call',
         description:
           'Rings a telephone through Twilio, or gives out a socket for a browser. What becomes of it is its status. When Twilio ' +
-          'refuses (`carrier-refused`) or does not answer (`carrier-unavailable`), the call exists, has failed, and says why.',
+          'refuses (`carrier-refused`) or does not answer (`carrier-unavailable`), the call exists, has failed, and says why. ' +
+          'Telephones are rung one after the other, as many in a second as Twilio takes: the answer may take 15 s longer by that. ' +
+          'When too many wait, or as many calls are in progress as may, nothing is made: `capacity`, with `Retry-After`.',
         body: createBody,
         response: { 201: createdResponse },
       },
     },
     async (request, reply) => {
       let begun: BegunCall | undefined;
-      const answer = await deps.mutate<Created>(request, reply, async (tx, principal) => {
+      const givePlaceUp = async (): Promise<void> => {
+        if (begun?.ring) await deps.desk.endRinging(begun.body.id);
+      };
+      const made = deps.mutate<Created>(request, reply, async (tx, principal) => {
+        // It runs again when it has lost against another transaction.
+        await givePlaceUp();
         begun = await beginCall(tx, principal.organizationId, request, deps);
         const { body } = begun;
         const details = { channel: body.channel };
         const audit = { action: 'call.created', resourceType: 'call', resourceId: body.id, details };
         return { status: 201, body, audit };
+      });
+      const answer = await made.catch(async (thrown: unknown) => {
+        await givePlaceUp();
+        throw thrown;
       });
       // After the commit: the webhook of a call that is answered at once must find it.
       if (begun?.body.id === answer.id) await follow(begun, request, deps);
@@ -110,7 +129,7 @@ interface BegunCall {
   readonly body: Created;
   readonly orgId: string;
   /** Absent: a browser call. */
-  readonly ring: DialRequest | undefined;
+  readonly ring: (DialRequest & { readonly turn: DialTurn }) | undefined;
 }
 
 async function follow(
@@ -119,10 +138,10 @@ async function follow(
   { door, desk, twilio }: Dependencies,
 ): Promise<void> {
   const call = { id: body.id, orgId, channel: body.channel };
-  await desk.watch(call, ring ? heardOfWithinMs(ring.ringTimeoutS) : OPEN_WITHIN_MS + START_GRACE_MS);
-  if (!ring || !twilio) return;
+  if (!ring) return desk.watch(call, OPEN_WITHIN_MS + START_GRACE_MS);
   try {
-    await dial(door, twilio, ring, log);
+    await desk.watch(call, ring.turn.waitMs + heardOfWithinMs(ring.ringTimeoutS));
+    if (twilio) await dial(door, twilio, ring, log);
   } catch (thrown) {
     await desk.endRinging(ring.id);
     throw thrown;
@@ -144,7 +163,7 @@ async function beginCall(
   { body, host }: { readonly body: CreateBody; readonly host: string },
   deps: Dependencies,
 ): Promise<BegunCall> {
-  await deps.desk.check();
+  await deps.desk.check(orgId);
   const agent = await findAgent(tx, body.agent_id);
   if (!agent || agent.publishedVersion === null) throw noSuchAgent();
   const id = newId();
@@ -167,8 +186,23 @@ async function beginCall(
   if (!numbers) return { body: await withSocket(tx, orgId, call, host, deps), orgId, ring: undefined };
   const { machine_detection: machineDetection, ring_timeout_s: ringTimeoutS } = body;
   // The last thing: what fails before it keeps no place.
-  await deps.desk.ring(id, heardOfWithinMs(ringTimeoutS));
-  return { body: call, orgId, ring: { id, orgId, ...numbers, machineDetection, ringTimeoutS } };
+  const turn = await placeAndTurn({ id, orgId }, ringTimeoutS, deps);
+  return { body: call, orgId, ring: { id, orgId, ...numbers, machineDetection, ringTimeoutS, turn } };
+}
+
+/** Both or none. */
+async function placeAndTurn(
+  call: { readonly id: string; readonly orgId: string },
+  ringTimeoutS: number,
+  { desk, turns }: Dependencies,
+): Promise<DialTurn> {
+  await desk.ring(call, LONGEST_TURN_MS + heardOfWithinMs(ringTimeoutS) + PLACE_GRACE_MS);
+  try {
+    return turns.take(call.orgId);
+  } catch (thrown) {
+    await desk.endRinging(call.id);
+    throw thrown;
+  }
 }
 
 async function numbersOf(

@@ -6,7 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../core/log.ts';
 import { findCallOwners, findOpenCalls } from '../db/lookups.ts';
 import type { TenantDoor } from '../db/tenant.ts';
+import { NO_PRICES } from './prices.ts';
+import type { Prices } from './prices.ts';
 import { lockEvents, searchedWords } from './record-writer.ts';
+import { settleCosts } from './usage-writer.ts';
 
 export interface OrphanKeeperOptions {
   readonly door: TenantDoor;
@@ -16,6 +19,8 @@ export interface OrphanKeeperOptions {
   readonly instanceId: string;
   /** Its data directory: no other server that lives has the same (data-directory.ts). */
   readonly nodeId: string;
+  /** Of what calls use. Absent: nothing has a price. */
+  readonly prices?: Prices | undefined;
   readonly log: Log;
   /** Resolves when what the predecessor had to say has been written: it may have ended its calls itself. */
   readonly replayed: Promise<void>;
@@ -123,7 +128,7 @@ export class OrphanKeeper {
   }
 
   async #endCallsOf(ownerId: string, reason: 'server-restarted' | 'server-lost'): Promise<void> {
-    const { door, log, instanceId } = this.#options;
+    const { door, log, instanceId, prices = NO_PRICES } = this.#options;
     const byOrg = new Map<string, string[]>();
     for (const { id, org_id: orgId } of await door.beforeTenant((tx) => findOpenCalls(tx, ownerId)))
       byOrg.set(orgId, [...(byOrg.get(orgId) ?? []), id]);
@@ -135,7 +140,13 @@ export class OrphanKeeper {
         ended += await door.inTenant(orgId, async (tx) => {
           await lockEvents(tx, orgId);
           await tx.execute(takeOver(some, instanceId));
-          return (await tx.execute(endOrphans(some, reason, instanceId))).rows.length;
+          const { rows } = await tx.execute<{ id: string }>(endOrphans(some, reason, instanceId));
+          await settleCosts(
+            tx,
+            rows.map(({ id }) => id),
+            prices,
+          );
+          return rows.length;
         });
       }
     }

@@ -6,6 +6,7 @@ import { calls } from '../db/schema.ts';
 import type { TenantDoor } from '../db/tenant.ts';
 import type { DialRequest, TwilioRest } from '../twilio/rest.ts';
 import { carrierProblem } from './carrier.ts';
+import type { DialTurn } from './dial-turns.ts';
 import type { StoredCallSummary } from './store.ts';
 
 export interface OutboundCall {
@@ -30,17 +31,18 @@ export async function findOutboundCall(
 }
 
 /**
- * Rings, and keeps the call's sid. Throws `carrier-refused` or `carrier-unavailable` when that fails; the call has ended by that, and
+ * Rings when its turn has come, and keeps the call's sid. Throws `carrier-refused` or `carrier-unavailable` when that fails; the call has ended by that, and
  * says why. A call that rings although its carrier did not answer in time finds nobody here when it is taken.
  */
 export async function dial(
   door: TenantDoor,
   twilio: Pick<TwilioRest, 'dial'>,
-  request: DialRequest,
+  request: DialRequest & { readonly turn: DialTurn },
   log: Log,
 ): Promise<void> {
-  const { id, orgId } = request;
-  const rung = await twilio.dial(request).then(
+  const { id, orgId, turn } = request;
+  const ringing = turn.come().then(() => twilio.dial(request));
+  const rung = await ringing.then(
     (callSid) => ({ callSid }),
     (thrown: unknown) => ({ problem: carrierProblem(thrown, ['/to', '/from']) }),
   );

@@ -5,8 +5,11 @@ import { BvraiError } from '../../core/errors.ts';
 import { newId } from '../db/ids.ts';
 import type { Transaction } from '../db/tenant.ts';
 import { withAskedEnds } from './asked-end.ts';
+import { NO_PRICES } from './prices.ts';
+import type { Prices } from './prices.ts';
 import { messageDetails, messageOf, statusAfter, turnOf } from './projection.ts';
 import type { BeginLine, EventLine, SpoolLine } from './spool-lines.ts';
+import { insertUsage, newestUsage, settleCosts } from './usage-writer.ts';
 
 /** Of what was said in a call; a tsvector has an end too, and this is hours of talk. */
 const SEARCHED_CHARACTERS = 150_000;
@@ -26,13 +29,18 @@ export async function lockEvents(tx: Transaction, orgId: string): Promise<void> 
 }
 
 /** Writes the lines of one organization, whose transaction `tx` is. Each statement takes its rows as one JSON parameter. */
-export async function writeLines(tx: Transaction, lines: readonly SpoolLine[]): Promise<void> {
+export async function writeLines(
+  tx: Transaction,
+  lines: readonly SpoolLine[],
+  prices: Prices = NO_PRICES,
+): Promise<void> {
   const [{ org_id: orgId } = { org_id: '' }] = lines;
   await lockEvents(tx, orgId);
   const announced = lines.filter((line) => line.kind === 'announced');
   const begins = lines.filter((line) => line.kind === 'begin');
   const missed = lines.filter((line) => line.kind === 'missed');
   const told = lines.filter((line) => line.kind === 'event');
+  const used = lines.filter((line) => line.kind === 'usage');
   const events = await withAskedEnds(tx, told);
   const rowsOf = <Row>(toRow: (line: EventLine) => Row | undefined): Row[] =>
     events.map(understood(toRow)).filter((row) => row !== undefined);
@@ -43,6 +51,7 @@ export async function writeLines(tx: Transaction, lines: readonly SpoolLine[]): 
     [rowsOf(toEventRow), insertEvents],
     [rowsOf(toMessageRow), insertMessages],
     [rowsOf(toTurnRow), insertTurns],
+    [newestUsage(used), insertUsage],
     [rowsOf(toEndRow), endCalls],
     [rowsOf(toEndRow), endConversations],
     [rowsOf(toEndRow), keepSearchedWords],
@@ -52,6 +61,9 @@ export async function writeLines(tx: Transaction, lines: readonly SpoolLine[]): 
   for (const [rows, statement] of statements) {
     if (rows.length > 0) await tx.execute(statement(JSON.stringify(rows)));
   }
+  // Also of calls that had ended before: of one that was taken for dead its server may say more.
+  const settled = [...used, ...rowsOf(toEndRow)].map(({ call_id: id }) => id);
+  await settleCosts(tx, [...new Set(settled)], prices);
 }
 
 /** A line of another version of this program may lack what its event has today: that is the line's fault, not the database's. */
@@ -86,7 +98,15 @@ function toTurnRow({ call_id, org_id, seq, event }: EventLine): object | undefin
   return { ...turnOf(event), call_id, org_id, seq, turn: event.turn, at_ms: Math.round(event.at_ms) };
 }
 
-function toEndRow({ call_id, at, event }: EventLine): object | undefined {
+interface EndRow {
+  readonly call_id: string;
+  readonly at: number;
+  readonly end_reason: string;
+  readonly status: 'completed' | 'failed';
+  readonly duration_ms: number;
+}
+
+function toEndRow({ call_id, at, event }: EventLine): EndRow | undefined {
   if (event.type !== 'call-ended') return undefined;
   const { reason, at_ms } = event;
   return { call_id, at, end_reason: reason, status: statusAfter(reason), duration_ms: Math.round(at_ms) };

@@ -8,6 +8,7 @@ import type { CallEvent } from '../../pipeline/ports.ts';
 import type { EndedCallStatus } from '../db/schema.ts';
 import { isAboutData } from '../db/errors.ts';
 import type { TenantDoor } from '../db/tenant.ts';
+import type { Prices } from './prices.ts';
 import { writeLines } from './record-writer.ts';
 import { formatLine } from './spool-lines.ts';
 import type { BeginLine, SpoolLine } from './spool-lines.ts';
@@ -49,6 +50,8 @@ export interface RecorderOptions {
   readonly directory: string;
   /** This start of this server; it has beaten once (orphans.ts), since calls refer to it. */
   readonly instanceId: string;
+  /** Of what calls use. Absent: nothing has a price. */
+  readonly prices?: Prices | undefined;
   readonly log: Log;
   /** Called after lines of these organizations were committed. */
   readonly onWritten?: (orgIds: readonly string[]) => void;
@@ -76,6 +79,7 @@ const MAX_REJECTED_BYTES = 64 * 1_024 * 1_024;
 interface LiveCall {
   readonly orgId: string;
   nextSeq: number;
+  nextUsageSeq: number;
 }
 
 /**
@@ -128,7 +132,7 @@ export class CallRecorder {
   begin(call: RecordedCall): void {
     const { id, orgId } = call;
     // A webhook that is repeated before its stream comes may open two for the one call: their events go on in one record.
-    if (!this.#live.has(id)) this.#live.set(id, { orgId, nextSeq: 0 });
+    if (!this.#live.has(id)) this.#live.set(id, { orgId, nextSeq: 0, nextUsageSeq: 0 });
     this.#spool.append({ kind: 'begin', ...this.#factsOf(call) });
   }
 
@@ -154,8 +158,14 @@ export class CallRecorder {
       return;
     }
     if (event.type === 'transcript' && !event.final) return;
-    const { orgId } = call;
-    this.#spool.append({ kind: 'event', call_id: id, org_id: orgId, at: Date.now(), seq: call.nextSeq++, event });
+    const about = { call_id: id, org_id: call.orgId, at: Date.now() };
+    if (event.type === 'usage-counted') {
+      const { stream, final, usage } = event;
+      const { instanceId: instance_id } = this.#options;
+      const seq = call.nextUsageSeq++;
+      return this.#spool.append({ kind: 'usage', ...about, instance_id, stream, seq, final, usage });
+    }
+    this.#spool.append({ kind: 'event', ...about, seq: call.nextSeq++, event });
     if (event.type === 'call-ended') this.#live.delete(id);
   }
 
@@ -246,7 +256,7 @@ export class CallRecorder {
   /** Throws only what trying again can help. Of lines that are refused together, those of other calls are written. */
   async #writeTenant(orgId: string, lines: readonly SpoolLine[]): Promise<void> {
     try {
-      await this.#options.door.inTenant(orgId, (tx) => writeLines(tx, lines));
+      await this.#options.door.inTenant(orgId, (tx) => writeLines(tx, lines, this.#options.prices));
     } catch (thrown) {
       const error = BvraiError.from(thrown);
       if (!isAboutData(error)) throw error;
@@ -270,7 +280,7 @@ export class CallRecorder {
 }
 
 function withoutSid(line: SpoolLine): SpoolLine {
-  return line.kind === 'event' ? line : { ...line, twilio_call_sid: null };
+  return line.kind === 'event' || line.kind === 'usage' ? line : { ...line, twilio_call_sid: null };
 }
 
 function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> {

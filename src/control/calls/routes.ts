@@ -1,8 +1,11 @@
 /** Calls over HTTP: the list and the record. */
 import { z } from 'zod';
+import { metadataSchema } from '../agents/schema.ts';
 import { CALL_STATUSES } from '../db/schema.ts';
+import type { JsonObject } from '../db/schema.ts';
 import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
+import { findUnstorable } from '../http/field-faults.ts';
 import { pageOf, pageQuery } from '../http/pagination.ts';
 import { notFound } from '../http/problem.ts';
 import { callResponse, callSummaryResponse } from './json.ts';
@@ -15,6 +18,16 @@ const tags = ['calls'];
  * of 50 takes the process that carries the calls half a millisecond.
  */
 const asItIs = (): ((record: unknown) => string) => JSON.stringify;
+
+/** Undefined: the text of a query is no metadata. */
+function metadataOf(text: string): JsonObject | undefined {
+  try {
+    const json: unknown = JSON.parse(text);
+    return findUnstorable(json, 'query') ? undefined : metadataSchema.safeParse(json).data;
+  } catch {
+    return undefined;
+  }
+}
 
 const listQuery = z.strictObject({
   ...pageQuery,
@@ -45,6 +58,13 @@ const listQuery = z.strictObject({
     .max(200)
     .optional()
     .describe('Words that were said in a call that has ended, all of them, in any order.'),
+  metadata: z
+    .string()
+    .max(2_000)
+    .refine((text) => metadataOf(text), 'must be a JSON object, such as {"campaign":"spring"}')
+    .optional()
+    .describe('A JSON object: calls whose metadata have all of its fields, with these values.')
+    .meta({ examples: ['{"campaign":"spring"}'] }),
 });
 
 export function callRoutes(app: ApiApp, deps: ResourceDependencies): void {
@@ -63,17 +83,18 @@ export function callRoutes(app: ApiApp, deps: ResourceDependencies): void {
       },
     },
     async (request) => {
-      const { cursor, limit, agent_id: agentId, from, to, q: text, ...plain } = request.query;
+      const { cursor, limit, agent_id: agentId, from, to, q: text, metadata, ...plain } = request.query;
       const filter = {
         ...plain,
         agentId,
         text,
+        metadata: metadata === undefined ? undefined : metadataOf(metadata),
         createdFrom: from === undefined ? undefined : new Date(from),
         createdBefore: to === undefined ? undefined : new Date(to),
       };
       const page = await read(deps, request, (tx) => listCalls(tx, filter, { limit, cursor }), {
-        // A text is looked up first.
-        oneRead: text === undefined,
+        // These are looked up first.
+        oneRead: text === undefined && metadata === undefined,
       });
       return { items: [...page.items], next_cursor: page.nextCursor };
     },

@@ -1,4 +1,4 @@
-/** One line of the spool: a call is announced, begins or is missed, or something happens in it. */
+/** One line of the spool: a call is announced, begins or is missed, something happens in it, or it has used something. */
 import { z } from 'zod';
 import { BvraiError } from '../../core/errors.ts';
 import type { CallEvent } from '../../pipeline/ports.ts';
@@ -51,12 +51,46 @@ const eventLine = z.object({
   event: z.custom<CallEvent>((value) => z.object({ type: z.string(), at_ms: z.number() }).safeParse(value).success),
 });
 
-const spoolLine = z.discriminatedUnion('kind', [announcedLine, beginLine, missedLine, eventLine]);
+const used = { provider: z.string(), model: z.string().nullable() };
+const count = z.number().nonnegative();
+
+/** What a media stream of a call has used in all so far: the newest says what all before it say. */
+const usageLine = z.object({
+  kind: z.literal('usage'),
+  call_id: id,
+  org_id: id,
+  at: wallMs,
+  instance_id: id,
+  /** Counts the media streams of that server. */
+  stream: z.number(),
+  /** Counts the lines of a call's usage. */
+  seq: z.number(),
+  /** The stream uses no more. */
+  final: z.boolean(),
+  usage: z.object({
+    stt: z.array(z.object({ ...used, audio_ms: count })).readonly(),
+    llm: z
+      .array(
+        z.object({
+          ...used,
+          requests: count,
+          unreported_requests: count,
+          input_tokens: count,
+          output_tokens: count,
+        }),
+      )
+      .readonly(),
+    tts: z.array(z.object({ ...used, characters: count })).readonly(),
+  }),
+});
+
+const spoolLine = z.discriminatedUnion('kind', [announcedLine, beginLine, missedLine, eventLine, usageLine]);
 
 export type AnnouncedLine = z.infer<typeof announcedLine>;
 export type MissedLine = z.infer<typeof missedLine>;
 export type BeginLine = z.infer<typeof beginLine>;
 export type EventLine = z.infer<typeof eventLine>;
+export type UsageLine = z.infer<typeof usageLine>;
 export type SpoolLine = z.infer<typeof spoolLine>;
 
 /**
@@ -72,6 +106,8 @@ export function isEssential(line: SpoolLine): boolean {
       return line.announced;
     case 'event':
       return line.event.type === 'call-ended';
+    case 'usage':
+      return line.final;
     default:
       return line satisfies never;
   }

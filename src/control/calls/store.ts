@@ -7,6 +7,7 @@ import { behind, newestFirst } from '../db/keyset.ts';
 import { callEvents, calls, conversations, messages, turns } from '../db/schema.ts';
 import type { CallStatus, JsonObject } from '../db/schema.ts';
 import type { Transaction } from '../db/tenant.ts';
+import type { PricedUsage } from './costs.ts';
 import { decodeCursor, toPage } from '../http/pagination.ts';
 
 /** Which calls; what is absent does not matter. */
@@ -62,6 +63,10 @@ export interface StoredCallSummary {
     readonly stt: number | null;
     readonly llm: number | null;
     readonly tts: number | null;
+    /** Null unless all of them are known. */
+    readonly total: number | null;
+    /** Some of what was used is not known, and comes on top. */
+    readonly is_minimum: boolean;
   };
   readonly variables: Readonly<Record<string, string>>;
   readonly metadata: JsonObject;
@@ -70,6 +75,8 @@ export interface StoredCallSummary {
 /** `GET /api/v1/calls/{id}`. Messages, turns and events in the order of their happening. */
 export interface StoredCall extends StoredCallSummary {
   readonly conversation_id: string | null;
+  readonly usage: Omit<PricedUsage, 'missing_prices' | 'is_minimum'> | null;
+  readonly missing_prices: PricedUsage['missing_prices'];
   readonly messages: readonly StoredMessage[];
   readonly turns: readonly StoredTurn[];
   readonly events: readonly StoredEvent[];
@@ -201,6 +208,10 @@ function writtenOut<T>(fragment: SQL): SQL<T> {
 /** As `Date.toISOString` writes it; null stays null. */
 const iso = (column: AnyColumn): SQL => sql`to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
+/** A call that nobody took up has used nothing, and nobody had to write that down. */
+const costOf = (cost: AnyColumn | SQL): SQL => sql`CASE WHEN ${calls.endedAt} IS NOT NULL AND ${calls.startedAt} IS NULL
+  AND ${calls.answeredAt} IS NULL THEN 0 ELSE ${cost} END`;
+
 // Records become JSON in the database: what the process that carries the calls does for a list of 50 then takes a third of the
 // time, and for a detail a fifth (docs/decisions/0050). The fields are those of the types above.
 
@@ -212,8 +223,10 @@ const SUMMARY = writtenOut(sql`
   'agent_version', ${calls.agentVersion}, 'twilio_call_sid', ${calls.twilioCallSid}, 'answered_by', ${calls.answeredBy},
   'created_at', ${iso(calls.createdAt)}, 'started_at', ${iso(calls.startedAt)}, 'answered_at', ${iso(calls.answeredAt)},
   'ended_at', ${iso(calls.endedAt)}, 'duration_ms', ${calls.durationMs},
-  'cost_usd', json_build_object('telephony', ${calls.telephonyCostUsd}, 'stt', ${calls.sttCostUsd},
-    'llm', ${calls.llmCostUsd}, 'tts', ${calls.ttsCostUsd}),
+  'cost_usd', json_build_object('telephony', ${costOf(calls.telephonyCostUsd)}, 'stt', ${costOf(calls.sttCostUsd)},
+    'llm', ${costOf(calls.llmCostUsd)}, 'tts', ${costOf(calls.ttsCostUsd)},
+    'total', ${costOf(sql`${calls.telephonyCostUsd} + ${calls.sttCostUsd} + ${calls.llmCostUsd} + ${calls.ttsCostUsd}`)},
+    'is_minimum', coalesce((${calls.usage} -> 'is_minimum')::boolean, false)),
   'variables', ${calls.variables}, 'metadata', ${calls.metadata}`);
 /** All {@link StoredMessage}s. */
 const MESSAGES = sql`(
@@ -232,4 +245,5 @@ const EVENTS = sql`(
   FROM ${callEvents} WHERE ${eq(callEvents.callId, calls.id)})`;
 /** A whole {@link StoredCall}. */
 const RECORD = writtenOut<StoredCall>(sql`json_build_object(${SUMMARY}, 'conversation_id', ${conversations.id},
+  'usage', ${calls.usage} - 'missing_prices' - 'is_minimum', 'missing_prices', coalesce(${calls.usage} -> 'missing_prices', '[]'),
   'messages', ${MESSAGES}, 'turns', ${TURNS}, 'events', ${EVENTS})`);

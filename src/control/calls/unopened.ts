@@ -1,10 +1,15 @@
 /** Ends the calls that were begun and never came to a conversation, and of which nobody says any more what became of them. */
-import { and, eq, inArray, isNull, sql } from 'drizzle-orm';
+import { sql } from 'drizzle-orm';
+import type { SQL } from 'drizzle-orm';
+import { z } from 'zod';
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { Log } from '../../core/log.ts';
 import { findOpenCalls } from '../db/lookups.ts';
-import { calls } from '../db/schema.ts';
+import { OPEN_CALL_STATUSES } from '../db/schema.ts';
+import type { CallStatus } from '../db/schema.ts';
 import type { TenantDoor } from '../db/tenant.ts';
+import type { TwilioRest } from '../twilio/rest.ts';
+import { applyStatus, endOf } from '../twilio/status.ts';
 import type { CallDesk } from './desk.ts';
 
 /** A call whose row exists. */
@@ -16,12 +21,16 @@ export interface UnopenedCall {
 
 export interface UnopenedCallsOptions {
   readonly door: TenantDoor;
-  readonly desk: Pick<CallDesk, 'hasBegun'>;
+  readonly desk: Pick<CallDesk, 'hasBegun' | 'keepRinging' | 'endRinging'>;
+  /** Absent: nobody can be asked what became of a call. */
+  readonly carrier: Pick<TwilioRest, 'callStatus' | 'hangUp'> | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 const RETRY_MS = 10_000;
+/** Whether a call that the carrier had others to ring before, or has answered and told nobody, still goes on. */
+const ASK_AGAIN_MS = 30_000;
 const SWEEP_EVERY_MS = 60_000;
 /** A telephone rings for ten minutes at most, and its carrier may have had others to ring first. */
 const LONGEST_WAIT_MS = 15 * 60_000;
@@ -32,10 +41,19 @@ const ENDS = {
   web: { status: 'no_answer', endReason: 'never-opened' },
 } as const;
 
+/** Said of a call for which there is nobody to ask, or whom nobody knows. */
+const NOBODY_KNOWS = 'unknown';
+/** Said of a call whose carrier cannot be reached: it counts as one that goes on. */
+const NO_ANSWER_YET = 'not answered';
+
+/** Of a call that has not ended and has no conversation. */
+const openRow = z.object({ channel: z.enum(['phone', 'web']), sid: z.string().nullable(), age_ms: z.coerce.number() });
+type OpenRow = z.infer<typeof openRow>;
+
 /**
- * Each call is watched for some minutes at most. Watches live in memory and begin after the call's row was made, so one may be lost: a
- * sweep once a minute ends what has been open for too long without a conversation. What a server watches when it dies is its successor's
- * (orphans.ts).
+ * Each call is watched for some minutes at most, and its carrier is asked before it is given up: it may have had others to ring first.
+ * Watches live in memory and begin after the call's row was made, so one may be lost: a sweep once a minute ends what has been open for
+ * too long without a conversation. What a server watches when it dies is its successor's (orphans.ts).
  */
 export class UnopenedCalls {
   readonly #options: UnopenedCallsOptions;
@@ -47,14 +65,22 @@ export class UnopenedCalls {
     this.#options = options;
   }
 
-  /** Ends the call `afterMs` from now, unless it is in progress or has ended by then. */
+  /** Ends the call `afterMs` from now, unless it is in progress or has ended by then, or its carrier still has it to ring. */
   watch(call: UnopenedCall, afterMs: number): void {
     const timer = this.#options.clock.after(afterMs, () => {
       this.#timers.delete(call.id);
-      this.#end(call).catch((thrown: unknown) => {
-        this.#options.log.warn({ err: thrown, call: call.id }, 'a call that was never opened could not be ended yet');
-        if (!this.#closed) this.watch(call, RETRY_MS);
-      });
+      const again = (delayMs: number): void => {
+        if (!this.#closed) this.watch(call, delayMs);
+      };
+      this.#look(call, ['initiated', 'ringing']).then(
+        (isOver) => {
+          if (!isOver) again(ASK_AGAIN_MS);
+        },
+        (thrown: unknown) => {
+          this.#options.log.warn({ err: thrown, call: call.id }, 'a call that was never opened could not be ended yet');
+          again(RETRY_MS);
+        },
+      );
     });
     this.#timers.set(call.id, timer);
   }
@@ -79,37 +105,76 @@ export class UnopenedCalls {
     this.#timers.clear();
   }
 
-  async #end({ id, orgId, channel }: UnopenedCall): Promise<void> {
-    const { door, desk, log } = this.#options;
-    // Its records may still be on their way.
-    if (desk.hasBegun(id)) return;
-    const { status, endReason } = ENDS[channel];
-    const ended = await door.inTenant(orgId, (tx) =>
-      tx
-        .update(calls)
-        .set({ status, endReason, endedAt: new Date() })
-        .where(and(eq(calls.id, id), isNull(calls.endedAt), inArray(calls.status, ['initiated', 'ringing'])))
-        .returning({ id: calls.id }),
-    );
-    if (ended.length > 0) log.info({ call: id, endReason }, 'a call was never opened');
-  }
-
   async #endForgotten(instanceId: string): Promise<void> {
-    const { door, desk, log } = this.#options;
+    const { door, log } = this.#options;
     const open = await door.beforeTenant((tx) => findOpenCalls(tx, instanceId));
     const before = Date.now() - LONGEST_WAIT_MS;
     for (const { id, org_id: orgId, created_at: at } of open) {
-      if (at.getTime() > before || desk.hasBegun(id) || this.#timers.has(id)) continue;
-      const { rows } = await door.inTenant(orgId, (tx) => tx.execute(endForgotten(id)));
-      if (rows.length > 0) log.warn({ call: id }, 'a call that nobody watched was never opened');
+      if (at.getTime() > before || this.#timers.has(id)) continue;
+      // One that is in progress without a conversation was answered, and its carrier's last word was lost.
+      await this.#look({ id, orgId }, OPEN_CALL_STATUSES).catch((thrown: unknown) =>
+        log.warn({ err: thrown, call: id }, 'a call that nobody watched could not be ended yet'),
+      );
     }
+  }
+
+  /** Ends a call in one of these states, unless its carrier has it still. True: nothing is left to be done. */
+  async #look(call: Pick<UnopenedCall, 'id' | 'orgId'>, statuses: readonly CallStatus[]): Promise<boolean> {
+    const { door, desk, log } = this.#options;
+    const { id, orgId } = call;
+    // Its records may still be on their way.
+    if (desk.hasBegun(id)) return true;
+    const found = await door.inTenant(orgId, (tx) => tx.execute(readOpen(id, statuses)));
+    const [row] = z.array(openRow).parse(found.rows);
+    if (!row) return true;
+    const report = { status: await this.#askCarrier(id, row), sequence: undefined, at: undefined };
+    const goesOn = report.status !== NOBODY_KNOWS && endOf(report) === undefined;
+    if (goesOn && row.age_ms < LONGEST_WAIT_MS) {
+      desk.keepRinging(id, 2 * ASK_AGAIN_MS);
+      return false;
+    }
+    if (goesOn) await this.#endAtCarrier(id, row);
+    else await applyStatus(door, { callSid: '', named: { id, orgId } }, report, (each) => desk.hasBegun(each));
+    const { status, endReason } = ENDS[row.channel];
+    const ended = await door.inTenant(orgId, (tx) => tx.execute(endOpen(id, statuses, status, endReason)));
+    desk.endRinging(id);
+    if (ended.rows.length > 0) log.info({ call: id, endReason }, 'a call was never opened');
+    return true;
+  }
+
+  /** CallStatus, in its words or one of ours. */
+  async #askCarrier(id: string, { sid }: OpenRow): Promise<string> {
+    const { carrier, log } = this.#options;
+    if (!carrier || sid === null) return NOBODY_KNOWS;
+    try {
+      return (await carrier.callStatus(sid)) ?? NOBODY_KNOWS;
+    } catch (thrown) {
+      log.warn({ err: thrown, call: id }, 'the carrier did not say what became of a call');
+      return NO_ANSWER_YET;
+    }
+  }
+
+  /** What waits for so long shall ring nobody any more. */
+  async #endAtCarrier(id: string, { sid }: OpenRow): Promise<void> {
+    const { carrier, log } = this.#options;
+    if (!carrier || sid === null) return;
+    await carrier.hangUp(sid).catch((thrown: unknown) =>
+      // Should it ring nevertheless, its first status callback ends it (twilio/routes.ts).
+      log.warn({ err: thrown, call: id }, 'a call that is given up could not be ended at its carrier'),
+    );
   }
 }
 
-/** One that is in progress without a conversation was answered, and its carrier's last word was lost. */
-const endForgotten = (callId: string) => sql`
-  UPDATE calls SET ended_at = now(),
-    status = CASE channel WHEN 'web' THEN ${ENDS.web.status} ELSE ${ENDS.phone.status} END,
-    end_reason = CASE channel WHEN 'web' THEN ${ENDS.web.endReason} ELSE ${ENDS.phone.endReason} END
-  WHERE id = ${callId} AND ended_at IS NULL AND NOT EXISTS (SELECT FROM conversations WHERE call_id = calls.id)
+const oneOf = (statuses: readonly CallStatus[]): SQL => sql`ANY (${`{${statuses.join(',')}}`}::text[])`;
+
+const readOpen = (callId: string, statuses: readonly CallStatus[]): SQL => sql`
+  SELECT channel, CASE channel WHEN 'phone' THEN twilio_call_sid END AS sid,
+    extract(epoch FROM now() - created_at) * 1000 AS age_ms
+  FROM calls WHERE id = ${callId} AND status = ${oneOf(statuses)}
+    AND NOT EXISTS (SELECT FROM conversations WHERE call_id = calls.id)`;
+
+const endOpen = (callId: string, statuses: readonly CallStatus[], status: string, endReason: string): SQL => sql`
+  UPDATE calls SET status = ${status}, end_reason = ${endReason}, ended_at = now()
+  WHERE id = ${callId} AND status = ${oneOf(statuses)}
+    AND NOT EXISTS (SELECT FROM conversations WHERE call_id = calls.id)
   RETURNING id`;

@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm';
 import {
   bigint,
+  boolean,
   customType,
   doublePrecision,
   foreignKey,
@@ -14,6 +15,7 @@ import {
   timestamp,
   uuid,
 } from 'drizzle-orm/pg-core';
+import type { CallUsage } from '../../pipeline/ports.ts';
 import { ROLES } from '../auth/access.ts';
 import { newId } from './ids.ts';
 
@@ -51,7 +53,6 @@ export const organizations = pgTable('organizations', {
   status: text('status', { enum: ['active', 'suspended'] })
     .notNull()
     .default('active'),
-  settings: jsonObject('settings'),
   metadata: jsonObject('metadata'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
@@ -225,6 +226,8 @@ export const calls = pgTable('calls', {
   sttCostUsd: numeric('stt_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   llmCostUsd: numeric('llm_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
   ttsCostUsd: numeric('tts_cost_usd', { precision: 12, scale: 6, mode: 'number' }),
+  /** With the cost of each part (calls/costs.ts). */
+  usage: jsonb('usage').$type<JsonObject>(),
   twilioSequence: integer('twilio_sequence'),
   /** Of `instances`, whose row may be gone once the call has ended. */
   instanceId: uuid('instance_id'),
@@ -244,7 +247,6 @@ export const conversations = pgTable('conversations', {
   status: text('status', { enum: CONVERSATION_STATUSES }).notNull().default('active'),
   startedAt: time('started_at').notNull().defaultNow(),
   endedAt: time('ended_at'),
-  metadata: jsonObject('metadata'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 });
@@ -295,6 +297,21 @@ export const callEvents = pgTable(
   (table) => [primaryKey({ columns: [table.orgId, table.callId, table.seq] })],
 );
 
+/** What each media stream of a call has used in all so far. */
+export const callUsage = pgTable(
+  'call_usage',
+  {
+    orgId: orgId(),
+    callId: uuid('call_id').notNull(),
+    instanceId: uuid('instance_id').notNull(),
+    stream: integer('stream').notNull(),
+    seq: integer('seq').notNull(),
+    final: boolean('final').notNull(),
+    usage: jsonb('usage').$type<CallUsage>().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.orgId, table.callId, table.instanceId, table.stream] })],
+);
+
 export const idempotencyKeys = pgTable(
   'idempotency_keys',
   {
@@ -302,10 +319,7 @@ export const idempotencyKeys = pgTable(
     key: text('key').notNull(),
     route: text('route').notNull(),
     requestHash: text('request_hash').notNull(),
-    status: text('status', { enum: ['in_progress', 'completed'] })
-      .notNull()
-      .default('in_progress'),
-    responseStatus: integer('response_status'),
+    /** With its status, sealed (http/mutation.ts). */
     responseBody: jsonb('response_body').$type<unknown>(),
     createdAt: createdAt(),
     expiresAt: time('expires_at').notNull(),

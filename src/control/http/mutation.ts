@@ -147,8 +147,6 @@ async function keepAnswer(tx: Transaction, orgId: string, claim: Claim, sealed: 
   const row = {
     route: claim.route,
     requestHash: claim.requestHash,
-    status: 'completed' as const,
-    responseStatus: 200,
     responseBody: sealed,
     createdAt: sql`now()`,
     expiresAt: sql`now() + make_interval(secs => ${IDEMPOTENCY_TTL_S})`,

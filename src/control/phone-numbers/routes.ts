@@ -1,8 +1,11 @@
 /** Phone numbers over HTTP. */
+import { sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { metadataSchema, phoneNumberSchema } from '../agents/schema.ts';
 import { findAgent } from '../agents/store.ts';
+import { carrierProblem } from '../calls/carrier.ts';
 import { toDatabaseError } from '../db/errors.ts';
+import { findPhoneNumber as findHolder } from '../db/lookups.ts';
 import type { Transaction } from '../db/tenant.ts';
 import { read } from '../http/api-app.ts';
 import type { ApiApp, ResourceDependencies } from '../http/api-app.ts';
@@ -11,6 +14,7 @@ import { mergePatch, patchOf } from '../http/merge-patch.ts';
 import { decodeCursor, pageOf, pageQuery, toPage } from '../http/pagination.ts';
 import { parseFields } from '../http/parse-fields.ts';
 import { fieldProblem, notFound } from '../http/problem.ts';
+import type { TwilioRest } from '../twilio/rest.ts';
 import { deletePhoneNumber, findPhoneNumber, insertPhoneNumber, listPhoneNumbers, updatePhoneNumber } from './store.ts';
 import type { PhoneNumberRow } from './store.ts';
 
@@ -30,7 +34,8 @@ const changeable = {
 const changeableFields = z.strictObject(changeable);
 const phoneNumberFields = z.strictObject({
   number: phoneNumberSchema.describe(
-    'In E.164; unique in the organization. Of several organizations the first to claim it is called.',
+    'In E.164. Where the server has a Twilio account, it must be a number of that account which no other organization has. ' +
+      'Elsewhere it is unique in the organization, and of several organizations the first to claim it is called.',
   ),
   ...changeable,
 });
@@ -44,7 +49,14 @@ const tags = ['phone-numbers'];
 const mayRead = { role: 'viewer', scope: 'phone-numbers:read' } as const;
 const mayWrite = { role: 'member', scope: 'phone-numbers:write' } as const;
 
-export function phoneNumberRoutes(app: ApiApp, deps: ResourceDependencies): void {
+export interface PhoneNumberDependencies {
+  /** Absent: nobody can say whose a number is. */
+  readonly twilio: Pick<TwilioRest, 'hasNumber'> | undefined;
+}
+
+type Dependencies = ResourceDependencies & PhoneNumberDependencies;
+
+export function phoneNumberRoutes(app: ApiApp, deps: Dependencies): void {
   app.get(
     '/api/v1/phone-numbers',
     {
@@ -88,7 +100,7 @@ export function phoneNumberRoutes(app: ApiApp, deps: ResourceDependencies): void
   deleteRoute(app, deps);
 }
 
-function createAndUpdateRoutes(app: ApiApp, deps: ResourceDependencies): void {
+function createAndUpdateRoutes(app: ApiApp, deps: Dependencies): void {
   app.post(
     '/api/v1/phone-numbers',
     {
@@ -101,16 +113,21 @@ function createAndUpdateRoutes(app: ApiApp, deps: ResourceDependencies): void {
         response: { 201: phoneNumberResponse },
       },
     },
-    (request, reply) =>
-      deps.mutate(request, reply, async (tx, { organizationId }) => {
-        const { number, agent_id: agentId, label, metadata } = request.body;
+    async (request, reply) => {
+      const { number, agent_id: agentId, label, metadata } = request.body;
+      // Before the transaction, which is not to wait for Twilio.
+      const { twilio } = deps;
+      if (twilio) await requireOwn(number, twilio);
+      return deps.mutate(request, reply, async (tx, { organizationId }) => {
         await requireAgent(tx, agentId);
+        if (twilio) await requireFree(tx, organizationId, number);
         const row = await insertPhoneNumber(tx, organizationId, { number, agentId, label, metadata }).catch(
           numberTaken,
         );
         const audit = { action: 'phone_number.created', resourceType: 'phone_number', resourceId: row.id };
         return { status: 201, body: toJson(row), audit };
-      }),
+      });
+    },
   );
 
   app.patch(
@@ -174,6 +191,25 @@ async function requireAgent(tx: Transaction, agentId: string | null): Promise<vo
   if (agentId === null || (await findAgent(tx, agentId))) return;
   const detail = 'is not the id of an agent';
   throw fieldProblem('invalid-fields', `body /agent_id: ${detail}`, [{ in: 'body', pointer: '/agent_id', detail }]);
+}
+
+/** Throws `invalid-fields` for a number that the account does not have, and `carrier-unavailable` when it does not say so. */
+async function requireOwn(number: string, twilio: Pick<TwilioRest, 'hasNumber'>): Promise<void> {
+  const isOwn = await twilio.hasNumber(number).catch((thrown: unknown) => {
+    throw carrierProblem(thrown);
+  });
+  if (isOwn) return;
+  const detail = 'is not a number of the Twilio account of this server';
+  throw fieldProblem('invalid-fields', `body /number: ${detail}`, [{ in: 'body', pointer: '/number', detail }]);
+}
+
+/** Throws `conflict` for a number that another organization has. Until the transaction ends nobody else can have it. */
+async function requireFree(tx: Transaction, orgId: string, number: string): Promise<void> {
+  await tx.execute(sql`SELECT pg_advisory_xact_lock(hashtextextended(${`number ${number}`}, 0))`);
+  const holder = await findHolder(tx, number);
+  if (!holder || holder.org_id === orgId) return;
+  const detail = 'is answered for another organization; whoever runs this server can say for which';
+  throw fieldProblem('conflict', `body /number: ${detail}`, [{ in: 'body', pointer: '/number', detail }]);
 }
 
 function numberTaken(thrown: unknown): never {

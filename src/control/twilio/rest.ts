@@ -26,6 +26,8 @@ export interface DialRequest {
 
 const DEFAULT_DEADLINE_MS = 10_000;
 const created = z.object({ sid: z.string() });
+const known = z.object({ status: z.string() });
+const numbers = z.object({ incoming_phone_numbers: z.array(z.object({ phone_number: z.string() })) });
 const refusal = z.object({ code: z.number().optional(), message: z.string().optional() });
 
 /**
@@ -59,6 +61,24 @@ export class TwilioRest {
     return created.parse(await this.#post('Calls.json', fields)).sid;
   }
 
+  /** CallStatus in Twilio's words, such as `queued`; undefined: it knows no such call. */
+  async callStatus(callSid: string): Promise<string | undefined> {
+    try {
+      return known.parse(await this.#ask('GET', `Calls/${callSid}.json`)).status;
+    } catch (thrown) {
+      if (thrown instanceof BvraiError && thrown.details['status'] === 404) return undefined;
+      throw thrown;
+    }
+  }
+
+  /** Whether the account has this number (E.164). */
+  async hasNumber(number: string): Promise<boolean> {
+    // It finds parts of numbers, too.
+    const query = new URLSearchParams({ PhoneNumber: number, PageSize: '50' });
+    const found = numbers.parse(await this.#ask('GET', `IncomingPhoneNumbers.json?${query.toString()}`));
+    return found.incoming_phone_numbers.some(({ phone_number: each }) => each === number);
+  }
+
   /** Ends a call, whether it rings or has been answered. */
   async hangUp(callSid: string): Promise<void> {
     await this.#post(`Calls/${callSid}.json`, new URLSearchParams({ Status: 'completed' }));
@@ -71,15 +91,19 @@ export class TwilioRest {
     await this.#post(`Calls/${callSid}.json`, new URLSearchParams({ Twiml: response.toString() }));
   }
 
-  async #post(path: string, fields: URLSearchParams): Promise<unknown> {
+  #post(path: string, fields: URLSearchParams): Promise<unknown> {
+    return this.#ask('POST', path, fields);
+  }
+
+  async #ask(method: 'GET' | 'POST', path: string, fields?: URLSearchParams): Promise<unknown> {
     const { accountSid, authToken, baseUrl, deadlineMs = DEFAULT_DEADLINE_MS } = this.#options;
     const answer = await request(`${baseUrl}/2010-04-01/Accounts/${accountSid}/${path}`, {
-      method: 'POST',
+      method,
       headers: {
         authorization: `Basic ${Buffer.from(`${accountSid}:${authToken}`).toString('base64')}`,
-        'content-type': 'application/x-www-form-urlencoded',
+        ...(fields && { 'content-type': 'application/x-www-form-urlencoded' }),
       },
-      body: fields.toString(),
+      ...(fields && { body: fields.toString() }),
       signal: AbortSignal.timeout(deadlineMs),
     }).catch((thrown: unknown) => {
       if (thrown instanceof Error && thrown.name === 'TimeoutError')

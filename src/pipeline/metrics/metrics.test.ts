@@ -52,6 +52,26 @@ function serve({ clock, ask, answer, first }: ReturnType<typeof setUp>, count: n
 }
 
 describe('what the process counts of its providers', () => {
+  it('has what calls used, once they have ended', async () => {
+    const { metrics, lines } = setUp();
+    const llm = { requests: 3, unreported_requests: 1, input_tokens: 200, output_tokens: 20 };
+    const usage = {
+      stt: [{ provider: 'deepgram', model: 'nova-3', audio_ms: 1_500 }],
+      llm: [{ provider: 'openai', model: 'm', ...llm }],
+      tts: [{ provider: 'embedded', model: null, characters: 12 }],
+    };
+    for (const final of [false, true]) metrics.callEvent({ type: 'usage-counted', at_ms: 1, stream: 1, final, usage });
+    const counted = (await lines()).filter((line) => line.startsWith('bvrai_usage_total'));
+    expect(counted).toEqual([
+      'bvrai_usage_total{stage="stt",provider="deepgram",model="nova-3",unit="audio_seconds"} 1.5',
+      'bvrai_usage_total{stage="llm",provider="openai",model="m",unit="requests"} 3',
+      'bvrai_usage_total{stage="llm",provider="openai",model="m",unit="unreported_requests"} 1',
+      'bvrai_usage_total{stage="llm",provider="openai",model="m",unit="input_tokens"} 200',
+      'bvrai_usage_total{stage="llm",provider="openai",model="m",unit="output_tokens"} 20',
+      'bvrai_usage_total{stage="tts",provider="embedded",model="",unit="characters"} 12',
+    ]);
+  });
+
   it('has every request by its outcome, its latency as a histogram and as live percentiles', async () => {
     const all = setUp();
     serve(all, 40);

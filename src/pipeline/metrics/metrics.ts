@@ -1,7 +1,7 @@
 /** What the process counts, for Prometheus. Stages of a turn are histograms, so that percentiles exist while calls run. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { unreachable } from '../../core/errors.ts';
-import type { CallEvent } from '../events.ts';
+import type { CallEvent, CallUsage } from '../events.ts';
 import type { HealthEvent, HealthSnapshot, ProviderKey } from '../router/health.ts';
 import type { WarmSocketEvent } from '../router/warm-pool.ts';
 
@@ -63,6 +63,11 @@ export class Metrics {
   ]);
   #records: () => RecordsStatus = () => ({ waitingBytes: 0, droppedLines: 0, rejectedLines: 0 });
   readonly #ended = this.#counter('bvrai_calls_total', 'Calls ended, by reason', ['reason']);
+  readonly #usage = this.#counter(
+    'bvrai_usage_total',
+    'What calls that have ended asked of providers, by the units that these bill',
+    ['stage', 'provider', 'model', 'unit'],
+  );
   readonly #refused = this.#counter('bvrai_streams_refused_total', 'Media streams refused at their start, by reason', [
     'reason',
   ]);
@@ -233,11 +238,29 @@ export class Metrics {
     else if (event.type === 'provider-switched')
       this.#switches.inc({ stage: event.stage, from: event.from, to: event.to, code: event.code });
     else if (event.type === 'call-ended') this.#ended.inc({ reason: event.reason });
+    else if (event.type === 'usage-counted' && event.final) this.#countUsage(event.usage);
     else if (event.type === 'turn-traced') {
       for (const [stage, afterMs] of Object.entries(event.stages)) {
         if (stage !== 'speech_ended_at_ms') this.#stages.observe({ stage: stage.replace(/_ms$/u, '') }, afterMs / 1000);
       }
     }
+  }
+
+  #countUsage({ stt, llm, tts }: CallUsage): void {
+    const count = (
+      stage: 'stt' | 'llm' | 'tts',
+      { provider, model }: { readonly provider: string; readonly model: string | null },
+      amounts: Readonly<Record<string, number>>,
+    ): void => {
+      const { region: _none, ...labels } = this.#providers.of({ stage, provider, model: model ?? '', region: '' });
+      for (const [unit, amount] of Object.entries(amounts)) this.#usage.inc({ ...labels, unit }, amount);
+    };
+    for (const used of stt) count('stt', used, { audio_seconds: used.audio_ms / 1000 });
+    for (const used of llm) {
+      const { requests, unreported_requests, input_tokens, output_tokens } = used;
+      count('llm', used, { requests, unreported_requests, input_tokens, output_tokens });
+    }
+    for (const used of tts) count('tts', used, { characters: used.characters });
   }
 
   /** The exposition text and its content type. */

@@ -3,6 +3,7 @@ import type { Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import { shortestMs } from './audio-check.ts';
 import type { HttpConnections, HttpRequest, HttpResponse } from './http-connections.ts';
+import { charactersOf } from './counted.ts';
 import { networkError, statusError } from './http.ts';
 import type { VendorError } from './http.ts';
 import { wrongAudio } from './raw-speech.ts';
@@ -21,6 +22,8 @@ const REFUSAL_BODY_TIMEOUT_MS = 250;
 /** What a vendor's speech over HTTP is. */
 export interface ClauseProtocol {
   readonly provider: string;
+  /** Whom the characters are counted for. */
+  readonly model: string | undefined;
   /** Throws a BvraiError when it cannot be made, e.g. because the base URL is none. */
   request(text: string): HttpRequest;
   parseRefusal(body: string): VendorError;
@@ -117,7 +120,18 @@ export class ClauseSpeech implements TtsStream {
   async #ask({ text, controller }: Clause): Promise<HttpResponse> {
     const request = this.#protocol.request(text);
     this.#connections.heed(request.url, this.#context.connecting);
-    return this.#connections.post(request, controller.signal);
+    const tally = this.#context.usage?.tts(this.#protocol.provider, this.#protocol.model);
+    const characters = charactersOf(text);
+    if (tally) tally.characters += characters;
+    let isTaken = false;
+    try {
+      const response = await this.#connections.post(request, controller.signal);
+      isTaken = response.status === 200;
+      return response;
+    } finally {
+      // Of one that was called off before it was answered nobody knows whether it was taken.
+      if (tally && !isTaken && !controller.signal.aborted) tally.characters -= characters;
+    }
   }
 
   async #sayAll(): Promise<void> {

@@ -11,8 +11,6 @@ const TAIL_MS = 500;
 /** Why a generation ended well. */
 export type FinishReason = (LlmPart & { readonly type: 'generation-finished' })['reason'];
 
-export type Usage = Omit<LlmPart & { readonly type: 'usage-reported' }, 'type'>;
-
 /** Whether the vendor stopped before the model was done: then the last tool call's arguments are not whole, and the others belong with it. */
 export function isCutShort(reason: FinishReason): boolean {
   return reason === 'length' || reason === 'content-filter';
@@ -85,12 +83,11 @@ export class Generation implements LlmStream {
     }
   }
 
-  /** After `stop`: the usage is known, or will not come. Tells it, and the end. */
-  finish(usage: Usage | undefined): void {
+  /** After `stop`: the usage is known, or will not come. Tells the end. */
+  finish(): void {
     if (this.#state !== 'stopped') return;
     this.#state = 'finished';
-    if (usage !== undefined) this.#sink({ type: 'usage-reported', ...usage });
-    if (!this.isOver) this.#sink({ type: 'generation-finished', reason: this.#reason });
+    this.#sink({ type: 'generation-finished', reason: this.#reason });
   }
 
   /** The response has ended. */
@@ -101,7 +98,7 @@ export class Generation implements LlmStream {
 
   /** Ends the generation with an error; one that the vendor has stopped just ends, without its usage. */
   fail(error: BvraiError): void {
-    this.finish(undefined);
+    this.finish();
     const tell = this.#state === 'generating';
     this.#end();
     if (tell) this.#sink({ type: 'generation-failed', error });

@@ -47,6 +47,35 @@ export interface Connecting {
  */
 export type Prewarm<Request> = (request: Request, wanted: () => boolean, connecting?: Connecting) => void;
 
+/** Of audio that was sent to a recogniser. */
+export interface SttTally {
+  audioBytes: number;
+}
+
+export interface LlmTally {
+  /** Those that the vendor did not refuse. */
+  requests: number;
+  /** Of these, the ones whose tokens the vendor has not told, or not all: it tells them at the end, and some were broken off. */
+  unreportedRequests: number;
+  inputTokens: number;
+  outputTokens: number;
+}
+
+/** Of text that was sent to be spoken. */
+export interface TtsTally {
+  characters: number;
+}
+
+/**
+ * What a call has asked of vendors so far, as they bill it. An adapter adds to its tally when it sends, whatever becomes of what
+ * it sent: a reply that nobody heard costs as much. `model`: the one that served; undefined where there are none.
+ */
+export interface UsageMeter {
+  stt(provider: string, model: string | undefined): SttTally;
+  llm(provider: string, model: string | undefined): LlmTally;
+  tts(provider: string, model: string | undefined): TtsTally;
+}
+
 /** What every stream is given. */
 export interface StreamContext {
   /** Bound to the call's correlation id. */
@@ -56,6 +85,8 @@ export interface StreamContext {
   readonly signal: AbortSignal;
   /** Given by the routes. Absent: adapters wait for as long as they were built to, a second as a rule. */
   readonly connecting?: Connecting | undefined;
+  /** Absent: nobody counts, as when a provider is only tried out. */
+  readonly usage?: UsageMeter | undefined;
   /** Only routes call it: an adapter never fails over. */
   readonly onSwitch?: ((change: ProviderSwitch) => void) | undefined;
 }
@@ -82,7 +113,8 @@ export interface TranscribedWord {
 }
 
 export type SttPart =
-  | { readonly type: 'stream-opened' }
+  /** `audioAgeMs`, only from routes: how long ago the audio came in with which the stream begins. */
+  | { readonly type: 'stream-opened'; readonly audioAgeMs?: number | undefined }
   /** The recogniser's own voice detector heard speech begin. */
   | { readonly type: 'speech-started' }
   /** A guess that later parts replace. */
@@ -104,11 +136,17 @@ export type SttPart =
   | { readonly type: 'utterance-ended' }
   /**
    * For recognisers that decide themselves when a turn is over (Deepgram Flux: EagerEndOfTurn, TurnResumed, EndOfTurn). Where
-   * these come, the local wait does not stack on them. `text` is the whole turn's, and replaces what came before.
+   * these come, the local wait does not stack on them. `text` is the whole turn's, and replaces what came before. `words`: where
+   * its words are in the audio, if that is known.
    */
   | { readonly type: 'turn-end-likely'; readonly text: string }
   | { readonly type: 'turn-resumed' }
-  | { readonly type: 'turn-ended'; readonly text: string; readonly confidence: number }
+  | {
+      readonly type: 'turn-ended';
+      readonly text: string;
+      readonly confidence: number;
+      readonly words?: readonly TranscribedWord[] | undefined;
+    }
   /** The stream is dead; nothing follows. */
   | { readonly type: 'stream-failed'; readonly error: BvraiError };
 
@@ -187,7 +225,6 @@ export type LlmPart =
   | { readonly type: 'text-delta'; readonly text: string }
   /** Whole: its arguments have all come. Before `generation-finished`. */
   | { readonly type: 'tool-called'; readonly call: ToolCall }
-  | { readonly type: 'usage-reported'; readonly inputTokens: number; readonly outputTokens: number }
   /** The last part of a generation that went well. */
   | { readonly type: 'generation-finished'; readonly reason: 'stop' | 'length' | 'content-filter' | 'tool-calls' }
   /** The last part of one that did not. */

@@ -5,7 +5,7 @@ import type { ErrorCode } from '../../core/errors.ts';
 import type { Dialler, SocketAddress } from './dial.ts';
 import { DEFAULT_CONNECT_TIMEOUT_MS, ProviderSocket } from './socket.ts';
 import type { SocketSettings } from './socket.ts';
-import type { Sink, StreamContext, SttPart } from './spec.ts';
+import type { Sink, StreamContext, SttPart, SttTally } from './spec.ts';
 
 /** Where a vendor is reached. */
 export interface SttSettings {
@@ -21,6 +21,8 @@ export interface SttSocketSettings extends Pick<
   SocketSettings,
   'provider' | 'dialler' | 'maxQueuedBytes' | 'parseRefusal' | 'codeOfClose'
 > {
+  /** Whom the audio is counted for. */
+  readonly model: string | undefined;
   /** Throws a BvraiError when the base URL is none. */
   readonly address: () => SocketAddress;
   readonly connectTimeoutMs: number | undefined;
@@ -44,6 +46,9 @@ export class SttSocket {
   #socket: ProviderSocket | undefined;
   #timer: Timer | undefined;
   #sessionSinceMs = 0;
+  readonly #tally: SttTally | undefined;
+  /** Of audio that waits until the socket is open; undefined once it is. */
+  #queuedAudioBytes: number | undefined = 0;
   #over = false;
 
   constructor(settings: SttSocketSettings, listener: SttSocketListener, sink: Sink<SttPart>, context: StreamContext) {
@@ -51,6 +56,7 @@ export class SttSocket {
     this.#listener = listener;
     this.#sink = sink;
     this.#context = context;
+    this.#tally = context.usage?.stt(settings.provider, settings.model);
     if (context.signal.aborted) {
       this.#over = true;
       return;
@@ -71,6 +77,14 @@ export class SttSocket {
   /** Sends text or a copy of the bytes, or queues it until the socket is open. Nothing once it is over. */
   send(data: string | Uint8Array): void {
     if (!this.#over) this.#socket?.send(data);
+  }
+
+  /** As {@link send}: a message with so many bytes of μ-law in it, which are counted once they are on their way. */
+  sendAudio(message: string | Uint8Array, audioBytes: number): void {
+    if (this.#over) return;
+    if (this.#queuedAudioBytes !== undefined) this.#queuedAudioBytes += audioBytes;
+    else if (this.#tally) this.#tally.audioBytes += audioBytes;
+    this.#socket?.send(message);
   }
 
   /** Runs something later, unless it is over by then. There is one such timer; the next call replaces it. */
@@ -131,11 +145,17 @@ export class SttSocket {
     return new ProviderSocket(
       { ...address(), dialler, clock, connectTimeoutMs, connecting, maxQueuedBytes, parseRefusal, codeOfClose },
       {
-        onOpen: () => this.#listener.onOpen(),
+        onOpen: () => this.#onOpen(),
         onText: (text) => this.#listener.onText(text),
         onEnd: (error) => this.fail(error),
       },
     );
+  }
+
+  #onOpen(): void {
+    if (this.#tally) this.#tally.audioBytes += this.#queuedAudioBytes ?? 0;
+    this.#queuedAudioBytes = undefined;
+    this.#listener.onOpen();
   }
 
   #failLate(code: ErrorCode, what: string, delayMs: number): void {

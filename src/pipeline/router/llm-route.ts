@@ -153,8 +153,6 @@ class RoutedGeneration implements LlmStream {
         this.#serve(lane);
         this.#calledTool = true;
         return this.#sink(part);
-      case 'usage-reported':
-        return this.#sink(part);
       case 'generation-finished':
         return this.#onFinished(lane, part);
       case 'generation-failed':

@@ -210,6 +210,18 @@ describe('a route of recognisers', () => {
     expect(second.streams).toHaveLength(1);
   });
 
+  it('begins after the last word of a turn, where one that decides itself says where that was', () => {
+    const { first, parts, speak } = setUp(() => true);
+    speak(1_000);
+    const words = [{ text: 'yes', startMs: 300, endMs: 600, confidence: 1 }];
+    first.streams[0]?.sink({ type: 'turn-ended', text: 'yes', confidence: 1, words });
+    speak(200);
+    first.streams[0]?.sink({ type: 'stream-failed', error: failed });
+    expect(first.streams[1]?.heard).toEqual(first.streams[0]?.heard.slice(600 * 8));
+    first.streams[1]?.sink({ type: 'stream-opened' });
+    expect(parts.at(-1)).toEqual({ type: 'stream-opened', audioAgeMs: 600 });
+  });
+
   it('begins anew when everyone has failed, and says when that did not help', () => {
     const { clock, first, second, parts, speak } = setUp();
     speak(1_000);

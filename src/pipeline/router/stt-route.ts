@@ -230,7 +230,9 @@ class RoutedRecognition implements SttStream {
   #onPart(lane: Lane, part: SttPart): void {
     if (this.#closed || lane !== this.#lane) return;
     if (part.type === 'stream-failed') return this.#onFailure(lane, part.error);
-    if (part.type === 'stream-opened') return this.#sink(part);
+    if (part.type === 'stream-opened') {
+      return this.#sink({ ...part, audioAgeMs: (this.#replay.writtenBytes - lane.fromByte) / BYTES_PER_MS });
+    }
     lane.served = true;
     this.#rounds = 0;
     this.#noteProgress(lane, part);
@@ -238,7 +240,7 @@ class RoutedRecognition implements SttStream {
     if (part.type === 'transcript-final') return this.#onFinal(lane, part);
     if (part.type === 'turn-ended') {
       this.#answered();
-      this.#markAnswered(lane, part.text, []);
+      this.#markAnswered(lane, part.text, part.words ?? []);
     }
     return this.#sink(part);
   }

@@ -6,9 +6,11 @@ import type { Compared } from './known-words.ts';
 import {
   compareFromWithin,
   compareWithKnown,
+  partAtTime,
   restAfterLast,
   restAfterSecondThought,
   standingBeside,
+  toldSince,
 } from './known-words.ts';
 import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
 import { observeResumption } from './turn-taking/endpointing.ts';
@@ -41,25 +43,45 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
     case 'voice-ended':
       actions.push({ type: 'emit', event: { type: 'caller-speech-ended' } });
       // A sound that was taken for a false alarm and stayed without words was none of the caller's turn.
-      if (isIgnored(state)) return { ...state, quietSinceMs: nowMs, turn: { ...turn, voice: { type: 'silent' } } };
-      return { ...state, quietSinceMs: nowMs, turn: endVoice(turn, event.endedAtMs, nowMs) };
+      if (isIgnored(state)) return { ...state, turn: { ...turn, voice: { type: 'silent' } } };
+      return { ...state, turn: endVoice(turn, event.endedAtMs, nowMs) };
     default:
       return unreachable(event);
   }
 }
 
-/** A recogniser has begun. What the one before it had guessed it may hear again, from the middle on only. */
-export function meetRecogniser(state: CallState): CallState {
-  const { turn, countedInterim } = state;
-  const recogniserIsNew = countedInterim !== '' || turn.interim !== '';
-  return { ...state, recogniserIsNew, turn: { ...turn, lostGuess: turn.interim } };
+/** Audio and the clock may be apart by so much, when frames were late or lost. */
+const AUDIO_DRIFT_MS = 200;
+
+/**
+ * A recogniser has begun, with what came in since `hearsFromMs`. What the one before it had told by then nobody will tell again, and
+ * it stays; the rest of its guess the new one may hear again, from the middle on only.
+ */
+export function meetRecogniser(state: CallState, hearsFromMs: number): CallState {
+  const { turn } = state;
+  const sureMs = hearsFromMs - AUDIO_DRIFT_MS;
+  const { told, rest } = partAtTime({ text: turn.interim, toldAtMs: turn.interimToldAtMs }, sureMs);
+  const countedInterim = state.countedAtMs <= sureMs ? '' : state.countedInterim;
+  return {
+    ...state,
+    countedInterim,
+    recogniserIsNew: countedInterim !== '' || rest.text !== '',
+    hasGuessed: false,
+    turn: {
+      ...turn,
+      finals: told === '' ? turn.finals : [...turn.finals, told],
+      interim: rest.text,
+      interimToldAtMs: rest.toldAtMs,
+      lostGuess: rest.text,
+    },
+  };
 }
 
 /** Adds what the recogniser heard. */
 export function hearWords(state: CallState, event: TranscriptEvent, nowMs: number, actions: Action[]): CallState {
   switch (event.type) {
     case 'transcript-interim':
-      return hearInterim(state, event, nowMs, actions);
+      return hearInterim({ ...state, hasGuessed: state.hasGuessed || event.text !== '' }, event, nowMs, actions);
     case 'transcript-final':
       return hearFinal(state, event, nowMs, actions);
     case 'turn-end-likely':
@@ -89,7 +111,7 @@ function hearInterim(
   if (fresh === '' || fresh === turn.interim) return state;
   emitTranscript(text, false, confidence, actions);
   const modelTurn = turn.modelTurn === 'none' ? 'none' : 'open';
-  return withTurn(state, { ...turn, interim: fresh, transcriptAtMs: nowMs, modelTurn }, nowMs);
+  return withTurn(state, { ...withInterim(turn, fresh, nowMs), transcriptAtMs: nowMs, modelTurn }, nowMs);
 }
 
 function hearFinal(
@@ -103,14 +125,19 @@ function hearFinal(
   const turn: CallerTurn = { ...state.turn, settled: state.turn.settled || settled, modelTurn: 'none' };
   if (text !== '') emitTranscript(text, true, confidence, actions);
   if (fresh === '') return { ...state, turn };
-  return withTurn(state, { ...withFinal(turn, fresh), transcriptAtMs: nowMs }, nowMs);
+  return withTurn(state, { ...withFinal(turn, fresh, nowMs), transcriptAtMs: nowMs }, nowMs);
+}
+
+function withInterim(turn: CallerTurn, interim: string, nowMs: number): CallerTurn {
+  const interimToldAtMs = toldSince(interim, { text: turn.interim, toldAtMs: turn.interimToldAtMs }, nowMs);
+  return { ...turn, interim, interimToldAtMs };
 }
 
 /** What is final, after the words of a lost guess that come before it; those after it the successor has yet to say. */
-function withFinal(turn: CallerTurn, text: string): CallerTurn {
+function withFinal(turn: CallerTurn, text: string, nowMs: number): CallerTurn {
   const { before, leftover } = standingBeside(text, turn.lostGuess);
   const finals = [...turn.finals, joined(before, text)];
-  return { ...turn, finals, interim: leftover, lostGuess: leftover };
+  return { ...withInterim(turn, leftover, nowMs), finals, lostGuess: leftover };
 }
 
 /** A guess that is new, among the words of a lost one that it leaves standing. */
@@ -179,15 +206,16 @@ function withTurn(state: CallState, turn: CallerTurn, nowMs: number): CallState 
 
 /** What a recogniser that decides turns guesses of its whole turn replaces what was heard of that turn piecemeal. */
 function modelGuesses(state: CallState, interim: string, modelTurn: 'open' | 'likely', nowMs: number): CallState {
-  const turn = { ...state.turn, interim, settled: false, transcriptAtMs: nowMs, modelTurn };
+  const turn = { ...withInterim(state.turn, interim, nowMs), settled: false, transcriptAtMs: nowMs, modelTurn };
   return withTurn({ ...state, modelDecides: true }, turn, nowMs);
 }
 
 /** Its last word on that turn; turns before it, still unanswered, stay. */
 function modelEnds(state: CallState, text: string, nowMs: number): CallState {
   const turn: CallerTurn = {
-    ...withFinal(state.turn, text),
+    ...withFinal(state.turn, text, nowMs),
     interim: '',
+    interimToldAtMs: [],
     lostGuess: '',
     settled: true,
     transcriptAtMs: nowMs,

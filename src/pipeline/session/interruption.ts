@@ -1,11 +1,14 @@
 /** The caller speaks while the agent does, or is about to: silence first, then a judgement, then one of two ways on. */
 import * as replies from './reply.ts';
 import type { HeardSpeech } from '../../media/playout.ts';
-import { heardCharacters } from './heard.ts';
-import type { Action, CallState, Phase, Reply } from './state.ts';
+import type { Action, CallState, CallerTurn, Phase, Reply } from './state.ts';
 import { emptyTurn } from './state.ts';
-import { isProtected, judgeHeld, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
+import { isAnswer, isProtected, judgeHeld, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
+import { asksToStay, takesLeave } from './turn-taking/end-call.ts';
 import { turnText } from './turn-taking/endpointing.ts';
+
+/** How often it is looked whether a text that must be spoken to its end has been. */
+const PROTECTED_LOOK_MS = 100;
 
 /** More voiced audio of the caller: it may silence an agent that is speaking. */
 export function onVoice(known: CallState, heard: HeardSpeech | undefined, nowMs: number, actions: Action[]): CallState {
@@ -20,21 +23,28 @@ export function onVoice(known: CallState, heard: HeardSpeech | undefined, nowMs:
   return { ...state, phase: { type: 'held', reply: phase.reply, sinceMs: nowMs } };
 }
 
-/** A key was pressed: nobody presses one by accident. */
-export function onDigit(state: CallState, nowMs: number, actions: Action[]): CallState {
-  const { phase } = state;
-  if (phase.type === 'held' || (phase.type === 'speaking' && phase.reply.interruptible))
-    return bargeIn(state, nowMs, actions);
-  return state;
+/** Words and keys that come while the agent speaks take the floor, even if the sound alone had been a false alarm. */
+export function settleSpeaking(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
+  if (!wantsFloor(state, reply) || isProtectedNow(state, reply)) return state;
+  return bargeIn(state, nowMs, actions);
 }
 
-/** Words that are recognised while the agent speaks take the floor, even if the sound alone had been a false alarm. */
-export function settleSpeaking(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
-  const { agent, turn } = state;
-  const madeSound = turn.voice.type !== 'silent' || state.ignoredVoiceMs !== undefined;
-  if (!reply.interruptible || !madeSound) return state;
-  if (isProtectedNow(state, reply)) return state;
-  return takesFloor(turn, agent.turnTaking, agent.language) ? bargeIn(state, nowMs, actions) : state;
+/** Whether the caller has said enough, or pressed a key, to stop an agent that is speaking. */
+function wantsFloor({ agent, turn, ignoredVoiceMs }: CallState, reply: Reply): boolean {
+  const didSomething = turn.voice.type !== 'silent' || ignoredVoiceMs !== undefined || turn.keysUntilMs !== undefined;
+  if (!didSomething) return false;
+  return reply.interruptible ? takesFloor(turn, agent.turnTaking, agent.language) : staysOn(turn, reply);
+}
+
+/** Whether the caller wants the call to go on that the agent is ending because they seemed to be done. */
+function staysOn(turn: CallerTurn, { afterwards }: Reply): boolean {
+  const seemedDone = afterwards.type === 'hang-up' && afterwards.reason === 'agent-hung-up';
+  return seemedDone && asksToStay(turnText(turn));
+}
+
+/** When time alone would let the caller have the floor: when what must be spoken to its end has been. */
+export function protectedWakes(state: CallState, reply: Reply, nowMs: number): number[] {
+  return isProtectedNow(state, reply) && wantsFloor(state, reply) ? [nowMs + PROTECTED_LOOK_MS] : [];
 }
 
 /** The agent is silenced: was the caller speaking to it? */
@@ -49,19 +59,45 @@ export function settleHeld(
   if (verdict.type === 'wait') return state;
   if (verdict.type === 'barge-in') return bargeIn(state, nowMs, actions);
   const { cause, text } = verdict;
+  if (text !== '' && isAnswered(state, phase.reply)) return bargeIn(state, nowMs, actions);
   actions.push({ type: 'emit', event: { type: 'false-interruption', cause, text } });
-  actions.push({ type: 'resume-reply', generation: phase.reply.generation });
   const falseAlarms = state.falseAlarms + 1;
   const { coolDownAfter, coolDownMs } = agent.turnTaking;
-  const voiceGoesOn = turn.voice.type === 'speaking';
-  return {
+  const isMeant = text !== '' && cause !== 'backchannel';
+  const goingOn: CallState = {
     ...state,
+    ...(isMeant ? { turn: withoutPause(turn) } : withoutWords(state, nowMs)),
     phase: { type: 'speaking', reply: phase.reply },
-    turn: voiceGoesOn ? { ...emptyTurn(state.modelDecides), voice: turn.voice } : emptyTurn(state.modelDecides),
-    countedInterim: [state.countedInterim, turn.interim].filter((part) => part !== '').join(' '),
     ignoredVoiceMs: turn.voice.type === 'silent' ? undefined : turn.voice.startedAtMs,
     falseAlarms,
     coolDownUntilMs: coolDownAfter > 0 && falseAlarms >= coolDownAfter ? nowMs + coolDownMs : state.coolDownUntilMs,
+  };
+  // Its time may have run out meanwhile: then there is nothing to go on with.
+  if (replies.isOverdue(phase.reply, nowMs)) return replies.settleWaiting(goingOn, phase.reply, nowMs, actions);
+  actions.push({ type: 'resume-reply', generation: phase.reply.generation });
+  return goingOn;
+}
+
+/** Whether a "go on" is more than that: it answers what the agent was saying, or a caller is there who was thought to be gone. */
+function isAnswered({ heard }: CallState, reply: Reply): boolean {
+  return reply.afterwards.type !== 'listen' || isAnswer(heard, reply.clauses);
+}
+
+/** Words that are too few to take the floor stay part of what the caller is saying: they get their answer when it is theirs. */
+function withoutPause(turn: CallerTurn): CallerTurn {
+  return turn.voice.type === 'paused' ? { ...turn, voice: { type: 'silent' } } : turn;
+}
+
+/** A "go on" asks for nothing: what the recogniser makes of it later is known already. */
+function withoutWords(
+  { turn, modelDecides, countedInterim, countedAtMs }: CallState,
+  nowMs: number,
+): Pick<CallState, 'turn' | 'countedInterim' | 'countedAtMs'> {
+  const fresh = emptyTurn(modelDecides);
+  return {
+    turn: turn.voice.type === 'speaking' ? { ...fresh, voice: turn.voice } : fresh,
+    countedInterim: [countedInterim, turn.interim].filter((part) => part !== '').join(' '),
+    countedAtMs: turn.interim === '' ? countedAtMs : nowMs,
   };
 }
 
@@ -83,9 +119,14 @@ export function resumed(state: CallState, generation: number, repeatedMs: number
 export function withdraws(state: CallState, reply: Reply): boolean {
   const { turn, agent } = state;
   // What the operator has the agent say is the answer to nothing.
-  if (reply.kind !== 'reply' || reply.callerText === '' || reply.afterwards.type === 'hang-up') return false;
-  if (turn.voice.type === 'speaking') return turn.voice.speechMs >= agent.turnTaking.bargeInMs;
-  return turnText(turn) !== '';
+  if (reply.callerText === '') return false;
+  const text = turnText(turn);
+  if (reply.kind === 'goodbye') return text !== '' && !takesLeave(text, agent.endCallPhrases);
+  if (reply.kind !== 'reply' || reply.afterwards.type === 'hang-up') return false;
+  if (text !== '') return true;
+  if (turn.voice.type !== 'speaking' || turn.voice.speechMs < agent.turnTaking.bargeInMs) return false;
+  // A sound may be the beginning of more words. Where none came of one, the next would keep the caller from the answer.
+  return state.withdrawnText !== reply.callerText;
 }
 
 /** Takes the reply back: the caller's words so far stay part of their turn. */
@@ -94,6 +135,7 @@ export function withdraw(state: CallState, reply: Reply, nowMs: number, actions:
   return {
     ...state,
     phase: { type: 'listening' },
+    withdrawnText: reply.callerText,
     turn: {
       ...state.turn,
       finals: [reply.callerText, ...state.turn.finals],
@@ -106,7 +148,7 @@ export function withdraw(state: CallState, reply: Reply, nowMs: number, actions:
 }
 
 function isProtectedNow({ agent, heard }: CallState, { clauses }: Reply): boolean {
-  return isProtected(clauses, heardCharacters(heard, clauses), agent.turnTaking.neverInterrupt);
+  return isProtected(clauses, heard, agent.turnTaking.neverInterrupt);
 }
 
 /** The caller has the floor: what they say opens a new turn. */

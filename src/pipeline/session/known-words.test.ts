@@ -2,9 +2,11 @@ import { expect, it } from 'vitest';
 import {
   compareFromWithin,
   compareWithKnown,
+  partAtTime,
   restAfterLast,
   restAfterSecondThought,
   standingBeside,
+  toldSince,
 } from './known-words.ts';
 
 it.each([
@@ -63,4 +65,25 @@ it.each([
   ['open', 'when do you open please', undefined],
 ])('%j goes beyond the last words of %j with %j', (text, known, rest) => {
   expect(restAfterLast(text, known)).toBe(rest);
+});
+
+it.each([
+  ['I live at', 'I live', [1, 2], [1, 2, 9]],
+  ['I lived at', 'I live', [1, 2], [1, 2, 9]],
+  ['Long street', 'at twelve long street', [1, 2, 3, 4], [3, 4]],
+  ['at twenty long street', 'at twelve long street', [1, 2, 3, 4], [1, 9, 3, 4]],
+  ['no no no', 'no no', [1, 2], [1, 2, 9]],
+  ['', 'no', [1], []],
+  ['no', '', [], [9]],
+])('the words of %j after %j, known since %j, are known since %j', (text, before, toldAtMs, expected) => {
+  expect(toldSince(text, { text: before, toldAtMs }, 9)).toEqual(expected);
+});
+
+it.each([
+  [0, '', 'At twelve, Long street'],
+  [2, 'At twelve,', 'Long street'],
+  [4, 'At twelve, Long street', ''],
+])('at %i ms what was told is %j', (atMs, told, rest) => {
+  const parted = partAtTime({ text: 'At twelve, Long street', toldAtMs: [1, 2, 3, 4] }, atMs);
+  expect(parted).toMatchObject({ told, rest: { text: rest } });
 });

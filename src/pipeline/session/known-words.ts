@@ -56,6 +56,37 @@ export function standingBeside(text: string, guess: string): Standing {
   return { before, leftover: isWithin ? afterWords(guess, from + said.length) : '' };
 }
 
+/** Words, and since when each of them is known. */
+export interface TimedWords {
+  readonly text: string;
+  readonly toldAtMs: readonly number[];
+}
+
+/** Since when each word of a transcript is known: those that the one before began or ended with are so for as long as there. */
+export function toldSince(text: string, before: TimedWords, nowMs: number): readonly number[] {
+  const words = wordsOf(text);
+  const known = wordsOf(before.text);
+  const common = Math.min(words.length, known.length);
+  let first = 0;
+  while (first < common && isAlike(words[first] ?? '', known[first] ?? '')) first++;
+  let last = 0;
+  while (last < common - first && isAlike(words.at(-1 - last) ?? '', known.at(-1 - last) ?? '')) last++;
+  const fresh = words.slice(first, words.length - last).map(() => nowMs);
+  return [...before.toldAtMs.slice(0, first), ...fresh, ...before.toldAtMs.slice(known.length - last, known.length)];
+}
+
+/** Parts a guess into what was told before a moment, from its beginning on, and the rest. */
+export function partAtTime(
+  { text, toldAtMs }: TimedWords,
+  atMs: number,
+): { readonly told: string; readonly rest: TimedWords } {
+  const later = toldAtMs.findIndex((toldMs) => toldMs > atMs);
+  const count = later === -1 ? toldAtMs.length : later;
+  if (count === 0) return { told: '', rest: { text, toldAtMs } };
+  const [told, rest] = splitAfterWords(text, count);
+  return { told, rest: { text: rest, toldAtMs: toldAtMs.slice(count) } };
+}
+
 /** Where in the expected words most of the first words said follow each other, and how many. */
 function longestRun(said: readonly string[], expected: readonly string[]): { length: number; from: number } {
   let longest = { length: 0, from: 0 };

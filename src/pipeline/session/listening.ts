@@ -16,6 +16,8 @@ import { isSameTurn, judgeGuess } from './turn-taking/speculation.ts';
 const MAX_PARDONS = 2;
 /** Words, and then so much sound without any: whatever still sounds, the caller is not speaking. */
 const WORDLESS_VOICE_MS = 3_500;
+/** The same with a recogniser that says nothing before a sentence is over: most people have paused for breath by then. */
+const WORDLESS_SENTENCE_MS = 6_000;
 /** A guess spoils with time: what the caller did not confirm by then they have probably not finished. */
 const MAX_GUESS_AGE_MS = 4_000;
 
@@ -78,7 +80,9 @@ function judge(state: CallState, nowMs: number): TurnEnd {
   }
   if (turn.voice.type === 'speaking' && turn.transcriptAtMs !== undefined && turnText(turn) !== '') {
     // Steady noise that passes for a voice: the words have stopped coming, and they get their answer.
-    const untilMs = turn.transcriptAtMs + WORDLESS_VOICE_MS;
+    // What had been taken for a whole turn before needs no more words.
+    const isNoise = state.hasGuessed || state.withdrawnText !== '';
+    const untilMs = turn.transcriptAtMs + (isNoise ? WORDLESS_VOICE_MS : WORDLESS_SENTENCE_MS);
     return nowMs < untilMs ? { type: 'wait', untilMs } : { type: 'confirmed', text: turnText(turn) };
   }
   return judgeTurnEnd(state.turn, { settings: agent.turnTaking, rhythm, language: agent.language }, nowMs);
@@ -100,7 +104,7 @@ function pardon(state: CallState, ask: boolean, nowMs: number, actions: Action[]
   // A sound that stopped the agent must not leave the line silent, however short it was.
   const last = state.history.at(-1);
   const wasCutShort = last?.role === 'agent' && last.heardText !== last.text;
-  const fresh = { ...state, turn: emptyTurn(state.modelDecides), quietSinceMs: nowMs };
+  const fresh = { ...state, turn: emptyTurn(state.modelDecides) };
   if (!(ask || wasCutShort)) return fresh;
   actions.push({ type: 'emit', event: failure(state, 'stt', 'no-words') });
   if (state.misheardTurns >= MAX_PARDONS) return fresh;
@@ -160,15 +164,19 @@ function warningDueMs(state: CallState): number | undefined {
   return state.turn.voice.type === 'silent' ? dueMs : Math.max(dueMs, quietMs + silence.reminderAfterMs);
 }
 
-/** Since when nobody says anything; a sound without words, a phone beside a radio say, is nothing said. */
-function quietSinceMs({ turn, speculation, quietSinceMs: sinceMs }: CallState): number | undefined {
+/**
+ * Since when nobody says anything. A sound may be the beginning of words, and puts the reminder off, but only once: sounds that no
+ * words ever come of, a phone beside a television say, are nothing said.
+ */
+function quietSinceMs({ turn, agent, speculation, quietSinceMs: sinceMs }: CallState): number | undefined {
   if (turnText(turn) !== '' || speculation) return undefined;
+  const atMostMs = sinceMs + agent.silence.reminderAfterMs;
   switch (turn.voice.type) {
     case 'silent':
       return sinceMs;
     case 'speaking':
-      return Math.max(sinceMs, turn.voice.startedAtMs);
+      return Math.max(sinceMs, Math.min(turn.voice.startedAtMs, atMostMs));
     case 'paused':
-      return undefined;
+      return atMostMs;
   }
 }

@@ -37,7 +37,7 @@ export function answer(state: CallState, text: string, nowMs: number, actions: A
   };
   actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text, ...waitedMs(state, nowMs) } });
   actions.push(startModel(state, reply));
-  const answered = turnTaken(state, turn, text);
+  const answered = turnTaken(state, turn, text, nowMs);
   return { ...answered, phase: { type: 'thinking', reply }, nextGeneration: reply.generation + 1 };
 }
 
@@ -61,7 +61,7 @@ export function releaseGuess(
     trace: confirmTrace(reply.trace, beginTrace(state, turn, nowMs)),
   };
   const taken: CallState = {
-    ...turnTaken(state, turn, text),
+    ...turnTaken(state, turn, text, nowMs),
     speculation: undefined,
     phase: { type: 'thinking', reply: confirmed },
   };
@@ -84,7 +84,7 @@ export function sayGoodbye(state: CallState, text: string, nowMs: number, action
     afterwards: { type: 'hang-up', reason: 'agent-hung-up' },
     trace: beginTrace(state, turn, nowMs),
   };
-  return sayFixed(turnTaken(state, turn, text), goodbye, state.agent.goodbyeMessage, nowMs, actions);
+  return sayFixed(turnTaken(state, turn, text, nowMs), goodbye, state.agent.goodbyeMessage, nowMs, actions);
 }
 
 /** Says a fixed phrase instead of whatever was going on. */
@@ -99,7 +99,7 @@ export function sayInThisCall(state: CallState, text: string, nowMs: number, act
   return sayFixed(silent, newReply(silent, 'reply', nowMs), text, nowMs, actions, false);
 }
 
-/** Says a last word, and hangs up when it was heard. */
+/** Says a last word, and hangs up when it was heard. To a caller who was silent it is a question as well: words of theirs stop it. */
 export function takeLeave(
   state: CallState,
   text: string,
@@ -109,7 +109,8 @@ export function takeLeave(
 ): CallState {
   const silent = cutCurrent(dropGuess(state, actions), actions);
   const goodbye = newReply(silent, 'goodbye', nowMs);
-  const last: Reply = { ...goodbye, interruptible: false, afterwards: { type: 'hang-up', reason } };
+  const interruptible = reason === 'caller-silent';
+  const last: Reply = { ...goodbye, interruptible, afterwards: { type: 'hang-up', reason } };
   return sayFixed(silent, last, text, nowMs, actions);
 }
 
@@ -175,7 +176,7 @@ export function settleWaiting(state: CallState, reply: Reply, nowMs: number, act
   if (current?.generation !== reply.generation || state.phase.type === 'held' || current.answered) {
     return settleInaudible(state, nowMs, actions);
   }
-  if (nowMs >= current.deadlineAtMs) {
+  if (isOverdue(current, nowMs)) {
     actions.push({ type: 'emit', event: failure(state, 'llm', 'turn-deadline') });
     if (current.kind === 'reply') return apologise(state, nowMs, actions);
     return giveUp(state, current, nowMs, actions);
@@ -185,6 +186,11 @@ export function settleWaiting(state: CallState, reply: Reply, nowMs: number, act
   const text = `${fixedPhrases(state.agent.language).filler} `;
   const filled = { ...addClauses(state, current, [text]), answered: false, fillerSpoken: true };
   return withReply(state, speakClauses(filled, { fixed: true }, nowMs, actions));
+}
+
+/** Whether the model has let the caller wait for too long. */
+export function isOverdue(reply: Reply, nowMs: number): boolean {
+  return !reply.answered && nowMs >= reply.deadlineAtMs;
 }
 
 /** When time alone would change something about a reply. */
@@ -205,7 +211,13 @@ export function becameAudible(state: CallState, generation: number, nowMs: numbe
   }
   const recorded = recordCaller(state, { ...phase.reply, trace }, actions);
   const failedTurns = phase.reply.kind === 'reply' && phase.reply.answered ? 0 : state.failedTurns;
-  return { ...recorded.state, failedTurns, phase: { type: 'speaking', reply: recorded.reply }, heard: undefined };
+  return {
+    ...recorded.state,
+    failedTurns,
+    phase: { type: 'speaking', reply: recorded.reply },
+    heard: undefined,
+    withdrawnText: '',
+  };
 }
 
 /** All of the reply was heard: the floor is the caller's, or the call is over. */
@@ -356,9 +368,10 @@ function withReply(state: CallState, reply: Reply): CallState {
 }
 
 /** The turn is the agent's now; what the caller says next is a new one. */
-function turnTaken(state: CallState, turn: number, text: string): CallState {
+function turnTaken(state: CallState, turn: number, text: string, nowMs: number): CallState {
   return {
     ...state,
+    countedAtMs: state.turn.interim === '' ? state.countedAtMs : nowMs,
     turn: emptyTurn(state.modelDecides),
     turnNumber: turn,
     countedInterim: [state.countedInterim, state.turn.interim].filter((part) => part !== '').join(' '),

@@ -22,6 +22,7 @@ import type {
   TtsPart,
   TtsProvider,
   TtsStream,
+  UsageMeter,
 } from '../providers/spec.ts';
 import { PauseHints } from './pause-hints.ts';
 import { ReplyPlayer } from './reply-player.ts';
@@ -40,6 +41,8 @@ export interface SessionDependencies {
   readonly tts: TtsProvider;
   /** False: the first message is this call's own, because variables were filled in. */
   readonly greetsAlike?: boolean | undefined;
+  /** Counts what the call asks of providers. */
+  readonly usage?: UsageMeter | undefined;
   /** Receives the call's events in order. Must not throw or block. */
   readonly onEvent: (event: CallEvent) => void;
   /** Connects the caller to another number; absent: that cannot be done. Settles within seconds. */
@@ -126,7 +129,8 @@ export class CallSession implements CallListener {
 
   #context(): StreamContext {
     const onSwitch = (change: ProviderSwitch): void => this.#emit({ type: 'provider-switched', ...change });
-    return { log: this.#log, clock: this.#clock, signal: this.#scope.signal, onSwitch };
+    const { usage } = this.#deps;
+    return { log: this.#log, clock: this.#clock, signal: this.#scope.signal, usage, onSwitch };
   }
 
   // --- What the wire says ----------------------------------------------------------------------------------------
@@ -198,7 +202,10 @@ export class CallSession implements CallListener {
       case 'turn-ended':
         return this.#dispatch(part);
       case 'stream-opened':
-        return this.#dispatch({ type: 'recogniser-opened' });
+        return this.#dispatch({
+          type: 'recogniser-opened',
+          hearsFromMs: this.#clock.nowMs() - (part.audioAgeMs ?? Infinity),
+        });
       case 'speech-started':
         return;
       default:
@@ -220,8 +227,6 @@ export class CallSession implements CallListener {
         this.#llm = undefined;
         this.#log.error({ code: part.error.code, reason: part.error.message }, 'no model could answer this turn');
         return this.#dispatch({ type: 'llm-failed', generation, code: part.error.code });
-      case 'usage-reported':
-        return this.#log.debug({ input_tokens: part.inputTokens, output_tokens: part.outputTokens }, 'tokens used');
       default:
         return unreachable(part);
     }
@@ -280,6 +285,13 @@ export class CallSession implements CallListener {
   }
 
   #runStep(event: SessionEvent): void {
+    const { phase, agent } = this.#state;
+    if (phase.type === 'speaking' && agent.turnTaking.neverInterrupt.length > 0)
+      this.#take({ type: 'reply-observed', heard: this.#player.heardSpeech() });
+    this.#take(event);
+  }
+
+  #take(event: SessionEvent): void {
     const { state, actions } = step(this.#state, event, this.#clock.nowMs());
     this.#state = state;
     for (const action of actions) this.#perform(action);

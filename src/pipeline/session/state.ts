@@ -38,6 +38,8 @@ export interface CallerTurn {
   /** Text that the recogniser will not change any more. */
   readonly finals: readonly string[];
   readonly interim: string;
+  /** When each word of it was first told. */
+  readonly interimToldAtMs: readonly number[];
   /** What a recogniser that was lost had guessed: its successor may hear the end of it only, and make that final. */
   readonly lostGuess: string;
   /** The recogniser has answered for all audio up to the pause. */
@@ -149,21 +151,27 @@ export interface CallState {
   readonly rhythm: Rhythm;
   /** The recogniser decides turns itself. */
   readonly modelDecides: boolean;
+  /** The recogniser tells words while they are being said; some tell them only at a pause. */
+  readonly hasGuessed: boolean;
   /**
    * Words that have been counted though they were not final: the transcripts that follow say them again before they say
    * anything new.
    */
   readonly countedInterim: string;
+  /** When the last of them had been told at the latest. */
+  readonly countedAtMs: number;
   /** A recogniser has just begun: it may have heard the counted words from the middle on only. */
   readonly recogniserIsNew: boolean;
   /** What was last taken for the caller's whole turn: a transcript of it that comes late is no new turn. */
   readonly lastTurnText: string;
+  /** The caller's words whose answer was taken back last, before it was audible. */
+  readonly withdrawnText: string;
   /** False alarms in a row, and until when barge-ins are harder for that. */
   readonly falseAlarms: number;
   readonly coolDownUntilMs: number;
   /** When the sound began that was a false alarm: it silences the agent no more, but words of it still make a barge-in. */
   readonly ignoredVoiceMs: number | undefined;
-  /** How much of the current reply was heard when the caller was last heard. */
+  /** How much of the current reply was heard when that last mattered: while the caller speaks, and while it must not be cut. */
   readonly heard: HeardSpeech | undefined;
   /** Turns in a row in which the caller spoke and nothing was understood. */
   readonly misheardTurns: number;
@@ -187,12 +195,17 @@ export type SessionEvent =
       readonly faded: boolean;
       readonly heard: HeardSpeech | undefined;
     }
+  /** How much of the current reply was heard by now; told before every other event where some texts must be spoken to their end. */
+  | { readonly type: 'reply-observed'; readonly heard: HeardSpeech | undefined }
   /** The same speech has gone quiet, by its energy: perhaps its end. */
   | { readonly type: 'voice-faded' }
   /** The voice detector: the caller has been silent since `endedAtMs`. */
   | { readonly type: 'voice-ended'; readonly endedAtMs: number }
-  /** A recogniser is there, perhaps in place of one that was lost: it begins with what had not become final of the audio. */
-  | { readonly type: 'recogniser-opened' }
+  /**
+   * A recogniser is there, perhaps in place of one that was lost: it begins with what had not become final of the audio, or with
+   * the end of that: what came in since `hearsFromMs`.
+   */
+  | { readonly type: 'recogniser-opened'; readonly hearsFromMs: number }
   | { readonly type: 'transcript-interim'; readonly text: string; readonly confidence: number }
   /** `settled`: the recogniser holds that the caller has paused, or has answered the local detector's hint that they have. */
   | {
@@ -263,6 +276,7 @@ export function emptyTurn(modelDecides: boolean): CallerTurn {
     voice: { type: 'silent' },
     finals: [],
     interim: '',
+    interimToldAtMs: [],
     lostGuess: '',
     settled: false,
     transcriptAtMs: undefined,
@@ -287,9 +301,12 @@ export function newCall(agent: AgentConfig, nowMs: number, greetsAlike = true): 
     wastedTokens: 0,
     rhythm: NEW_RHYTHM,
     modelDecides: false,
+    hasGuessed: false,
     countedInterim: '',
+    countedAtMs: nowMs,
     recogniserIsNew: false,
     lastTurnText: '',
+    withdrawnText: '',
     falseAlarms: 0,
     coolDownUntilMs: 0,
     ignoredVoiceMs: undefined,

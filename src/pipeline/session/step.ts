@@ -49,8 +49,12 @@ function phaseWakes(state: CallState, nowMs: number): readonly number[] {
     case 'listening':
       return listening.wakes(state, nowMs);
     case 'thinking':
-    case 'speaking':
       return replies.wakes(state.phase.reply, state);
+    case 'speaking':
+      return [
+        ...replies.wakes(state.phase.reply, state),
+        ...interruption.protectedWakes(state, state.phase.reply, nowMs),
+      ];
     case 'held':
       return interruption.wakes(state, state.phase.sinceMs, nowMs);
     case 'ended':
@@ -99,7 +103,7 @@ function absorb(state: CallState, event: Occurrence, nowMs: number, actions: Act
     case 'dtmf':
       return absorbCaller(state, event, nowMs, actions);
     case 'recogniser-opened':
-      return caller.meetRecogniser(state);
+      return caller.meetRecogniser(state, event.hearsFromMs);
     case 'stt-failed':
       actions.push({ type: 'emit', event: caller.failure(state, 'stt', event.code) });
       return replies.fallBack(state, nowMs, actions);
@@ -113,6 +117,7 @@ function absorb(state: CallState, event: Occurrence, nowMs: number, actions: Act
     case 'reply-heard':
     case 'reply-cut':
     case 'reply-resumed':
+    case 'reply-observed':
       return absorbPlayout(state, event, nowMs, actions);
     default:
       return unreachable(event);
@@ -157,7 +162,7 @@ function absorbCaller(state: CallState, event: CallerEvent, nowMs: number, actio
     case 'voice-continued':
       return interruption.onVoice(caller.hearVoice(state, event, nowMs, actions), event.heard, nowMs, actions);
     case 'dtmf':
-      return interruption.onDigit(caller.hearDigit(state, event.digit, nowMs, actions), nowMs, actions);
+      return caller.hearDigit(state, event.digit, nowMs, actions);
     case 'transcript-interim':
     case 'transcript-final':
     case 'turn-end-likely':
@@ -171,7 +176,7 @@ function absorbCaller(state: CallState, event: CallerEvent, nowMs: number, actio
 
 type PlayoutEvent = Extract<
   SessionEvent,
-  { type: 'tts-failed' | 'reply-audible' | 'reply-heard' | 'reply-cut' | 'reply-resumed' }
+  { type: 'tts-failed' | 'reply-audible' | 'reply-heard' | 'reply-cut' | 'reply-resumed' | 'reply-observed' }
 >;
 
 /** What became of the audio of a reply. */
@@ -188,6 +193,8 @@ function absorbPlayout(state: CallState, event: PlayoutEvent, nowMs: number, act
       return recordCut(state, event.generation, event.heard, actions);
     case 'reply-resumed':
       return interruption.resumed(state, event.generation, event.repeatedMs, actions);
+    case 'reply-observed':
+      return { ...state, heard: event.heard };
     default:
       return unreachable(event);
   }
@@ -241,10 +248,10 @@ function say(state: CallState, text: string, nowMs: number, actions: Action[]): 
   return replies.sayInThisCall(state, text, nowMs, actions);
 }
 
-/** Whether the agent is already saying goodbye. */
+/** Whether the agent is already saying a goodbye that nothing takes back. */
 function isLeaving(state: CallState): boolean {
-  const afterwards = currentReply(state)?.afterwards.type;
-  return afterwards === 'hang-up' || afterwards === 'transfer';
+  const reply = currentReply(state);
+  return reply !== undefined && reply.afterwards.type !== 'listen' && !reply.interruptible;
 }
 
 /** The line is gone: whatever was being said is cut, and the call has its one reason. */

@@ -51,6 +51,7 @@ const DATA: Omit<ApiThreadData, 'socketPath'> = {
     publicUrl: undefined,
     instanceId: 'i',
     twilio: undefined,
+    callsPerSecond: 1,
     mediaPort: undefined,
   },
   databaseUrl: 'postgres://127.0.0.1/none',
@@ -219,19 +220,18 @@ describe('the desk from another thread', () => {
       transfer: note('transfer', true),
     });
     const watched = { id: 'c', orgId: 'o', channel: 'web' } as const;
-    expect(await Promise.all([desk.check(), desk.watch(watched, 5), desk.hangUp('CA1'), desk.say('CA2', 'x')])).toEqual(
-      [undefined, undefined, true, false],
-    );
+    const first = [desk.check('o'), desk.watch(watched, 5), desk.hangUp('CA1'), desk.say('CA2', 'x')];
+    expect(await Promise.all(first)).toEqual([undefined, undefined, true, false]);
     expect(await desk.transfer('CA3', '+15550100')).toBe(true);
-    await desk.ring('c', 90_000);
+    await desk.ring({ id: 'c', orgId: 'o' }, 90_000);
     await desk.endRinging('c');
     expect(asked).toEqual([
-      ['check'],
+      ['check', 'o'],
       ['watch', watched, 5],
       ['hangUp', 'CA1'],
       ['say', 'CA2', 'x'],
       ['transfer', 'CA3', '+15550100'],
-      ['ring', 'c', 90_000],
+      ['ring', { id: 'c', orgId: 'o' }, 90_000],
       ['endRinging', 'c'],
     ]);
   });
@@ -239,7 +239,7 @@ describe('the desk from another thread', () => {
   it('fails as the desk fails: with code, words, patience and the carrier’s number', async () => {
     const error = new BvraiError('capacity', 'full', { retryAfterMs: 5_000, details: { twilioCode: 21_211 } });
     const thrown = await far(deskWith({ check: () => Promise.reject(error) }))
-      .check()
+      .check('o')
       .catch((caught: unknown) => caught);
     expect(thrown).toBeInstanceOf(BvraiError);
     expect(thrown).toMatchObject({ code: 'capacity', message: 'full', retryAfterMs: 5_000 });

@@ -103,7 +103,10 @@ export class RequestMaker {
     const query = Object.fromEntries(
       operation.parameters
         .filter(({ in: part, name }) => part === 'query' && name !== 'cursor')
-        .map(({ name, schema }) => [name, String(references[name] ?? sampleOf(schema, () => undefined, name))]),
+        .map(({ name, schema, example }) => [
+          name,
+          String(references[name] ?? example ?? sampleOf(schema, () => undefined, name)),
+        ]),
     );
     const headers: Record<string, string> = {};
     if (operation.parameters.some(({ name }) => name === 'if-match')) headers['if-match'] = '*';

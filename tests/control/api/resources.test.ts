@@ -246,12 +246,12 @@ describe('numbers and voices', () => {
     });
     const own = await as(ada, 'POST', '/phone-numbers', { number: '+15550180' });
     expect((await as(ada, 'PATCH', `/phone-numbers/${own.body.id}`, { agent_id: foreign.body.id })).status).toBe(422);
-    // Unique in an organization, not over all.
+    // Once, in whichever organization.
     expect(await as(ada, 'POST', '/phone-numbers', { number: '+15550180' })).toMatchObject({
       status: 409,
       body: { code: 'conflict', errors: [{ pointer: '/number' }] },
     });
-    expect((await as(stranger, 'POST', '/phone-numbers', { number: '+15550180' })).status).toBe(201);
+    expect((await as(stranger, 'POST', '/phone-numbers', { number: '+15550180' })).status).toBe(409);
   });
 
   it('give an agent its voice, unless its entry says otherwise; a voice in use cannot be deleted', async () => {

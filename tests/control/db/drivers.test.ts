@@ -115,17 +115,17 @@ describe('the driver', () => {
         async (tx) => {
           tries++;
           const { rows } = await tx.execute<{ n: number }>(
-            sql`SELECT coalesce((settings->>'n')::int, 0) AS n FROM organizations`,
+            sql`SELECT coalesce((metadata->>'n')::int, 0) AS n FROM organizations`,
           );
           await tx.execute(
-            sql`UPDATE organizations SET settings = jsonb_build_object('n', ${(rows[0]?.n ?? 0) + 1}::int)`,
+            sql`UPDATE organizations SET metadata = jsonb_build_object('n', ${(rows[0]?.n ?? 0) + 1}::int)`,
           );
         },
         { isolation: 'serializable' },
       );
     await Promise.all([increment(), increment(), increment()]);
-    const { rows } = await door.inTenant(orgId, (tx) => tx.execute(sql`SELECT settings FROM organizations`));
-    expect(rows).toEqual([{ settings: { n: 3 } }]);
+    const { rows } = await door.inTenant(orgId, (tx) => tx.execute(sql`SELECT metadata FROM organizations`));
+    expect(rows).toEqual([{ metadata: { n: 3 } }]);
     // The embedded database runs one after the other anyway.
     if (testDatabaseUrl !== undefined) expect(tries).toBeGreaterThan(3);
   });

@@ -33,6 +33,7 @@ const TABLES = {
   messages: 'org_id',
   turns: 'org_id',
   call_events: 'org_id',
+  call_usage: 'org_id',
   idempotency_keys: 'org_id',
   audit_log: 'org_id',
   invitations: 'org_id',

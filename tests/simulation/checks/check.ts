@@ -26,6 +26,10 @@ export type Invariant =
   | 'hold'
   /** The agent does not talk over its caller. */
   | 'talk-over'
+  /** What must be spoken to its end is. */
+  | 'protected'
+  /** A "yes" to the end of what the agent said becomes a turn. */
+  | 'answer'
   /** What was cut is aborted; one generation at a time. */
   | 'abort'
   /** Guesses: bounded, silent, without side effects. */

@@ -16,6 +16,8 @@ const UNKNOWN_PACE = 0.25;
 /** So much of the caller's audio a successor hears again, at the most; half a word at its beginning is not recognised. */
 const REPLAY_MS = 3_000;
 const HALF_WORD_MS = 100;
+/** What was told so long before the audio of a successor begins is not in that. */
+const SURELY_BEFORE_MS = 300;
 /** No word: a speech is never matched across two messages. */
 const END_OF_MESSAGE = '.';
 
@@ -28,7 +30,8 @@ export class HistoryCheck implements Check {
   readonly #context: CheckContext;
   /** How often each word of the caller was in a final; 0: only in a guess. */
   readonly #recognised = new Map<string, number>();
-  readonly #dropped = new Set<string>();
+  /** When each was first told. */
+  readonly #guessedAtMs = new Map<string, number>();
   /** Of the recogniser's last guess. */
   #guess: string[] = [];
   /** A turn without word times came then: where in the audio it ends can only be assumed. */
@@ -49,8 +52,8 @@ export class HistoryCheck implements Check {
   onTranscript(part: SttPart): void {
     if (part.type === 'transcript-interim' || part.type === 'turn-end-likely') this.#hear(part.text, 0);
     else if (part.type === 'transcript-final' || part.type === 'turn-ended') this.#hear(part.text, 1);
-    else if (part.type === 'stream-opened') this.#bequeath();
-    if (part.type === 'turn-ended') this.#turnEndedAtMs = this.#context.nowMs();
+    else if (part.type === 'stream-opened') this.#bequeath(part.audioAgeMs ?? Infinity);
+    if (part.type === 'turn-ended' && !part.words?.length) this.#turnEndedAtMs = this.#context.nowMs();
   }
 
   onEvent(event: CallEvent): void {
@@ -63,9 +66,7 @@ export class HistoryCheck implements Check {
         if (this.#last) this.#checkNothingLost(this.#last, this.#owed(), this.#digits);
         return;
       case 'false-interruption':
-        this.#checkAlarm(event.text);
-        for (const word of callerWordsIn(event.text)) this.#dropped.add(word);
-        return;
+        return this.#checkAlarm(event.text);
       case 'dtmf':
         this.#digits += event.digit;
         return;
@@ -99,7 +100,10 @@ export class HistoryCheck implements Check {
 
   #hear(text: string, times: number): void {
     const words = callerWordsIn(text);
-    for (const word of words) this.#recognised.set(word, (this.#recognised.get(word) ?? 0) + times);
+    for (const word of words) {
+      this.#recognised.set(word, (this.#recognised.get(word) ?? 0) + times);
+      if (!this.#guessedAtMs.has(word)) this.#guessedAtMs.set(word, this.#context.nowMs());
+    }
     if (text !== '') this.#guess = times === 0 ? words : [];
   }
 
@@ -107,7 +111,7 @@ export class HistoryCheck implements Check {
    * The successor of a lost recogniser hears the last seconds again: what was guessed before those stays, if the two overlap. Where
    * words are misheard or not heard, nobody can tell which of a guess were those.
    */
-  #bequeath(): void {
+  #bequeath(audioAgeMs: number): void {
     const { profile, voice } = this.#context;
     const isClear = profile.stt.every(
       (each) => each.deafToWord + each.secondThoughts + each.reordered + each.duplicate === 0,
@@ -117,6 +121,9 @@ export class HistoryCheck implements Check {
     const overlaps = newest !== undefined && newest.startMs > heardAgainFromMs + HALF_WORD_MS;
     if (!isClear || !overlaps) this.#bequeathed.clear();
     else for (const word of this.#guess) this.#bequeathed.add(word);
+    // What was told before its audio begins is told to nobody else.
+    const sureMs = this.#context.nowMs() - audioAgeMs - SURELY_BEFORE_MS;
+    for (const word of this.#guess) if ((this.#guessedAtMs.get(word) ?? Infinity) < sureMs) this.#bequeathed.add(word);
   }
 
   #later(run: () => void): void {
@@ -146,11 +153,9 @@ export class HistoryCheck implements Check {
     }
   }
 
-  /** What must be in a request that answers the caller now: all that was recognised for good and not taken for a "go on". */
+  /** What must be in a request that answers the caller now: all that was recognised for good. */
   #owed(): string[] {
-    return [...this.#recognised].flatMap(([word, finals]) =>
-      (finals > 0 || this.#bequeathed.has(word)) && !this.#dropped.has(word) ? [word] : [],
-    );
+    return [...this.#recognised].flatMap(([word, finals]) => (finals > 0 || this.#bequeathed.has(word) ? [word] : []));
   }
 
   #checkNothingLost({ number, request }: ModelRequest, owed: readonly string[], digits: string): void {

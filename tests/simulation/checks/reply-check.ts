@@ -76,7 +76,6 @@ export class ReplyCheck implements Check {
         this.#unanswered = { turn: event.turn, sinceMs: nowMs, reopened: false };
         break;
       case 'false-interruption':
-        this.#take(event.text);
         this.#lastAlarmMs = nowMs;
         break;
       case 'turn-failed':

@@ -1,12 +1,13 @@
 /** Anthropic as a text generator: one streamed POST per generation. */
 import { createParser } from 'eventsource-parser';
 import { BvraiError } from '../../../core/errors.ts';
+import { CountedRequest } from '../counted.ts';
 import { DEFAULT_MAX_GENERATION_MS, Generation } from '../generation.ts';
 import { HttpConnections } from '../http-connections.ts';
 import type { HttpResponse } from '../http-connections.ts';
 import { httpUrl, networkError } from '../http.ts';
-import type { LlmProvider, LlmRequest } from '../spec.ts';
-import { API_VERSION, PROVIDER, messagesBody, parseEvent, refusal } from './wire.ts';
+import type { LlmProvider, LlmRequest, UsageMeter } from '../spec.ts';
+import { API_VERSION, DEFAULT_MODEL, PROVIDER, messagesBody, parseEvent, refusal } from './wire.ts';
 import { ReplyReader } from './reply-reader.ts';
 
 const DEFAULT_BASE_URL = 'https://api.anthropic.com';
@@ -39,17 +40,23 @@ export function createAnthropicLlm(settings: AnthropicSettings): LlmProvider & {
   const running = new Map<Generation, Promise<void>>();
   let closed = false;
 
-  const run = async (generation: Generation, request: LlmRequest): Promise<void> => {
+  const run = async (generation: Generation, request: LlmRequest, usage: UsageMeter | undefined): Promise<void> => {
+    let counted: CountedRequest | undefined;
+    let isTaken = false;
     try {
       // Parts must not arrive while the caller is still in `generate`.
       await Promise.resolve();
       if (closed) throw closedError();
       if (generation.isOver) return;
       const body = JSON.stringify(messagesBody(request));
+      counted = new CountedRequest(usage, PROVIDER, request.model ?? DEFAULT_MODEL);
       const response = await connections.post({ url, headers, body }, generation.signal);
       if (response.status !== 200) throw refusal(response.status, response.header, await readRefusal(response));
-      await readReply(response, generation);
+      isTaken = true;
+      await readReply(response, generation, counted);
     } catch (thrown) {
+      // Of one that was called off before it was answered nobody knows whether it was taken.
+      if (!isTaken && !generation.signal.aborted) counted?.refuse();
       if (!generation.isOver) generation.fail(networkError(PROVIDER, thrown));
     }
   };
@@ -66,7 +73,7 @@ export function createAnthropicLlm(settings: AnthropicSettings): LlmProvider & {
       connections.heed(url, context.connecting);
       running.set(
         generation,
-        run(generation, request).finally(() => running.delete(generation)),
+        run(generation, request, context.usage).finally(() => running.delete(generation)),
       );
       return generation;
     },
@@ -84,8 +91,8 @@ function closedError(): BvraiError {
 }
 
 /** Reads the whole stream, also after the finish, so that the connection can serve again. */
-async function readReply(response: HttpResponse, generation: Generation): Promise<void> {
-  const reader = new ReplyReader(generation);
+async function readReply(response: HttpResponse, generation: Generation, counted: CountedRequest): Promise<void> {
+  const reader = new ReplyReader(generation, counted);
   const parser = createParser({ onEvent: ({ data }) => reader.take(parseEvent(data)) });
   const decoder = new TextDecoder();
   for await (const bytes of response.body) {

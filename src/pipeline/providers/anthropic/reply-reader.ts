@@ -1,5 +1,6 @@
-/** From the events of one reply to the parts of a generation: puts tool calls together and adds the usage up. */
+/** From the events of one reply to the parts of a generation: puts tool calls together and counts the tokens. */
 import { BvraiError, unreachable } from '../../../core/errors.ts';
+import type { CountedRequest } from '../counted.ts';
 import { isCutShort } from '../generation.ts';
 import type { Generation } from '../generation.ts';
 import type { ToolCall } from '../spec.ts';
@@ -11,10 +12,11 @@ export class ReplyReader {
   readonly #generation: Generation;
   /** By the index of their content block. */
   readonly #toolCalls = new Map<number, { readonly id: string; readonly name: string; json: string }>();
-  #inputTokens: number | undefined;
+  readonly #counted: CountedRequest;
 
-  constructor(generation: Generation) {
+  constructor(generation: Generation, counted: CountedRequest) {
     this.#generation = generation;
+    this.#counted = counted;
   }
 
   /** Throws `provider.protocol` when events contradict each other. */
@@ -31,8 +33,7 @@ export class ReplyReader {
       case 'tool-arguments':
         return this.#addArguments(event.index, event.json);
       case 'input-counted':
-        this.#inputTokens = event.inputTokens;
-        return;
+        return this.#counted.readTokens(event.inputTokens);
       case 'finished':
         return this.#finish(event);
       case 'failed':
@@ -57,10 +58,9 @@ export class ReplyReader {
       arguments: json === '' ? '{}' : json,
     }));
     if (reason === 'tool-calls' && toolCalls.length === 0) throw protocolError('called a tool without saying which');
-    const inputTokens = this.#inputTokens;
-    const usage = inputTokens === undefined || outputTokens === undefined ? undefined : { inputTokens, outputTokens };
+    if (outputTokens !== undefined) this.#counted.wroteTokens(outputTokens);
     this.#generation.stop(reason, isCutShort(reason) ? [] : toolCalls);
-    this.#generation.finish(usage);
+    this.#generation.finish();
   }
 }
 

@@ -20,12 +20,17 @@ export const FLUSH = '{"type":"Flush"}';
 export const CLEAR = '{"type":"Clear"}';
 export const CLOSE = '{"type":"Close"}';
 
-/** The address of one call's socket: the route's options, then what the audio path fixes. A voice is a model here. */
+/** A voice is a model here. */
+export function modelOf({ voice, model }: TtsRequest): string {
+  return voice ?? model ?? DEFAULT_VOICE;
+}
+
+/** The address of one call's socket: the route's options, then what the audio path fixes. */
 export function speakUrl(baseUrl: string, request: TtsRequest): URL {
   const url = socketUrl(PROVIDER, baseUrl, '/v1/speak');
   setQuery(url, request.options ?? {});
   setQuery(url, {
-    model: request.voice ?? request.model ?? DEFAULT_VOICE,
+    model: modelOf(request),
     encoding: 'mulaw',
     sample_rate: 8000,
     // Raw samples, without a header before them.

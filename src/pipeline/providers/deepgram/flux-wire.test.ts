@@ -38,7 +38,26 @@ describe('parseFluxMessage', () => {
     expect(part(turnInfo('Update'))).toEqual({ type: 'transcript-interim', text, confidence: expect.closeTo(0.8) });
     expect(part(turnInfo('EagerEndOfTurn'))).toEqual({ type: 'turn-end-likely', text });
     expect(part(turnInfo('TurnResumed'))).toEqual({ type: 'turn-resumed' });
-    expect(part(turnInfo('EndOfTurn'))).toEqual({ type: 'turn-ended', text, confidence: expect.closeTo(0.8) });
+    expect(part(turnInfo('EndOfTurn'))).toEqual({
+      type: 'turn-ended',
+      text,
+      confidence: expect.closeTo(0.8),
+      words: [
+        { text: 'Yeah,', startMs: 400, endMs: 700, confidence: 0.9 },
+        { text: 'please.', startMs: 800, endMs: 1_100, confidence: 0.7 },
+      ],
+    });
+  });
+
+  it.each([
+    { audio_window_start: 12.4, audio_window_end: 14 },
+    { audio_window_end: 1 },
+    { audio_window_end: undefined },
+    { words: [{ word: 'Yeah,', confidence: 0.9 }] },
+    { words: [{ word: 'Yeah,', confidence: 0.9, start: 0.7, end: 0.4 }] },
+    { words: [{ word: 'Yeah,', confidence: 0.9, start: 'now', end: 0.4 }] },
+  ])('trusts no times of words that cannot be those of the stream (%j)', (fields) => {
+    expect(part(turnInfo('EndOfTurn', fields))).toMatchObject({ type: 'turn-ended', text: 'Yeah, please.', words: [] });
   });
 
   it('passes over what says nothing, and what it does not know', () => {

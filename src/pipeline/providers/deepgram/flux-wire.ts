@@ -8,7 +8,7 @@ import type { ErrorCode } from '../../../core/errors.ts';
 import { setQuery, socketUrl } from '../http.ts';
 import { nameOf, parseJsonObject } from '../json.ts';
 import type { JsonObject } from '../json.ts';
-import type { SttPart, SttRequest } from '../spec.ts';
+import type { SttPart, SttRequest, TranscribedWord } from '../spec.ts';
 import { PROVIDER, keyTerms, malformed } from './wire.ts';
 import type { DeepgramMessage } from './wire.ts';
 
@@ -33,11 +33,17 @@ export function fluxUrl(baseUrl: string, request: SttRequest): URL {
 
 const confidence = z.number().min(0).max(1).catch(0);
 
+const seconds = z.number().nonnegative().optional().catch(undefined);
+
 const turnInfo = z.object({
   event: z.string(),
   transcript: z.string(),
-  words: z.array(z.object({ confidence })).catch([]),
+  audio_window_start: seconds,
+  audio_window_end: seconds,
+  words: z.array(z.object({ word: z.string().catch(''), confidence, start: seconds, end: seconds })).catch([]),
 });
+
+type TurnInfo = z.infer<typeof turnInfo>;
 
 const failure = z.object({ code: z.string().catch(''), description: z.string().catch('') });
 
@@ -58,12 +64,13 @@ export function parseFluxMessage(text: string): DeepgramMessage {
 function parseTurnInfo(message: JsonObject): DeepgramMessage {
   const parsed = turnInfo.safeParse(message);
   if (!parsed.success) return malformed('a TurnInfo message without its fields');
-  const { event, transcript: text, words } = parsed.data;
-  const part = turnPart(event, text, words);
+  const { event } = parsed.data;
+  const part = turnPart(parsed.data);
   return part === undefined ? { type: 'ignored', name: `TurnInfo ${event}`.slice(0, 40) } : { type: 'part', part };
 }
 
-function turnPart(event: string, text: string, words: readonly { readonly confidence: number }[]): SttPart | undefined {
+function turnPart(turn: TurnInfo): SttPart | undefined {
+  const { event, transcript: text, words } = turn;
   switch (event) {
     case 'StartOfTurn':
       return { type: 'speech-started' };
@@ -75,10 +82,21 @@ function turnPart(event: string, text: string, words: readonly { readonly confid
     case 'TurnResumed':
       return { type: 'turn-resumed' };
     case 'EndOfTurn':
-      return { type: 'turn-ended', text, confidence: meanConfidence(words) };
+      return { type: 'turn-ended', text, confidence: meanConfidence(words), words: timedWords(turn) };
     default:
       return undefined;
   }
+}
+
+/** Where the words are in the stream's audio; none, if one of them has no place there within the window that the turn is of. */
+function timedWords(turn: TurnInfo): TranscribedWord[] {
+  const { audio_window_start: fromS = Infinity, audio_window_end: toS = -Infinity } = turn;
+  const timed: TranscribedWord[] = [];
+  for (const { word, confidence: sureness, start, end } of turn.words) {
+    if (start === undefined || end === undefined || start < fromS || end > toS || end < start) return [];
+    timed.push({ text: word, startMs: start * 1_000, endMs: end * 1_000, confidence: sureness });
+  }
+  return timed;
 }
 
 /** How sure the recogniser is of the words. (How sure it is of the end of the turn has been weighed by the thresholds.) */

@@ -2,6 +2,7 @@
 import type { Sink, StreamContext, SttPart, SttRequest, SttStream } from '../spec.ts';
 import type { SttSettings, SttSocket } from '../stt-socket.ts';
 import { fluxUrl, parseFluxMessage } from './flux-wire.ts';
+import type { DeepgramMessage } from './wire.ts';
 import { openLiveSocket } from './live-socket.ts';
 
 /**
@@ -25,13 +26,17 @@ export class FluxStream implements SttStream {
   readonly #chunk = new Uint8Array(CHUNK_BYTES);
   #filled = 0;
   #lastWriteMs: number;
+  /** Silence of our own was put into the stream: its times are no longer those of the caller's audio. */
+  #isPadded = false;
 
   constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
     this.#context = context;
     this.#lastWriteMs = context.clock.nowMs();
+    const { model } = request;
     const url = (baseUrl: string): URL => fluxUrl(baseUrl, request);
     const onOpen = (): void => this.#watchAudioIn(SILENCE_AFTER_MS);
-    this.#socket = openLiveSocket(settings, { url, parse: parseFluxMessage, onOpen }, sink, context);
+    const parse = (text: string): DeepgramMessage => this.#withTrueTimes(parseFluxMessage(text));
+    this.#socket = openLiveSocket(settings, { model, url, parse, onOpen }, sink, context);
   }
 
   write(audio: Uint8Array): void {
@@ -58,8 +63,13 @@ export class FluxStream implements SttStream {
   #flush(): void {
     // An empty binary frame might mean "close the stream", as it does to the older API.
     if (this.#filled === 0) return;
-    this.#socket.send(this.#chunk.subarray(0, this.#filled));
+    this.#socket.sendAudio(this.#chunk.subarray(0, this.#filled), this.#filled);
     this.#filled = 0;
+  }
+
+  #withTrueTimes(message: DeepgramMessage): DeepgramMessage {
+    if (!this.#isPadded || message.type !== 'part' || message.part.type !== 'turn-ended') return message;
+    return { type: 'part', part: { ...message.part, words: [] } };
   }
 
   /** One timer that looks back, as in stt.ts. While no audio comes there is silence, in real time. */
@@ -68,7 +78,8 @@ export class FluxStream implements SttStream {
       const quietMs = this.#context.clock.nowMs() - this.#lastWriteMs;
       if (quietMs < SILENCE_AFTER_MS) return this.#watchAudioIn(SILENCE_AFTER_MS - quietMs);
       this.#flush();
-      this.#socket.send(SILENT_CHUNK);
+      this.#isPadded = true;
+      this.#socket.sendAudio(SILENT_CHUNK, CHUNK_BYTES);
       this.#watchAudioIn(CHUNK_MS);
     });
   }

@@ -11,6 +11,7 @@ const MAX_QUEUED_BYTES = 80_000;
 
 /** What differs between the APIs. */
 export interface LiveProtocol {
+  readonly model: string | undefined;
   /** The address; throws a BvraiError when the base URL is none. */
   url(baseUrl: string): URL;
   /** Reads one text frame. Never throws. */
@@ -37,6 +38,7 @@ export function openLiveSocket(
   const socket = new SttSocket(
     {
       provider: PROVIDER,
+      model: protocol.model,
       address: () => liveAddress(settings, (baseUrl) => protocol.url(baseUrl)),
       dialler: settings.dialler,
       connectTimeoutMs: settings.connectTimeoutMs,

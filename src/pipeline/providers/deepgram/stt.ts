@@ -4,7 +4,7 @@ import type { SttSettings, SttSocket } from '../stt-socket.ts';
 import { FluxStream, isFlux } from './flux.ts';
 import { fluxUrl } from './flux-wire.ts';
 import { liveAddress, openLiveSocket } from './live-socket.ts';
-import { FINALIZE, KEEP_ALIVE, PROVIDER, listenUrl, parseMessage } from './wire.ts';
+import { DEFAULT_MODEL, FINALIZE, KEEP_ALIVE, PROVIDER, listenUrl, parseMessage } from './wire.ts';
 
 /** Deepgram asks for one every 3 to 5 s without audio, and hangs up after 10. */
 const KEEP_ALIVE_MS = 4_000;
@@ -40,16 +40,17 @@ class DeepgramStream implements SttStream {
   constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
     this.#context = context;
     this.#lastSentMs = context.clock.nowMs();
+    const model = request.model ?? DEFAULT_MODEL;
     const url = (baseUrl: string): URL => listenUrl(baseUrl, request);
     const onOpen = (): void => this.#keepAliveIn(KEEP_ALIVE_MS);
-    this.#socket = openLiveSocket(settings, { url, parse: parseMessage, onOpen }, sink, context);
+    this.#socket = openLiveSocket(settings, { model, url, parse: parseMessage, onOpen }, sink, context);
   }
 
   write(audio: Uint8Array): void {
     // An empty binary frame would mean "close the stream" to Deepgram.
     if (audio.length === 0) return;
     this.#lastSentMs = this.#context.clock.nowMs();
-    this.#socket.send(audio);
+    this.#socket.sendAudio(audio, audio.length);
   }
 
   hint(voice: 'speech-started' | 'speech-ended'): void {

@@ -4,10 +4,11 @@ import { BvraiError, unreachable } from '../../../core/errors.ts';
 import type { Dialler, SocketAddress } from '../dial.ts';
 import { checkedSpeech } from '../checked-speech.ts';
 import { ProviderSocket } from '../socket.ts';
-import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
+import { charactersOf } from '../counted.ts';
+import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream, TtsTally } from '../spec.ts';
 import { UtteranceBook } from '../utterances.ts';
 import type { BookedUtterance } from '../utterances.ts';
-import { CLEAR, CLOSE, FLUSH, FlushBudget, parseAuraMessage, speakMessages, speakUrl } from './aura-wire.ts';
+import { CLEAR, CLOSE, FLUSH, FlushBudget, modelOf, parseAuraMessage, speakMessages, speakUrl } from './aura-wire.ts';
 import type { AuraMessage, FlushReason } from './aura-wire.ts';
 import { PROVIDER, parseRefusal } from './wire.ts';
 
@@ -95,12 +96,14 @@ class AuraStream implements TtsStream {
   /** Set when there is nothing to dial: the failure is on its way. */
   #failTimer: Timer | undefined;
   #over = false;
+  readonly #tally: TtsTally | undefined;
 
   constructor(settings: DeepgramTtsSettings, request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext) {
     this.#settings = settings;
     this.#request = request;
     this.#sink = sink;
     this.#context = context;
+    this.#tally = context.usage?.tts(PROVIDER, modelOf(request));
     if (context.signal.aborted) {
       this.#over = true;
       return;
@@ -183,6 +186,7 @@ class AuraStream implements TtsStream {
         this.#active = utterance;
         for (const text of this.#utterances.takeText(utterance)) {
           for (const message of speakMessages(text)) this.#socket.send(message);
+          if (this.#tally) this.#tally.characters += charactersOf(text);
         }
         utterance.unflushed = true;
       }

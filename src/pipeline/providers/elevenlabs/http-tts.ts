@@ -3,7 +3,7 @@ import { ClauseSpeech } from '../clause-speech.ts';
 import type { HttpConnections } from '../http-connections.ts';
 import { rawSpeech } from '../raw-speech.ts';
 import type { TtsProvider } from '../spec.ts';
-import { PROVIDER, parseRefusal, streamRequest } from './wire.ts';
+import { DEFAULT_MODEL, PROVIDER, parseRefusal, streamRequest } from './wire.ts';
 
 export interface ElevenLabsHttpSettings {
   readonly apiKey: string;
@@ -21,6 +21,7 @@ export function createElevenLabsHttpTts(settings: ElevenLabsHttpSettings): TtsPr
     open(request, sink, context) {
       const protocol = {
         provider: PROVIDER,
+        model: request.model ?? DEFAULT_MODEL,
         request: (text: string) => streamRequest(settings, request, text),
         parseRefusal,
         mulaw: (body: AsyncIterable<Uint8Array>) => rawSpeech(PROVIDER, body, MULAW_AS_IT_IS),

@@ -5,7 +5,14 @@ import type { SocketAddress } from '../dial.ts';
 import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream } from '../spec.ts';
 import { SttSocket } from '../stt-socket.ts';
 import type { SttSettings } from '../stt-socket.ts';
-import { COMMIT, MIN_COMMIT_MS, audioChunk, parseScribeMessage, scribeUrl } from './scribe-wire.ts';
+import {
+  COMMIT,
+  DEFAULT_SCRIBE_MODEL,
+  MIN_COMMIT_MS,
+  audioChunk,
+  parseScribeMessage,
+  scribeUrl,
+} from './scribe-wire.ts';
 import type { ScribeMessage } from './scribe-wire.ts';
 import { PROVIDER, codeOfClose, parseRefusal } from './wire.ts';
 
@@ -68,6 +75,7 @@ class ScribeStream implements SttStream {
     this.#socket = new SttSocket(
       {
         provider: PROVIDER,
+        model: request.model ?? DEFAULT_SCRIBE_MODEL,
         address,
         dialler: settings.dialler,
         connectTimeoutMs: settings.connectTimeoutMs,
@@ -85,7 +93,7 @@ class ScribeStream implements SttStream {
     if (this.#socket.over || audio.length === 0) return;
     this.#uncommittedBytes += audio.length;
     if (this.#held !== undefined) return this.#hold(this.#held, audio);
-    this.#socket.send(audioChunk(audio));
+    this.#socket.sendAudio(audioChunk(audio), audio.length);
     if (this.#commitDue) this.#commit();
   }
 
@@ -153,7 +161,10 @@ class ScribeStream implements SttStream {
     this.#socket.tell({ type: 'stream-opened' });
     const audio = held.newest(held.writtenBytes);
     const size = HELD_CHUNK_MS * BYTES_PER_MS;
-    for (let at = 0; at < audio.length; at += size) this.#socket.send(audioChunk(audio.subarray(at, at + size)));
+    for (let at = 0; at < audio.length; at += size) {
+      const piece = audio.subarray(at, at + size);
+      this.#socket.sendAudio(audioChunk(piece), piece.length);
+    }
     if (this.#commitDue) this.#commit();
   }
 

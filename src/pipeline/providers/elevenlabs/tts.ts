@@ -4,9 +4,11 @@ import { BvraiError } from '../../../core/errors.ts';
 import type { Dialler, SocketAddress } from '../dial.ts';
 import { ProviderSocket } from '../socket.ts';
 import { checkedSpeech } from '../checked-speech.ts';
-import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
+import { charactersOf } from '../counted.ts';
+import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream, TtsTally } from '../spec.ts';
 import {
   CLOSE_SOCKET,
+  DEFAULT_MODEL,
   PROVIDER,
   addText,
   beginContext,
@@ -104,6 +106,7 @@ class ElevenLabsStream implements TtsStream {
   #failTimer: Timer | undefined;
   #keepAliveMs = MAX_KEEP_ALIVE_MS;
   #nextContext = 1;
+  readonly #tally: TtsTally | undefined;
   #over = false;
 
   constructor(settings: ElevenLabsSettings, request: TtsRequest, sink: Sink<TtsPart>, context: StreamContext) {
@@ -111,6 +114,7 @@ class ElevenLabsStream implements TtsStream {
     this.#request = request;
     this.#sink = sink;
     this.#context = context;
+    this.#tally = context.usage?.tts(PROVIDER, request.model ?? DEFAULT_MODEL);
     if (context.signal.aborted) {
       this.#over = true;
       return;
@@ -217,6 +221,7 @@ class ElevenLabsStream implements TtsStream {
     }
     for (const text of this.#utterances.takeText(utterance)) {
       this.#socket?.send(addText(utterance.contextId, text));
+      if (this.#tally) this.#tally.characters += charactersOf(text);
     }
     return true;
   }

@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../../../core/clock.ts';
 import { BvraiError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
 import { BYTES_PER_MS } from '../../../media/call-port.ts';
-import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream } from '../spec.ts';
+import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream, SttTally } from '../spec.ts';
 import { RecogniserPool } from './recogniser-pool.ts';
 import type { Place } from './recogniser-pool.ts';
 import type { RecogniserReply } from './recogniser-messages.ts';
@@ -79,11 +79,13 @@ class RecogniserStream implements SttStream {
   readonly #open = new Map<number, Utterance>();
   #closed = false;
   readonly #streamId: number;
+  readonly #tally: SttTally | undefined;
   readonly #onAbort = () => this.close();
 
   constructor(request: SttRequest, sink: Sink<SttPart>, context: StreamContext, pool: RecogniserPool) {
     this.#sink = sink;
     this.#context = context;
+    this.#tally = context.usage?.stt('embedded', undefined);
     this.#pool = pool;
     this.#streamId = pool.newId();
     this.#place = pool.attach({
@@ -112,6 +114,7 @@ class RecogniserStream implements SttStream {
 
   write(audio: Uint8Array): void {
     if (this.#closed) return;
+    if (this.#tally) this.#tally.audioBytes += audio.length;
     for (let start = 0; start < audio.length;) {
       const utterance = this.#speaking;
       const room = utterance

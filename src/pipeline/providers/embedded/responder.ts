@@ -2,6 +2,7 @@
 import type { Clock } from '../../../core/clock.ts';
 import { BvraiError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
+import { CountedRequest } from '../counted.ts';
 import type { LlmPart, LlmProvider, LlmRequest, LlmStream, QuestionAndAnswer, Sink, StreamContext } from '../spec.ts';
 import { decide, decideBySimilarity, sharedWords } from './dialogue.ts';
 import type { Candidate } from './dialogue.ts';
@@ -41,6 +42,8 @@ export function createResponder(options: { readonly log: Log; readonly clock: Cl
 }
 
 function generate(embedder: Embedder, request: LlmRequest, sink: Sink<LlmPart>, context: StreamContext): LlmStream {
+  // What it says is written already: there are no tokens.
+  new CountedRequest(context.usage, 'embedded', undefined).wroteTokens(0);
   const aborter = new AbortController();
   const onAbort = () => aborter.abort();
   if (context.signal.aborted) aborter.abort();
@@ -88,9 +91,6 @@ function emit(text: string, request: LlmRequest, sink: Sink<LlmPart>, signal: Ab
     if (signal.aborted) return;
     sink({ type: 'text-delta', text: clause });
   }
-  if (signal.aborted) return;
-  const inputTokens = request.messages.reduce((sum, { content }) => sum + (content.match(/\S+/g)?.length ?? 0), 0);
-  sink({ type: 'usage-reported', inputTokens, outputTokens: kept.length });
   if (signal.aborted) return;
   sink({ type: 'generation-finished', reason: kept.length < words.length ? 'length' : 'stop' });
 }

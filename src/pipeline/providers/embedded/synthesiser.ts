@@ -4,6 +4,7 @@ import type { Clock } from '../../../core/clock.ts';
 import { BvraiError } from '../../../core/errors.ts';
 import type { Log } from '../../../core/log.ts';
 
+import { charactersOf } from '../counted.ts';
 import type { Sink, StreamContext, TtsPart, TtsProvider, TtsRequest, TtsStream } from '../spec.ts';
 import { EndedIds } from '../utterances.ts';
 import { ByteCache } from '../../../core/byte-cache.ts';
@@ -187,6 +188,8 @@ class SynthesiserStream implements TtsStream {
     const spoken = toSpokenAscii(clause.text);
     const key = `${this.#voice}\n${clause.text}`;
     const cached = spoken ? this.#cache.get(key) : { audio: new Uint8Array(0), spans: [] };
+    const tally = cached ? undefined : this.#context.usage?.tts('embedded', undefined);
+    if (tally) tally.characters += charactersOf(clause.text);
     const speech = cached
       ? Promise.resolve(cached)
       : this.#pool.run({ voice: this.#voice, text: clause.text, spoken }, clause.utterance.cancelled.signal);

@@ -1,4 +1,5 @@
-/** From the chunks of one reply to the parts of a generation: puts tool calls together and waits for the usage. */
+/** From the chunks of one reply to the parts of a generation: puts tool calls together, counts the tokens and waits for their number. */
+import type { CountedRequest } from '../counted.ts';
 import { isCutShort } from '../generation.ts';
 import type { Generation } from '../generation.ts';
 import { ToolCallDrafts } from './tool-calls.ts';
@@ -8,12 +9,14 @@ export class ChatReader {
   readonly #generation: Generation;
   readonly #usageFollows: boolean;
   readonly #toolCalls = new ToolCallDrafts();
-  #usage: ChatChunk['usage'];
+  readonly #counted: CountedRequest;
+  #isUsageTold = false;
   #stopped = false;
 
   /** `usageFollows`: it was asked for, and may come in a chunk of its own. */
-  constructor(generation: Generation, usageFollows: boolean) {
+  constructor(generation: Generation, counted: CountedRequest, usageFollows: boolean) {
     this.#generation = generation;
+    this.#counted = counted;
     this.#usageFollows = usageFollows;
   }
 
@@ -24,11 +27,15 @@ export class ChatReader {
       this.#generation.noteProgress();
       this.#toolCalls.add(delta);
     }
-    this.#usage = usage ?? this.#usage;
+    if (usage !== undefined) {
+      this.#isUsageTold = true;
+      this.#counted.readTokens(usage.inputTokens);
+      this.#counted.wroteTokens(usage.outputTokens);
+    }
     if (finishReason !== undefined && !this.#stopped) {
       this.#stopped = true;
       this.#generation.stop(finishReason, isCutShort(finishReason) ? [] : this.#toolCalls.take());
     }
-    if (this.#stopped && (this.#usage !== undefined || !this.#usageFollows)) this.#generation.finish(this.#usage);
+    if (this.#stopped && (this.#isUsageTold || !this.#usageFollows)) this.#generation.finish();
   }
 }

@@ -1,13 +1,14 @@
 /** OpenAI, or whoever speaks its chat completions, as a text generator: one streamed POST per generation. */
 import { BvraiError } from '../../../core/errors.ts';
+import { CountedRequest } from '../counted.ts';
 import { DEFAULT_MAX_GENERATION_MS, Generation } from '../generation.ts';
 import { httpUrl } from '../http.ts';
 import { HttpConnections } from '../http-connections.ts';
-import type { LlmProvider, LlmRequest } from '../spec.ts';
+import type { LlmProvider, LlmRequest, UsageMeter } from '../spec.ts';
 import { ChatReader } from './chat-reader.ts';
 import { loadChatClient } from './client.ts';
 import type { ChatClient } from './client.ts';
-import { PROVIDER, chatBody, parseChunk } from './wire.ts';
+import { DEFAULT_MODEL, PROVIDER, chatBody, parseChunk } from './wire.ts';
 
 const DEFAULT_BASE_URL = 'https://api.openai.com/v1';
 
@@ -37,22 +38,29 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
   const running = new Map<Generation, Promise<void>>();
   let closed = false;
 
-  const run = async (generation: Generation, request: LlmRequest): Promise<void> => {
+  const run = async (generation: Generation, request: LlmRequest, usage: UsageMeter | undefined): Promise<void> => {
     let client: ChatClient | undefined;
+    let counted: CountedRequest | undefined;
+    let isTaken = false;
     try {
       client = await loading;
       // Not before: parts must not arrive while the caller is still in `generate`.
       if (closed) throw closedError();
       if (generation.isOver) return;
       const body = chatBody(request, baseUrl);
-      const reader = new ChatReader(generation, 'stream_options' in body);
-      for await (const event of await client.stream(body, generation.signal)) {
+      counted = new CountedRequest(usage, PROVIDER, request.model ?? DEFAULT_MODEL);
+      const reader = new ChatReader(generation, counted, 'stream_options' in body);
+      const events = await client.stream(body, generation.signal);
+      isTaken = true;
+      for await (const event of events) {
         reader.take(parseChunk(event));
         if (generation.isOver) return;
       }
       generation.endOfStream();
     } catch (thrown) {
+      // Of one that was called off before it was answered nobody knows whether it was taken.
       if (generation.isOver) return;
+      if (!isTaken) counted?.refuse();
       generation.fail(client?.normalise(thrown) ?? BvraiError.from(thrown, 'internal', 'The openai SDK did not load'));
     }
   };
@@ -68,7 +76,7 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
       connections.heed(url, context.connecting);
       running.set(
         generation,
-        run(generation, request).finally(() => running.delete(generation)),
+        run(generation, request, context.usage).finally(() => running.delete(generation)),
       );
       return generation;
     },

@@ -7,6 +7,7 @@ import type { SttSettings } from '../stt-socket.ts';
 import { TranscriptItems } from './realtime-items.ts';
 import {
   COMMIT,
+  DEFAULT_TRANSCRIBER,
   MIN_COMMIT_MS,
   appendAudio,
   detectsTurns,
@@ -76,6 +77,7 @@ class RealtimeStream implements SttStream {
     this.#socket = new SttSocket(
       {
         provider: PROVIDER,
+        model: request.model ?? DEFAULT_TRANSCRIBER,
         address: () => addressOf(settings),
         dialler: settings.dialler,
         connectTimeoutMs: settings.connectTimeoutMs,
@@ -117,7 +119,7 @@ class RealtimeStream implements SttStream {
 
   #append(audio: Uint8Array): void {
     this.#uncommittedBytes += audio.length;
-    this.#socket.send(appendAudio(audio));
+    this.#socket.sendAudio(appendAudio(audio), audio.length);
   }
 
   #commit(): void {

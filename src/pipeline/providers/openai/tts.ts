@@ -9,7 +9,7 @@ import { rawSpeech } from '../raw-speech.ts';
 import type { Connecting, TtsProvider } from '../spec.ts';
 import { opusToMulaw } from './opus.ts';
 import { PcmToMulaw } from './pcm.ts';
-import { parseSpeechRefusal, speechFormat, speechRequest } from './speech-wire.ts';
+import { DEFAULT_SPEECH_MODEL, parseSpeechRefusal, speechFormat, speechRequest } from './speech-wire.ts';
 import { PROVIDER } from './wire.ts';
 
 const DEFAULT_BASE_URL = 'https://api.openai.com/v1';
@@ -45,6 +45,7 @@ export function createOpenAiTts(settings: OpenAiSpeechSettings): TtsProvider {
           : (body) => rawSpeech(PROVIDER, body, new PcmToMulaw());
       const protocol: ClauseProtocol = {
         provider: PROVIDER,
+        model: request.model ?? DEFAULT_SPEECH_MODEL,
         request: (text) => speechRequest(access, request, text),
         parseRefusal: parseSpeechRefusal,
         mulaw,

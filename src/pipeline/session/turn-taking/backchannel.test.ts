@@ -24,6 +24,9 @@ describe('a backchannel', () => {
     ['fr', "D'accord, je vois"],
     ['fr', 'oui oui, très bien'],
     ['it', 'mhm'],
+    ['it', 'Sì, ho capito'],
+    ['pt-BR', 'Tá bom, entendi'],
+    ['nl', 'Ja, precies. Oké.'],
     ['pl', 'okay'],
   ])('%s: %s', (language, text) => {
     expect(isBackchannel(text, language)).toBe(true);
@@ -56,6 +59,10 @@ describe('what takes the floor', () => {
     ['fr', 'non', 1],
     ['fr', 'Attendez', 1],
     ['it', 'aspetti', 1],
+    ['it', 'Sì, ma quanto costa?', 3],
+    ['pt', 'não', 1],
+    ['nl', 'nee', 1],
+    ['nl', 'Ja, wacht', 1],
   ])('%s: %s', (language, text, words) => {
     expect(isBackchannel(text, language)).toBe(false);
     expect(meaningfulWords(text, language)).toBe(words);

@@ -26,6 +26,18 @@ const LISTS: Readonly<Record<string, readonly string[]>> = {
     je comprends, compris, j'ai compris, bien sûr, parfait, c'est ça, c'est vrai, ah, ah bon, ah oui, oh, euh, hein, hm,
     mhm, absolument, effectivement, entendu, super, vraiment, haha`,
   ),
+  it: list(
+    `sì, si, già, certo, va bene, ok, okay, bene, molto bene, benissimo, ho capito, capisco, capito, esatto, esattamente,
+    giusto, perfetto, d'accordo, certamente, è vero, davvero, ah, oh, eh, ehm, hm, mhm, haha`,
+  ),
+  pt: list(
+    `sim, claro, está bem, tá, tá bom, certo, ok, okay, bom, muito bem, entendi, entendo, percebi, percebo, exato,
+    exatamente, isso, isso mesmo, pois, pois é, perfeito, com certeza, é verdade, sério, ah, oh, hm, mhm, haha`,
+  ),
+  nl: list(
+    `ja, jawel, oké, okay, ok, goed, heel goed, prima, precies, inderdaad, ik snap het, snap ik, ik begrijp het,
+    begrijp ik, klopt, dat klopt, juist, zeker, natuurlijk, tuurlijk, mooi, echt, echt waar, ah, oh, aha, hm, mhm, haha`,
+  ),
 };
 /** For the other languages: what is hummed is hummed everywhere. */
 const HUMMED = ['okay', 'ok', 'hm', 'mhm', 'ah', 'oh', 'uh huh', 'aha'];
@@ -39,7 +51,7 @@ const DRAWN_OUT = /(\p{L})(?:\1{2,}|\1+$)/gu;
 const TAKES_FLOOR: ReadonlySet<string> = new Set(
   wordsOf(
     'no nope stop wait hold cancel quiet nein nee stopp halt moment warte warten para pare espera espere alto ' +
-      'non arrête arrêtez attends attendez',
+      'non arrête arrêtez attends attendez aspetta aspetti basta não pare nee wacht',
   ),
 );
 

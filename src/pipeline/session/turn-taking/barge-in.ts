@@ -1,8 +1,10 @@
 /**
  * Does the caller take the floor? In two steps: a sound silences the agent at once; what was said, or that nothing was, decides.
  */
+import type { HeardSpeech } from '../../../media/playout.ts';
 import type { TurnTakingSettings } from '../../ports.ts';
 import { heardText } from '../../text/heard-text.ts';
+import { heardCharacters } from '../heard.ts';
 import type { CallerTurn, Clause } from '../state.ts';
 import { isBackchannel, meaningfulWords } from './backchannel.ts';
 import { turnText } from './endpointing.ts';
@@ -20,6 +22,25 @@ export function silencesAgent(turn: CallerTurn, settings: TurnTakingSettings, co
 export function takesFloor(turn: CallerTurn, settings: TurnTakingSettings, language: string): boolean {
   if (turn.keysUntilMs !== undefined) return true;
   return meaningfulWords(turnText(turn), language, settings.backchannels) >= settings.bargeInMinWords;
+}
+
+/** So much audio of a reply is left when it is as good as over: who says "yes" then answers it. */
+const NEARLY_OVER_MS = 1_000;
+/** A question is just being heard from so many characters before its end (0.7 s) to so many after it (1.8 s). */
+const BEFORE_QUESTION_MARK = 10;
+const AFTER_QUESTION_MARK = 25;
+const QUESTION_MARK = /[?？]/u;
+
+/**
+ * Whether a "yes" or an "okay" is the answer to what the caller was just hearing, and not a "go on": it came with the end of the
+ * reply, or with a question in it.
+ */
+export function isAnswer(heard: HeardSpeech | undefined, clauses: readonly Clause[]): boolean {
+  if (heard === undefined) return false;
+  if (heard.finished && heard.pushedMs - heard.heardMs <= NEARLY_OVER_MS) return true;
+  const text = clauses.map(({ original }) => original).join('');
+  const at = heardText(clauses, heardCharacters(heard, clauses)).heardText.length;
+  return QUESTION_MARK.test(text.slice(Math.max(0, at - AFTER_QUESTION_MARK), at + BEFORE_QUESTION_MARK));
 }
 
 export type HeldVerdict =
@@ -47,14 +68,25 @@ export function judgeHeld(
 /** Whether the caller is just hearing a text that must be spoken to its end. */
 export function isProtected(
   clauses: readonly Clause[],
-  heardCharacters: number,
+  heard: HeardSpeech | undefined,
   neverInterrupt: readonly string[],
 ): boolean {
   if (neverInterrupt.length === 0) return false;
   const text = clauses.map(({ original }) => original).join('');
-  const heardLength = heardText(clauses, heardCharacters).heardText.length;
+  const heardLength = heardText(clauses, heardCharacters(heard, clauses)).heardText.length;
   return neverInterrupt.some((span) => {
-    const at = text.indexOf(span);
-    return at >= 0 && heardLength >= at && heardLength < at + span.length;
+    const at = startOf(span, text);
+    // Its last word counts as heard from the middle on: only when the next one is being heard is it over.
+    return at !== undefined && heardLength >= at && heardLength <= at + span.length;
   });
+}
+
+/** Where a text stands in another one, or begins at the end of it: the model may not have written the rest yet. */
+function startOf(span: string, text: string): number | undefined {
+  const at = text.indexOf(span);
+  if (at >= 0) return at;
+  for (let length = Math.min(span.length - 1, text.length); length > 0; length--) {
+    if (text.endsWith(span.slice(0, length))) return text.length - length;
+  }
+  return undefined;
 }

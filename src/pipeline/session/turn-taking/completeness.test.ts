@@ -52,11 +52,11 @@ describe('short words', () => {
 describe('other languages', () => {
   it.each<[string, string, Completeness]>([
     ['fr', 'Je voudrais réserver une table.', 'complete'],
-    ['fr', 'je voudrais réserver une', 'open'],
+    ['fr', 'je voudrais réserver une', 'incomplete'],
     ['fr', 'Alors,', 'incomplete'],
     ['fr', '06 12 34', 'dictating'],
     ['es', '¿Tienen aparcamiento?', 'complete'],
-    ['es', 'sí', 'open'],
+    ['es', 'sí', 'complete'],
     ['it', 'Vorrei…', 'incomplete'],
     ['ja', '予約をお願いします。', 'complete'],
     ['ja', '予約をお願いします', 'open'],

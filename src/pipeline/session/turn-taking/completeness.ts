@@ -4,6 +4,7 @@
  */
 import { englishEnding } from './completeness-en.ts';
 import { germanEnding } from './completeness-de.ts';
+import { listedEnding } from './completeness-lists.ts';
 import { judgeDictation } from './dictation.ts';
 
 /**
@@ -30,7 +31,7 @@ const WORD = /[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}]|[’'.,:@](?=[\p{L}\p{N}]))*/gu;
 /** The marks at the end, without closing quotes and brackets. */
 const FINAL_MARKS = /([.,!?;:…–—。，、？！-]*)[\s"'”’)\]]*$/u;
 
-/** Judges all that was recognised of a turn. `language` is a BCP 47 tag; other languages than `en` and `de` go by punctuation. */
+/** Judges all that was recognised of a turn. `language` is a BCP 47 tag; languages that nothing is known of go by punctuation. */
 export function assessCompleteness(text: string, language: string): Completeness {
   const tail = text.trim().slice(-TAIL_CHARACTERS).normalize('NFKC').replace(/[’‘ʼ]/gu, "'").toLowerCase();
   if (!/[\p{L}\p{N}]/u.test(tail)) return 'open';
@@ -49,7 +50,7 @@ export function assessCompleteness(text: string, language: string): Completeness
   const sentence = lastSentence(tail, stop);
   if (tag === 'en') return englishEnding(sentence);
   if (tag === 'de') return germanEnding(sentence);
-  return stop ? 'complete' : 'open';
+  return listedEnding(sentence, tag);
 }
 
 /** What may be a dictation: without marks, and without the sounds and the "and" that hold the floor. `held`: there were some. */

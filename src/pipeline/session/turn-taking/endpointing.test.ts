@@ -218,6 +218,7 @@ describe('whatever the turn', () => {
     })
     .map(({ voiceType, endedAtMs, spokenMs, transcriptAfterMs, ...rest }) => ({
       ...rest,
+      interimToldAtMs: [],
       lostGuess: '',
       keysUntilMs: undefined,
       transcriptAtMs: transcriptAfterMs === undefined ? undefined : endedAtMs + transcriptAfterMs,
