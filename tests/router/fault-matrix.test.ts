@@ -13,6 +13,7 @@ import { DRIP_MS, NOT_APPLICABLE, TOKEN_DRIP_MS, cellsOf } from './faults.ts';
 import type { FaultCell, Wait, WireKind } from './faults.ts';
 import { PAIRS } from './vendors.ts';
 import type { Outcome, VendorPair } from './vendors.ts';
+import { runQueueWaitMs } from '../support/run-queue.ts';
 
 /** What a change of providers may add to the deadline. */
 const TOLERANCE_MS = 150;
@@ -123,21 +124,24 @@ async function healthyMs(pair: VendorPair): Promise<number> {
 
 /**
  * Other work on two cores may delay any one run by more than the tolerance, or the second vendor beyond its own deadline: what fails
- * is measured again, alone. The least time counts, of the cell as of the healthy runs: a delay that is the router's own is in every
+ * is measured again, alone, and the time for which this process had no core is not the router's. The least time counts, of the cell as of the healthy runs: a delay that is the router's own is in every
  * one of the cell's, and no healthy run that was held up can excuse it.
  */
 async function judge(pair: VendorPair, cell: FaultCell, first: Outcome, usualMs: number): Promise<Row> {
   const boundMs = waitMs(pair.stage, cell.wait) + TOLERANCE_MS;
   let leastHealthyMs = usualMs;
   let leastMs = Infinity;
+  let withoutCoreMs = 0;
   for (let outcome = first, tries = 1; ; tries++) {
     const wrong = wrongWith(pair, cell, outcome);
-    if (wrong === undefined) leastMs = Math.min(leastMs, outcome.doneAfterMs);
+    if (wrong === undefined) leastMs = Math.min(leastMs, outcome.doneAfterMs - withoutCoreMs);
     const addedMs = leastMs - leastHealthyMs;
     const isWell = wrong === undefined && addedMs <= boundMs;
     if (isWell || tries === TRIES) return { pair, cell, outcome, addedMs, boundMs, tries, wrong };
     leastHealthyMs = Math.min(leastHealthyMs, await healthyMs(pair));
+    const waitedMs = runQueueWaitMs();
     outcome = await pair.run(cell, connections);
+    withoutCoreMs = runQueueWaitMs() - waitedMs;
   }
 }
 
