@@ -36,6 +36,7 @@ describe('the tables', () => {
     ['conversations', "status = 'completed'"],
     ['conversations', "status = 'paused'"],
     ['phone_numbers', "number = '555'"],
+    ['idempotency_keys', "status = 'completed'"],
   ])('%s: refuse %s', async (table, assignment) => {
     await expect(run(`UPDATE ${table} SET ${assignment}`)).rejects.toMatchObject({ code: 'invalid-value' });
   });
