@@ -44,7 +44,7 @@ function readOptions(): Options {
       calls: { type: 'string', default: '50' },
       rate: { type: 'string', default: '300' },
       'phase-s': { type: 'string', default: '30' },
-      rounds: { type: 'string', default: '2' },
+      rounds: { type: 'string', default: '4' },
       'settle-s': { type: 'string', default: '30' },
       together: { type: 'boolean', default: false },
     },

@@ -441,6 +441,22 @@ describe('the rest of a call', () => {
     call.advance(5_000);
     expect(call.of('turn-confirmed')).toMatchObject([{ text: '4711#' }]);
   });
+
+  it('lets a caller who speaks after the keys pause as anybody may', () => {
+    const call = new ScriptedCall({
+      agent: { turn_taking: { dictation_silence_ms: 1_000, speculation: { enabled: false } } },
+    });
+    for (const digit of '47') {
+      call.session.onDtmf(digit);
+      call.advance(300);
+    }
+    call.say('and my name is', 1_500);
+    call.advance(500);
+    expect(call.of('turn-confirmed')).toEqual([]);
+    call.say('Ada.');
+    call.advance(3_000);
+    expect(call.of('turn-confirmed')).toMatchObject([{ text: '47 and my name is Ada.' }]);
+  });
 });
 
 describe('a sound that does not end', () => {

@@ -6,6 +6,7 @@ import type { Compared } from './known-words.ts';
 import {
   compareFromWithin,
   compareWithKnown,
+  NOTHING_TOLD,
   partAtTime,
   restAfterLast,
   restAfterSecondThought,
@@ -62,7 +63,7 @@ const AUDIO_DRIFT_MS = 200;
 export function meetRecogniser(state: CallState, hearsFromMs: number): CallState {
   const { turn } = state;
   const sureMs = hearsFromMs - AUDIO_DRIFT_MS;
-  const { told, rest } = partAtTime({ text: turn.interim, toldAtMs: turn.interimToldAtMs }, sureMs);
+  const { told, rest } = partAtTime(turn.interim === '' ? NOTHING_TOLD : turn.guessTold, sureMs);
   const countedInterim = state.countedAtMs <= sureMs ? '' : state.countedInterim;
   return {
     ...state,
@@ -73,7 +74,7 @@ export function meetRecogniser(state: CallState, hearsFromMs: number): CallState
       ...turn,
       finals: told === '' ? turn.finals : [...turn.finals, told],
       interim: rest.text,
-      interimToldAtMs: rest.toldAtMs,
+      guessTold: rest,
       lostGuess: rest.text,
       lostGuessMet: false,
     },
@@ -133,15 +134,18 @@ function hearFinal(
 }
 
 function withInterim(turn: CallerTurn, interim: string, nowMs: number): CallerTurn {
-  const interimToldAtMs = toldSince(interim, { text: turn.interim, toldAtMs: turn.interimToldAtMs }, nowMs);
-  return { ...turn, interim, interimToldAtMs };
+  if (interim === '') return { ...turn, interim };
+  return { ...turn, interim, guessTold: { text: interim, toldAtMs: toldSince(interim, turn.guessTold, nowMs) } };
 }
 
 /** What is final, after the words of a lost guess that come before it; those after it the successor has yet to say. */
 function withFinal(turn: CallerTurn, text: string, nowMs: number): CallerTurn {
   const { before, leftover } = standing(text, turn);
   const finals = [...turn.finals, joined(before, text)];
-  return { ...withInterim(turn, leftover, nowMs), finals, lostGuess: leftover, lostGuessMet: false };
+  // A final that says nothing of the guess may be of the words before it, which came out of order.
+  const isOfGuess = leftover === '' && standingBeside(text, turn.guessTold.text).common > 0;
+  const guessTold = isOfGuess ? NOTHING_TOLD : turn.guessTold;
+  return { ...withInterim({ ...turn, guessTold }, leftover, nowMs), finals, lostGuess: leftover, lostGuessMet: false };
 }
 
 function withLostGuessMet(state: CallState, text: string): CallState {
@@ -232,7 +236,7 @@ function modelEnds(state: CallState, text: string, nowMs: number): CallState {
   const turn: CallerTurn = {
     ...withFinal(state.turn, text, nowMs),
     interim: '',
-    interimToldAtMs: [],
+    guessTold: NOTHING_TOLD,
     lostGuess: '',
     settled: true,
     transcriptAtMs: nowMs,

@@ -64,6 +64,8 @@ export interface TimedWords {
   readonly toldAtMs: readonly number[];
 }
 
+export const NOTHING_TOLD: TimedWords = { text: '', toldAtMs: [] };
+
 /** Since when each word of a transcript is known: those that the one before began or ended with are so for as long as there. */
 export function toldSince(text: string, before: TimedWords, nowMs: number): readonly number[] {
   const words = wordsOf(text);

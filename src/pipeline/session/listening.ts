@@ -76,7 +76,8 @@ function judge(state: CallState, nowMs: number): TurnEnd {
   const { agent, rhythm, turn } = state;
   if (turn.keysUntilMs !== undefined && turn.voice.type !== 'speaking') {
     if (nowMs < turn.keysUntilMs) return { type: 'wait', untilMs: turn.keysUntilMs };
-    return { type: 'confirmed', text: turnText(turn) };
+    // Who has spoken after the keys is done when speech is, not in their first pause.
+    if (turn.voice.type === 'silent') return { type: 'confirmed', text: turnText(turn) };
   }
   if (turn.voice.type === 'speaking' && turn.transcriptAtMs !== undefined && turnText(turn) !== '') {
     // Steady noise that passes for a voice: the words have stopped coming, and they get their answer.

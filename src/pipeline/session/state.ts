@@ -5,6 +5,8 @@ import type { AgentConfig } from '../ports.ts';
 import type { LlmMessage, LlmTool, ToolCall } from '../providers/spec.ts';
 import { createChunker } from '../text/chunker.ts';
 import type { ChunkerState } from '../text/chunker.ts';
+import { NOTHING_TOLD } from './known-words.ts';
+import type { TimedWords } from './known-words.ts';
 import { NEW_RHYTHM } from './turn-taking/rhythm.ts';
 import type { Rhythm } from './turn-taking/rhythm.ts';
 
@@ -38,8 +40,8 @@ export interface CallerTurn {
   /** Text that the recogniser will not change any more. */
   readonly finals: readonly string[];
   readonly interim: string;
-  /** When each word of it was first told. */
-  readonly interimToldAtMs: readonly number[];
+  /** The newest guess that was one, and when each word of it was first told; kept beside finals that say nothing of it. */
+  readonly guessTold: TimedWords;
   /** What a recogniser that was lost had guessed: its successor may hear the end of it only, and make that final. */
   readonly lostGuess: string;
   /** The successor has said words of it: one that then says none has gone on to others. */
@@ -278,7 +280,7 @@ export function emptyTurn(modelDecides: boolean): CallerTurn {
     voice: { type: 'silent' },
     finals: [],
     interim: '',
-    interimToldAtMs: [],
+    guessTold: NOTHING_TOLD,
     lostGuess: '',
     lostGuessMet: false,
     settled: false,

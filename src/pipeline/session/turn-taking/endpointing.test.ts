@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { TurnTakingSettings } from '../../ports.ts';
 import type { CallerTurn } from '../state.ts';
+import { NOTHING_TOLD } from '../known-words.ts';
 import { emptyTurn } from '../state.ts';
 import {
   ASKED_DEADLINE_MS,
@@ -218,7 +219,7 @@ describe('whatever the turn', () => {
     })
     .map(({ voiceType, endedAtMs, spokenMs, transcriptAfterMs, ...rest }) => ({
       ...rest,
-      interimToldAtMs: [],
+      guessTold: NOTHING_TOLD,
       lostGuess: '',
       lostGuessMet: false,
       keysUntilMs: undefined,
