@@ -53,6 +53,8 @@ export const organizations = pgTable('organizations', {
   status: text('status', { enum: ['active', 'suspended'] })
     .notNull()
     .default('active'),
+  /** Read by earlier builds only (migration 0024). */
+  settings: jsonObject('settings'),
   metadata: jsonObject('metadata'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
@@ -247,6 +249,8 @@ export const conversations = pgTable('conversations', {
   status: text('status', { enum: CONVERSATION_STATUSES }).notNull().default('active'),
   startedAt: time('started_at').notNull().defaultNow(),
   endedAt: time('ended_at'),
+  /** Read by earlier builds only (migration 0024). */
+  metadata: jsonObject('metadata'),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 });
@@ -319,6 +323,11 @@ export const idempotencyKeys = pgTable(
     key: text('key').notNull(),
     route: text('route').notNull(),
     requestHash: text('request_hash').notNull(),
+    /** Written by earlier builds only, as `response_status` (migration 0024). */
+    status: text('status', { enum: ['in_progress', 'completed'] })
+      .notNull()
+      .default('in_progress'),
+    responseStatus: integer('response_status'),
     /** With its status, sealed (http/mutation.ts). */
     responseBody: jsonb('response_body').$type<unknown>(),
     createdAt: createdAt(),
