@@ -69,28 +69,26 @@ describe('one noise after the other', () => {
 });
 
 describe('fewer words than take the floor', () => {
-  it('are answered when the agent is done', () => {
-    const text = 'We have a table at seven and another one at nine o clock.';
+  /** "Seven." into an answer that three words would stop. */
+  const interrupted = (answer: string) => {
     const call = new ScriptedCall({
       agent: { turn_taking: { barge_in_min_words: 3, ...NO_GUESSES } },
-      reply: () => ({ pieces: [text] }),
+      reply: () => ({ pieces: [answer] }),
     });
     call.say('Do you have a table?');
     hear(call, 1_000);
     call.say('Seven.', 400);
+    return call;
+  };
+
+  it('are answered when the agent is done', () => {
+    const call = interrupted('We have a table at seven and another one at nine o clock.');
     call.advance(6_000);
     expect(lastUserText(call)).toBe('Seven.');
   });
 
   it('count with those that follow', () => {
-    const text = 'We have a table at seven and another one at nine o clock, both of them by the window.';
-    const call = new ScriptedCall({
-      agent: { turn_taking: { barge_in_min_words: 3, ...NO_GUESSES } },
-      reply: () => ({ pieces: [text] }),
-    });
-    call.say('Do you have a table?');
-    hear(call, 1_000);
-    call.say('Seven.', 400);
+    const call = interrupted('We have a table at seven and another one at nine o clock, both of them by the window.');
     call.advance(1_000);
     call.say('Seven is fine.', 600);
     call.advance(2_000);

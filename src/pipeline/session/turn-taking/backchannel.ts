@@ -47,13 +47,18 @@ const HUM = /^h*m+h*m*$/u;
 /** Drawn-out words: "yeahhh", "ohh", "sooo". Both sides of every comparison are shortened, so "see" stays "see" to itself. */
 const DRAWN_OUT = /(\p{L})(?:\1{2,}|\1+$)/gu;
 
-/** These take the floor, whatever an agent's own list says: somebody who says them wants the agent to stop. */
-const TAKES_FLOOR: ReadonlySet<string> = new Set(
-  wordsOf(
-    'no nope stop wait hold cancel quiet nein nee stopp halt moment warte warten para pare espera espere alto ' +
-      'non arrête arrêtez attends attendez aspetta aspetti basta não pare nee wacht',
-  ),
+/** Whoever says one of these is not done. */
+export const WAIT_WORDS: ReadonlySet<string> = new Set(
+  (
+    'wait hold stop moment warte warten stopp halt espera espere esperen momento attends attendez aspetta aspetti ' +
+    'wacht'
+  ).split(' '),
 );
+/** These take the floor, whatever an agent's own list says: somebody who says them wants the agent to stop. */
+const TAKES_FLOOR: ReadonlySet<string> = new Set([
+  ...wordsOf([...WAIT_WORDS].join(' ')),
+  ...wordsOf('no nope cancel quiet nein nee para pare alto non arrête arrêtez basta não'),
+]);
 
 /**
  * Whether an utterance is nothing but backchannels, repeated and combined at will ("uh-huh, yeah, okay").

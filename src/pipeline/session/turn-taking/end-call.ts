@@ -1,14 +1,9 @@
 /** Does the caller take leave, or take it back? */
 import { countWords, matchesPhrase, normaliseTranscript } from '../../text/normalise.ts';
+import { WAIT_WORDS } from './backchannel.ts';
 
 /** "Okay, thank you very much, goodbye" is a leave-taking; a longer sentence that happens to hold the word is not. */
 const WORDS_AROUND = 5;
-/** Whoever says one of these while being bid goodbye is not done. */
-const WAIT_WORDS: ReadonlySet<string> = new Set(
-  'wait hold stop moment warte warten stopp halt espera espere esperen momento attends attendez aspetta aspetti wacht'.split(
-    ' ',
-  ),
-);
 /** A question of fewer words is a courtesy ("okay?"). */
 const QUESTION_WORDS = 3;
 
