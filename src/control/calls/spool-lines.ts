@@ -86,8 +86,6 @@ const usageLine = z.object({
 
 const spoolLine = z.discriminatedUnion('kind', [announcedLine, beginLine, missedLine, eventLine, usageLine]);
 
-export type AnnouncedLine = z.infer<typeof announcedLine>;
-export type MissedLine = z.infer<typeof missedLine>;
 export type BeginLine = z.infer<typeof beginLine>;
 export type EventLine = z.infer<typeof eventLine>;
 export type UsageLine = z.infer<typeof usageLine>;
