@@ -134,6 +134,7 @@ describe('the call machine', () => {
       [2_400, { type: 'tick' }],
       [2_500, { type: 'voice-started', startedAtMs: 2_450 }],
       [2_600, { type: 'voice-continued', speechMs: 150, voicedAtMs: 2_600, faded: false, heard: undefined }],
+      [2_650, { type: 'transcript-interim', text: 'On Sundays', confidence: 1 }],
     ]);
     expect(actions.map(({ type }) => type)).toContain('cut-reply');
     for (const event of [

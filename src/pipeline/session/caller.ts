@@ -115,7 +115,7 @@ function hearInterim(
   // The same words again are no news: a recogniser repeats its guess as long as there is sound.
   if (fresh === '' || fresh === turn.interim) return state;
   emitTranscript(text, false, confidence, actions);
-  const modelTurn = turn.modelTurn === 'none' ? 'none' : 'open';
+  const modelTurn = turn.modelTurn === 'none' && !state.modelDecides ? 'none' : 'open';
   return withTurn(state, { ...withInterim(turn, fresh, nowMs), transcriptAtMs: nowMs, modelTurn }, nowMs);
 }
 

@@ -3,6 +3,7 @@ import * as replies from './reply.ts';
 import type { HeardSpeech } from '../../media/playout.ts';
 import type { Action, CallState, CallerTurn, Phase, Reply } from './state.ts';
 import { emptyTurn } from './state.ts';
+import { asksForNothing } from './turn-taking/backchannel.ts';
 import { isAnswer, isProtected, judgeHeld, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
 import { asksToStay, takesLeave } from './turn-taking/end-call.ts';
 import { turnText } from './turn-taking/endpointing.ts';
@@ -129,22 +130,33 @@ export function withdraws(state: CallState, reply: Reply): boolean {
   return state.withdrawnText !== reply.callerText;
 }
 
-/** Takes the reply back: the caller's words so far stay part of their turn. */
+/**
+ * Takes the reply back: the caller's words so far stay part of their turn. As long as they say nothing that it would not answer,
+ * it stays in the making, as a guess.
+ */
 export function withdraw(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
-  actions.push({ type: 'cut-reply', generation: reply.generation });
-  return {
+  const { turn, agent } = state;
+  const text = turnText(turn);
+  const goingOn: CallState = {
     ...state,
     phase: { type: 'listening' },
     withdrawnText: reply.callerText,
     turn: {
-      ...state.turn,
-      finals: [reply.callerText, ...state.turn.finals],
-      transcriptAtMs: state.turn.transcriptAtMs ?? reply.trace.transcriptAtMs ?? nowMs,
+      ...turn,
+      finals: [reply.callerText, ...turn.finals],
+      transcriptAtMs: turn.transcriptAtMs ?? reply.trace.transcriptAtMs ?? nowMs,
+      // Of words that it has decided about a recogniser says no more.
+      modelTurn: text === '' ? 'none' : turn.modelTurn,
     },
     turnNumber: state.turnNumber - 1,
-    wastedTokens: state.wastedTokens + reply.tokens,
     quietSinceMs: nowMs,
   };
+  if (reply.kind === 'reply' && (text === '' || asksForNothing(text, agent.language))) {
+    actions.push({ type: 'hold-reply', generation: reply.generation });
+    return { ...goingOn, speculation: { reply, startedAtMs: nowMs, takenBack: reply } };
+  }
+  actions.push({ type: 'cut-reply', generation: reply.generation });
+  return { ...goingOn, wastedTokens: state.wastedTokens + reply.tokens };
 }
 
 function isProtectedNow({ agent, heard }: CallState, { clauses }: Reply): boolean {

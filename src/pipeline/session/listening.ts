@@ -92,7 +92,7 @@ function judge(state: CallState, nowMs: number): TurnEnd {
 /** The caller's turn is over. */
 function confirm(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
   const { speculation } = state;
-  if (speculation && isSameTurn(speculation.reply.callerText, text)) {
+  if (speculation && isSameTurn(speculation.reply.callerText, text, state.agent.language)) {
     return replies.releaseGuess(state, speculation, text, nowMs, actions);
   }
   const dropped = replies.dropGuess(state, actions);
@@ -120,7 +120,7 @@ function beginGuess(state: CallState, text: string, nowMs: number, actions: Acti
   actions.push(replies.startModel(dropped, reply));
   return {
     ...dropped,
-    speculation: { reply, startedAtMs: nowMs },
+    speculation: { reply, startedAtMs: nowMs, takenBack: undefined },
     guesses: dropped.guesses + 1,
     nextGeneration: reply.generation + 1,
   };
@@ -128,9 +128,9 @@ function beginGuess(state: CallState, text: string, nowMs: number, actions: Acti
 
 /** The caller has said something else since, goes on talking, or never confirms. */
 function isSpoiled(state: CallState, nowMs: number): boolean {
-  const { speculation, turn } = state;
+  const { speculation, turn, agent } = state;
   if (!speculation) return false;
-  if (!isSameTurn(speculation.reply.callerText, turnText(turn))) return true;
+  if (!isSameTurn(speculation.reply.callerText, turnText(turn), agent.language)) return true;
   return nowMs >= speculation.startedAtMs + MAX_GUESS_AGE_MS;
 }
 

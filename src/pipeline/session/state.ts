@@ -122,6 +122,8 @@ export type Phase =
 export interface Speculation {
   readonly reply: Reply;
   readonly startedAtMs: number;
+  /** It was the answer to a whole turn, and had come so far, when the caller made another sound. */
+  readonly takenBack: Reply | undefined;
 }
 
 /** What was said and, for the agent, what of it was heard. */
