@@ -144,7 +144,7 @@ function hearInterim(
   // The same words again are no news: a recogniser repeats its guess as long as there is sound.
   if (fresh === '' || fresh === turn.interim) return state;
   emitTranscript(text, false, confidence, actions);
-  const modelTurn = turn.modelTurn === 'none' && !state.modelDecides ? 'none' : 'open';
+  const modelTurn = turn.modelTurn === 'none' ? 'none' : 'open';
   return withTurn(state, { ...withInterim(turn, fresh, nowMs), transcriptAtMs: nowMs, modelTurn }, nowMs);
 }
 
@@ -179,11 +179,17 @@ function withInterim(turn: CallerTurn, interim: string, nowMs: number): CallerTu
 /** What is final, after the words of a lost guess that come before it; those after it the successor has yet to say. */
 function withFinal(turn: CallerTurn, text: string, nowMs: number): CallerTurn {
   const { before, leftover } = standing(text, turn);
-  const finals = [...turn.finals, joined(before, text)];
   // A final that says nothing of the guess may be of the words before it, which came out of order.
-  const isOfGuess = leftover === '' && standingBeside(text, turn.guessTold.text).common > 0;
+  const isAll = leftover === '';
+  const isOfGuess = isAll && standingBeside(text, turn.guessTold.text).common > 0;
   const guessTold = isOfGuess ? NOTHING_TOLD : turn.guessTold;
-  return { ...withInterim({ ...turn, guessTold }, leftover, nowMs), finals, lostGuess: leftover, lostGuessMet: false };
+  return {
+    ...withInterim({ ...turn, guessTold }, leftover, nowMs),
+    finals: [...turn.finals, joined(before, text), ...(isAll && turn.keys !== '' ? [turn.keys] : [])],
+    keys: isAll ? '' : turn.keys,
+    lostGuess: leftover,
+    lostGuessMet: false,
+  };
 }
 
 function withLostGuessMet(state: CallState, text: string): CallState {
@@ -246,12 +252,20 @@ function beyondSecondThought(text: string, { turn, countedInterim }: CallState):
 export function hearDigit(state: CallState, digit: string, nowMs: number, actions: Action[]): CallState {
   actions.push({ type: 'emit', event: { type: 'dtmf', digit } });
   const { turn } = state;
+  // The hash key ends what is keyed in, as it does everywhere.
+  const keysUntilMs = digit === '#' ? nowMs : nowMs + state.agent.turnTaking.dictationSilenceMs;
+  return withTurn(state, { ...withDigit(turn, digit), transcriptAtMs: nowMs, keysUntilMs }, nowMs);
+}
+
+/** Behind the words that were said before it, the last of which the recogniser may not have told yet. */
+function withDigit(turn: CallerTurn, digit: string): CallerTurn {
+  if (turn.interim !== '' || (turn.voice.type !== 'silent' && !turn.settled)) {
+    return { ...turn, keys: turn.keys + digit };
+  }
   const last = turn.finals.at(-1);
   const goesOn = last !== undefined && /^[\d*#A-D]+$/u.test(last);
   const finals = goesOn ? [...turn.finals.slice(0, -1), last + digit] : [...turn.finals, digit];
-  // The hash key ends what is keyed in, as it does everywhere.
-  const keysUntilMs = digit === '#' ? nowMs : nowMs + state.agent.turnTaking.dictationSilenceMs;
-  return withTurn(state, { ...turn, finals, settled: true, transcriptAtMs: nowMs, keysUntilMs }, nowMs);
+  return { ...turn, finals, settled: true };
 }
 
 /** The log's line for a stage that failed this turn. */

@@ -153,8 +153,6 @@ export function withdraw(state: CallState, reply: Reply, nowMs: number, actions:
       ...turn,
       finals: [reply.callerText, ...turn.finals],
       transcriptAtMs: turn.transcriptAtMs ?? reply.trace.transcriptAtMs ?? nowMs,
-      // Of words that it has decided about a recogniser says no more.
-      modelTurn: text === '' ? 'none' : turn.modelTurn,
     },
     turnNumber: state.turnNumber - 1,
     quietSinceMs: nowMs,

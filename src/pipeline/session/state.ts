@@ -61,6 +61,8 @@ export interface CallerTurn {
   readonly modelTurn: 'none' | 'open' | 'likely' | 'ended';
   /** Keys were pressed: until when another one may follow. */
   readonly keysUntilMs: number | undefined;
+  /** Keys that were pressed after words that are not final yet. */
+  readonly keys: string;
 }
 
 /** Something the agent is about to say or is saying. */
@@ -299,6 +301,7 @@ export function emptyTurn(modelDecides: boolean): CallerTurn {
     transcriptAtMs: undefined,
     modelTurn: modelDecides ? 'open' : 'none',
     keysUntilMs: undefined,
+    keys: '',
   };
 }
 
