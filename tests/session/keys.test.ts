@@ -48,6 +48,17 @@ describe('keys that are pressed right after words', () => {
     expect(confirmed(call)).toEqual(['My code is 4711#']);
   });
 
+  it('go before words that come after them, though nothing came of the sound before them', () => {
+    const call = new ScriptedCall({ agent: { turn_taking: NO_GUESSES } });
+    call.say('', 300);
+    press(call, '47');
+    call.advance(500);
+    press(call, '11');
+    call.say('is my number.', 700);
+    call.advance(4_000);
+    expect(confirmed(call)).toEqual(['4711 is my number.']);
+  });
+
   it('are all there is where the recogniser makes nothing of the sound, and are not kept waiting', () => {
     const call = new ScriptedCall({ agent: { turn_taking: NO_GUESSES }, finalAfterMs: undefined });
     call.model({ type: 'turn-ended', text: 'Hello.', confidence: 1, words: [] });

@@ -1,6 +1,7 @@
 /** The floor is the caller's: is their turn over, is a guess worth it, has everybody fallen silent? */
 import { unreachable } from '../../core/errors.ts';
 import { failure } from './caller.ts';
+import { forgetTurn } from './interruption.ts';
 import { fixedPhrases } from './phrases.ts';
 import * as replies from './reply.ts';
 import { collectRest, collectText, speakGuess } from './reply-text.ts';
@@ -8,6 +9,7 @@ import type { Action, CallState, SessionEvent, Speculation } from './state.ts';
 import { emptyTurn, newReply } from './state.ts';
 import { waitedMs } from './trace.ts';
 import { takesLeave } from './turn-taking/end-call.ts';
+import { isEcho } from './turn-taking/echo.ts';
 import { judgeTurnEnd, turnText } from './turn-taking/endpointing.ts';
 import type { TurnEnd } from './turn-taking/endpointing.ts';
 import { isSameTurn, judgeGuess } from './turn-taking/speculation.ts';
@@ -24,6 +26,8 @@ const MAX_GUESS_AGE_MS = 4_000;
 /** Draws the consequences, while listening, of what is known at `nowMs`. */
 export function settle(state: CallState, nowMs: number, actions: Action[]): CallState {
   const judged = judge(state, nowMs);
+  if (isEcho(turnText(state.turn), state.overlap))
+    return judged.type === 'confirmed' ? forgetTurn(state, nowMs) : state;
   if (judged.type === 'confirmed') return confirm(state, judged.text, nowMs, actions);
   if (judged.type === 'no-words') return pardon(replies.dropGuess(state, actions), judged.ask, nowMs, actions);
   const kept = isSpoiled(state, nowMs) ? replies.dropGuess(state, actions) : state;

@@ -224,6 +224,7 @@ export function becameAudible(state: CallState, generation: number, nowMs: numbe
     phase: { type: 'speaking', reply: recorded.reply },
     falseAlarm: undefined,
     heard: undefined,
+    overlap: undefined,
     withdrawnText: '',
   };
 }

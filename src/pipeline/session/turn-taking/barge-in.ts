@@ -5,8 +5,9 @@ import type { HeardSpeech } from '../../../media/playout.ts';
 import type { TurnTakingSettings } from '../../ports.ts';
 import { heardText } from '../../text/heard-text.ts';
 import { heardCharacters } from '../heard.ts';
-import type { CallerTurn, Clause } from '../state.ts';
+import type { CallState, CallerTurn, Clause } from '../state.ts';
 import { isBackchannel, meaningfulWords } from './backchannel.ts';
+import { isEcho } from './echo.ts';
 import { turnText } from './endpointing.ts';
 
 /** During a cool-down a sound must be this many times as long. */
@@ -18,10 +19,18 @@ export function silencesAgent(turn: CallerTurn, settings: TurnTakingSettings, co
   return turn.voice.type === 'speaking' && turn.voice.speechMs >= neededMs;
 }
 
-/** Whether what was recognised is enough to take the floor. Keys always are: nobody presses one by accident. */
-export function takesFloor(turn: CallerTurn, settings: TurnTakingSettings, language: string): boolean {
+/** What the caller is saying, and the agent was while they were. */
+export type Interruption = Pick<CallState, 'turn' | 'overlap' | 'agent'>;
+
+/**
+ * Whether what was recognised is enough to take the floor. Keys always are: nobody presses one by accident. The agent's own words
+ * never are.
+ */
+export function takesFloor({ turn, overlap, agent }: Interruption): boolean {
   if (turn.keysUntilMs !== undefined) return true;
-  return meaningfulWords(turnText(turn), language, settings.backchannels) >= settings.bargeInMinWords;
+  const text = turnText(turn);
+  const { backchannels, bargeInMinWords } = agent.turnTaking;
+  return meaningfulWords(text, agent.language, backchannels) >= bargeInMinWords && !isEcho(text, overlap);
 }
 
 /** So much audio of a reply is left when it is as good as over: who says "yes" then answers it. */
@@ -46,22 +55,22 @@ export function isAnswer(heard: HeardSpeech | undefined, clauses: readonly Claus
 export type HeldVerdict =
   | { readonly type: 'wait'; readonly untilMs: number }
   | { readonly type: 'barge-in' }
-  | { readonly type: 'false-alarm'; readonly cause: 'nothing-recognised' | 'backchannel'; readonly text: string };
+  | {
+      readonly type: 'false-alarm';
+      readonly cause: 'nothing-recognised' | 'backchannel' | 'echo';
+      readonly text: string;
+    };
 
 /** The second step: the agent has been silent since `heldSinceMs`; was that right? */
-export function judgeHeld(
-  turn: CallerTurn,
-  heldSinceMs: number,
-  settings: TurnTakingSettings,
-  language: string,
-  nowMs: number,
-): HeldVerdict {
-  if (takesFloor(turn, settings, language)) return { type: 'barge-in' };
+export function judgeHeld(interruption: Interruption, heldSinceMs: number, nowMs: number): HeldVerdict {
+  if (takesFloor(interruption)) return { type: 'barge-in' };
+  const { turn, overlap, agent } = interruption;
   const text = turnText(turn);
-  const untilMs = heldSinceMs + settings.falseAlarmMs;
+  const untilMs = heldSinceMs + agent.turnTaking.falseAlarmMs;
   const answered = turn.voice.type === 'paused' && turn.settled;
   if (nowMs < untilMs && !answered) return { type: 'wait', untilMs };
-  const backchannel = text !== '' && isBackchannel(text, language, settings.backchannels);
+  if (isEcho(text, overlap)) return { type: 'false-alarm', cause: 'echo', text };
+  const backchannel = text !== '' && isBackchannel(text, agent.language, agent.turnTaking.backchannels);
   return { type: 'false-alarm', cause: backchannel ? 'backchannel' : 'nothing-recognised', text };
 }
 
