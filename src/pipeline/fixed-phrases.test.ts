@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { fixedPhrases } from './phrases.ts';
+import { fixedPhrases } from './fixed-phrases.ts';
 
 it.each(['de', 'es', 'fr', 'it', 'pt', 'nl'])('%s has every phrase in its own words', (language) => {
   const english = fixedPhrases('en');
