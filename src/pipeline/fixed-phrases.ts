@@ -64,8 +64,8 @@ const GERMAN: FixedPhrases = {
   endCallPhrases: list(
     `auf Wiederhören, Wiederhören, auf Wiedersehen, Wiedersehen, auf Wiederschauen, Tschüss, Tschüs, bis bald,
     schönen Tag noch, schönen Abend noch, noch einen schönen Tag, noch einen schönen Abend,
-    danke das war alles, danke das wäre alles, danke das war's, danke das wär's, das war alles danke,
-    das wäre alles danke, das war's danke, das wär's danke`,
+    danke das war alles, danke das wäre alles, danke das war's, das war alles danke,
+    das wäre alles danke, das war's danke`,
   ),
 };
 
