@@ -141,7 +141,8 @@ const silence = z.strictObject({
     .min(1)
     .max(500)
     .optional()
-    .describe('Said when nobody has spoken for so long. Default: a question in the agent’s language.'),
+    .describe('Said when nobody has spoken for so long. Default: a question in the agent’s language.')
+    .meta({ examples: ['Are you still there?'] }),
   max_reminders: z
     .int()
     .min(0)
@@ -215,14 +216,16 @@ const agentFields = {
     .describe(
       'When the caller says one of these, with a few words around it at most, the agent takes its leave; case, accents and ' +
         'punctuation do not matter. Default: what callers say in the agent’s language.',
-    ),
+    )
+    .meta({ examples: [['goodbye', 'bye bye']] }),
   end_call_tool: z.boolean().default(true).describe('Whether the model may end the call itself, by a tool.'),
   goodbye_message: z
     .string()
     .min(1)
     .max(500)
     .optional()
-    .describe('Said before hanging up. Default: thanks and a goodbye in the agent’s language.'),
+    .describe('Said before hanging up. Default: thanks and a goodbye in the agent’s language.')
+    .meta({ examples: ['Thank you for calling. Goodbye.'] }),
   silence: silence.prefault({}).describe('What the agent does when nobody says anything.'),
   max_duration_s: z.int().min(10).max(14_400).default(3_600),
   duration_warning_s: z.int().min(0).max(600).default(30).describe('How long before that the caller is told; 0: not.'),

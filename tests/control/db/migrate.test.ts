@@ -1,5 +1,5 @@
 /** Migrations: once each, also when servers start together, and never past a file that was changed. */
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -108,6 +108,43 @@ describe('migrations', () => {
     await writeFile(join(directory, '0901_bad.sql'), 'CREATE TABLE bad (id integer);');
     await migrate(database, directory, silentLog);
     expect((await applied()).slice(-2)).toEqual(['0900_good.sql', '0901_bad.sql']);
+  }, 90_000);
+
+  it('take an English default that was written into a version for not set, and what differs from it for set', async () => {
+    const late = '0025_texts_nobody_set.sql';
+    for (const name of await readdir(directory)) if (name >= late) await rm(join(directory, name));
+    await migrate(database, directory, silentLog);
+    const stored = {
+      defaults: {
+        language: 'de',
+        goodbye_message: 'Thank you for calling. Goodbye.',
+        end_call_phrases: ['goodbye', 'bye bye', 'thank you goodbye'],
+        silence: { max_reminders: 1, reminder_message: 'Are you still there?' },
+      },
+      own: { goodbye_message: 'Servus!', end_call_phrases: ['goodbye'], silence: { reminder_message: 'Hallo?' } },
+      older: { language: 'de' },
+    };
+    await database.withConnection(async (connection) => {
+      await connection.run(`
+        INSERT INTO organizations (id, name) VALUES (gen_random_uuid(), 'Stored');
+        INSERT INTO agents (id, org_id, name) SELECT gen_random_uuid(), id, 'Ada' FROM organizations;`);
+      for (const [index, config] of Object.values(stored).entries()) {
+        await connection.query(
+          'INSERT INTO agent_versions (org_id, agent_id, version, config) SELECT org_id, id, $1, $2::jsonb FROM agents',
+          [index + 1, JSON.stringify(config)],
+        );
+      }
+    });
+    await cp(join(migrationsDirectory, late), join(directory, late));
+    await migrate(database, directory, silentLog);
+    const { rows } = await database.withConnection((connection) =>
+      connection.query('SELECT config FROM agent_versions ORDER BY version'),
+    );
+    expect(rows.map(({ config }) => config)).toEqual([
+      { language: 'de', silence: { max_reminders: 1 } },
+      stored.own,
+      stored.older,
+    ]);
   }, 90_000);
 
   it('have names that say their order', async () => {
