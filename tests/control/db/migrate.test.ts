@@ -6,7 +6,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Database } from '../../../src/control/db/database.ts';
 import { openEmbedded } from '../../../src/control/db/embedded.ts';
 import { migrate } from '../../../src/control/db/migrate.ts';
+import { newId } from '../../../src/control/db/ids.ts';
 import { openPostgres } from '../../../src/control/db/postgres.ts';
+import { agentVersions, agents, organizations } from '../../../src/control/db/schema.ts';
+import { openTenantDoor } from '../../../src/control/db/tenant.ts';
 import { memoryLog, silentLog } from '../../../src/core/log.ts';
 import {
   createEmptyDatabase,
@@ -124,21 +127,19 @@ describe('migrations', () => {
       own: { goodbye_message: 'Servus!', end_call_phrases: ['goodbye'], silence: { reminder_message: 'Hallo?' } },
       older: { language: 'de' },
     };
-    await database.withConnection(async (connection) => {
-      await connection.run(`
-        INSERT INTO organizations (id, name) VALUES (gen_random_uuid(), 'Stored');
-        INSERT INTO agents (id, org_id, name) SELECT gen_random_uuid(), id, 'Ada' FROM organizations;`);
-      for (const [index, config] of Object.values(stored).entries()) {
-        await connection.query(
-          'INSERT INTO agent_versions (org_id, agent_id, version, config) SELECT org_id, id, $1, $2::jsonb FROM agents',
-          [index + 1, JSON.stringify(config)],
-        );
-      }
+    const [orgId, agentId] = [newId(), newId()];
+    // Who owns the tables may be bound by their policies.
+    const door = openTenantDoor(database);
+    await door.inTenant(orgId, async (tx) => {
+      await tx.insert(organizations).values({ id: orgId, name: 'Stored' });
+      await tx.insert(agents).values({ id: agentId, orgId, name: 'Ada' });
+      const rows = Object.values(stored).map((config, index) => ({ orgId, agentId, version: index + 1, config }));
+      await tx.insert(agentVersions).values(rows);
     });
     await cp(join(migrationsDirectory, late), join(directory, late));
     await migrate(database, directory, silentLog);
-    const { rows } = await database.withConnection((connection) =>
-      connection.query('SELECT config FROM agent_versions ORDER BY version'),
+    const rows = await door.inTenant(orgId, (tx) =>
+      tx.select({ config: agentVersions.config }).from(agentVersions).orderBy(agentVersions.version),
     );
     expect(rows.map(({ config }) => config)).toEqual([
       { language: 'de', silence: { max_reminders: 1 } },
