@@ -3,7 +3,7 @@ import type { Heard } from '../../media/playout.ts';
 import type { CallEndReason, SpeechKind } from '../events.ts';
 import { fixedPhrases } from '../fixed-phrases.ts';
 import type { ToolCall } from '../providers/spec.ts';
-import { failure } from './caller.ts';
+import { countInterim, failure } from './caller.ts';
 import { recordCaller, recordInFull } from './history.ts';
 import { fallbackText, fixedClauses } from './phrases.ts';
 import { buildMessages } from './prompt.ts';
@@ -216,6 +216,7 @@ export function becameAudible(state: CallState, generation: number, nowMs: numbe
     ...recorded.state,
     failedTurns,
     phase: { type: 'speaking', reply: recorded.reply },
+    falseAlarm: undefined,
     heard: undefined,
     withdrawnText: '',
   };
@@ -372,10 +373,9 @@ function withReply(state: CallState, reply: Reply): CallState {
 function turnTaken(state: CallState, turn: number, text: string, nowMs: number): CallState {
   return {
     ...state,
-    countedAtMs: state.turn.interim === '' ? state.countedAtMs : nowMs,
+    ...countInterim(state, nowMs),
     turn: emptyTurn(state.modelDecides),
     turnNumber: turn,
-    countedInterim: [state.countedInterim, state.turn.interim].filter((part) => part !== '').join(' '),
     lastTurnText: text,
     misheardTurns: 0,
     reminders: 0,
