@@ -1,10 +1,11 @@
 /** The life of what the agent says: begun, made audible, heard in full, or cut short. */
 import type { Heard } from '../../media/playout.ts';
 import type { CallEndReason, SpeechKind } from '../events.ts';
+import { fixedPhrases } from '../fixed-phrases.ts';
 import type { ToolCall } from '../providers/spec.ts';
 import { countInterim, failure } from './caller.ts';
 import { recordCaller, recordInFull } from './history.ts';
-import { fallbackText, fixedClauses, fixedPhrases } from './phrases.ts';
+import { fallbackText, fixedClauses } from './phrases.ts';
 import { buildMessages } from './prompt.ts';
 import type { Action, CallState, Reply, Speculation } from './state.ts';
 import { addClauses, collectRest, collectText, isAudible, speakAll, speakClauses } from './reply-text.ts';

@@ -2,7 +2,7 @@
 import type { VadEvent } from '../../../src/media/vad/vad.ts';
 import type { CallEvent } from '../../../src/pipeline/events.ts';
 import type { SttPart } from '../../../src/pipeline/providers/spec.ts';
-import { fixedPhrases } from '../../../src/pipeline/session/phrases.ts';
+import { fixedPhrases } from '../../../src/pipeline/fixed-phrases.ts';
 import { END_CALL } from '../../../src/pipeline/session/tools.ts';
 import type { Speech } from '../far-side.ts';
 import type { Run } from '../sample-code.ts';
