@@ -65,6 +65,36 @@ describe('an echo of what the agent is saying', () => {
   });
 });
 
+describe('a telephone that is a loudspeaker', () => {
+  const greeting = 'Hello, this is Ada of the Ritz. How can I help you today?';
+  const whole = (call: ScriptedCall) => call.of('agent-said').map(({ heard_text }) => heard_text);
+
+  it.each([100, 250, 400])(
+    'does not keep the agent from saying all of it, nor is it answered (%i ms)',
+    (loudspeakerMs) => {
+      const call = new ScriptedCall({ loudspeakerMs, agent: { first_message: greeting, turn_taking: NO_GUESSES } });
+      call.advance(9_000);
+      expect(whole(call)).toEqual([greeting]);
+      expect(call.of('turn-confirmed')).toEqual([]);
+      // Less than a word of it says nothing; from its first word on it is known.
+      expect(call.of('interruption-suspected').length).toBeLessThanOrEqual(3);
+    },
+  );
+
+  it.each([100, 250, 400])('has what the caller says answered, once (%i ms)', (loudspeakerMs) => {
+    const call = new ScriptedCall({
+      loudspeakerMs,
+      agent: { first_message: greeting, turn_taking: NO_GUESSES },
+      reply: () => ({ pieces: [LONG] }),
+    });
+    call.advance(7_000);
+    call.say('When are you open?');
+    call.advance(11_000);
+    expect(whole(call)).toEqual([greeting, LONG]);
+    expect(call.of('turn-confirmed').map(({ text }) => text)).toEqual(['When are you open?']);
+  });
+});
+
 describe('a caller whose words are the agent’s as well', () => {
   it('is heard when they go on in other words', () => {
     const call = answering(300);

@@ -16,6 +16,10 @@ const SAME_SHARE = 0.8;
 /** Fewer words than that the caller may have said by chance while the agent did. */
 const TELLING_WORDS = 3;
 
+const REST_OF_WORD = /^\S*/u;
+/** Where the words are in the audio is not known to the letter. */
+const ONE_MORE_WORD = /^\S*\s*\S*/u;
+
 /** What the agent was saying while the caller's line sounded. */
 export interface Overlap {
   /** When the sound began. */
@@ -52,8 +56,8 @@ export function isEcho(text: string, overlap: Overlap | undefined): boolean {
   // Digits may be keys.
   if (overlap === undefined || words.length === 0 || /^[\d*#\s]+$/u.test(text)) return false;
   const soundedMs = overlap.atMs - overlap.sinceMs;
-  const said = wordsSaid(overlap, soundedMs + ROUND_TRIP_MS, 0);
-  if (wordsInOrder(words, said) < SAME_SHARE * words.length) return false;
+  const said = wordsSaid(overlap, soundedMs + ROUND_TRIP_MS, 0, ONE_MORE_WORD);
+  if (!isAmong(words, said) && !isAmong(withoutPart(words, said), said)) return false;
   if (overlap.isKnown || words.length >= TELLING_WORDS) return true;
   // What comes back was begun before the sound was.
   const begun = wordsSaid(overlap, soundedMs + ROUND_TRIP_MS, soundedMs);
@@ -61,14 +65,14 @@ export function isEcho(text: string, overlap: Overlap | undefined): boolean {
 }
 
 /** What the agent said from so long before until so long before what had been heard last, in whole words. */
-function wordsSaid({ heard, clauses }: Overlap, fromAgoMs: number, toAgoMs: number): string[] {
+function wordsSaid({ heard, clauses }: Overlap, fromAgoMs: number, toAgoMs: number, rest = REST_OF_WORD): string[] {
   const spoken = clauses.map((clause) => clause.spoken).join('');
   const from = placeOf(spoken, heardCharacters(before(heard, fromAgoMs), clauses));
   const to = placeOf(spoken, heardCharacters(before(heard, toAgoMs), clauses));
   const isWithinWord = /\S\S/u.test(spoken.slice(Math.max(0, from - 1), from + 1));
   const beginning = isWithinWord ? (/^\S*/u.exec(spoken.slice(from))?.[0].length ?? 0) : 0;
   if (to <= from + beginning) return [];
-  return wordsOf(spoken.slice(from + beginning, to) + (/^\S*/u.exec(spoken.slice(to))?.[0] ?? ''));
+  return wordsOf(spoken.slice(from + beginning, to) + (rest.exec(spoken.slice(to))?.[0] ?? ''));
 }
 
 /** How much of it had been heard `agoMs` before. */
@@ -88,6 +92,17 @@ function placeOf(text: string, characters: number): number {
   let at = 0;
   while (at < text.length && left > 0) if (/\S/u.test(text.charAt(at++))) left--;
   return at;
+}
+
+/** Without a last word that was cut off with the agent: it is heard as its beginning, or as another word. */
+function withoutPart(words: readonly string[], said: readonly string[]): readonly string[] {
+  const last = words.at(-1) ?? '';
+  const isPart = words.length >= TELLING_WORDS || said.some((word) => word.startsWith(last));
+  return isPart && words.length > 1 ? words.slice(0, -1) : words;
+}
+
+function isAmong(words: readonly string[], said: readonly string[]): boolean {
+  return wordsInOrder(words, said) >= SAME_SHARE * words.length;
 }
 
 /** How many of the words follow each other in that order in the words said: the longest common subsequence. */
