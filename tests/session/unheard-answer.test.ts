@@ -97,3 +97,26 @@ describe('a caller who asks whether anybody is there before the answer is heard'
     expect(lastUserText(call)).toBe('When do you open? Yes.');
   });
 });
+
+describe('a caller who asks whether anybody is there just as the answer begins', () => {
+  const collided = (text: string, afterMs: number): ScriptedCall => {
+    const call = asked(500, { reply: () => ({ pieces: ['We open at nine, and we close at five.'], firstMs: 1_000 }) });
+    for (let ms = 0; ms < 5_000 && !call.wire.some(({ type }) => type === 'media'); ms += 20) call.advance(20);
+    call.advance(afterMs);
+    call.say(text, 400);
+    call.advance(5_000);
+    return call;
+  };
+
+  it.each([0, 300])('hears it to its end (%i ms after its beginning)', (afterMs) => {
+    const call = collided('Hello?', afterMs);
+    expect(call.of('barge-in')).toEqual([]);
+    expect(heard(call)).toBe('We open at nine, and we close at five.');
+    expect(call.requests).toHaveLength(1);
+  });
+
+  it('is answered when they say more than that, or have heard what the agent says', () => {
+    expect(lastUserText(collided('Hello? I have a question.', 0))).toBe('Hello? I have a question.');
+    expect(lastUserText(collided('Hello?', 1_000))).toBe('Hello?');
+  });
+});

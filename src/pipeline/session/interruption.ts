@@ -5,7 +5,7 @@ import type { HeardSpeech } from '../../media/playout.ts';
 import type { Action, CallState, CallerTurn, Phase, Reply } from './state.ts';
 import { emptyTurn } from './state.ts';
 import { asksForNothing } from './turn-taking/backchannel.ts';
-import { isAnswer, isProtected, judgeHeld, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
+import { isAnswer, isProtected, judgeHeld, onlyWaited, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
 import { asksToStay, takesLeave } from './turn-taking/end-call.ts';
 import { isEcho, observeOverlap } from './turn-taking/echo.ts';
 import { TRANSCRIPT_DEADLINE_MS, turnText } from './turn-taking/endpointing.ts';
@@ -80,7 +80,8 @@ export function settleHeld(
   if (verdict.type === 'wait') return state;
   if (verdict.type === 'barge-in') return bargeIn(state, nowMs, actions);
   const { cause, text } = verdict;
-  if (text !== '' && cause !== 'echo' && isAnswered(state.heard, phase.reply)) return bargeIn(state, nowMs, actions);
+  const mayAnswer = text !== '' && cause !== 'echo' && !onlyWaited(state);
+  if (mayAnswer && isAnswered(state.heard, phase.reply)) return bargeIn(state, nowMs, actions);
   actions.push({ type: 'emit', event: { type: 'false-interruption', cause, text } });
   const falseAlarms = state.falseAlarms + 1;
   const { coolDownAfter, coolDownMs } = agent.turnTaking;

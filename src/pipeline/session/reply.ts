@@ -12,7 +12,7 @@ import { addClauses, collectRest, collectText, isAudible, speakAll, speakClauses
 import { currentReply, emptyTurn, newReply } from './state.ts';
 import { END_CALL, TOOLS, resultOf } from './tools.ts';
 import { beginTrace, confirmTrace, stages, waitedMs } from './trace.ts';
-import { isBackchannel } from './turn-taking/backchannel.ts';
+import { asksForNothing, isBackchannel } from './turn-taking/backchannel.ts';
 import { turnText } from './turn-taking/endpointing.ts';
 
 /** After this many turns in a row that no provider could answer, trying on would only keep the caller from help. */
@@ -368,7 +368,8 @@ function isOldBackchannel({ turn, agent }: CallState, nowMs: number): boolean {
   if (turn.voice.type === 'speaking' || turn.transcriptAtMs === undefined) return false;
   const text = turnText(turn);
   const { language, turnTaking } = agent;
-  return nowMs - turn.transcriptAtMs > ANSWER_AT_THE_END_MS && isBackchannel(text, language, turnTaking.backchannels);
+  const asksNothing = isBackchannel(text, language, turnTaking.backchannels) || asksForNothing(text, language);
+  return asksNothing && nowMs - turn.transcriptAtMs > ANSWER_AT_THE_END_MS;
 }
 
 function withReply(state: CallState, reply: Reply): CallState {

@@ -6,7 +6,7 @@ import type { TurnTakingSettings } from '../../ports.ts';
 import { heardText } from '../../text/heard-text.ts';
 import { heardCharacters } from '../heard.ts';
 import type { CallState, CallerTurn, Clause } from '../state.ts';
-import { isBackchannel, meaningfulWords } from './backchannel.ts';
+import { asksForNothing, isBackchannel, meaningfulWords } from './backchannel.ts';
 import { isEcho } from './echo.ts';
 import { turnText } from './endpointing.ts';
 
@@ -20,17 +20,30 @@ export function silencesAgent(turn: CallerTurn, settings: TurnTakingSettings, co
 }
 
 /** What the caller is saying, and the agent was while they were. */
-export type Interruption = Pick<CallState, 'turn' | 'overlap' | 'agent'>;
+export type Interruption = Pick<CallState, 'turn' | 'overlap' | 'agent' | 'phase'>;
 
 /**
  * Whether what was recognised is enough to take the floor. Keys always are: nobody presses one by accident. The agent's own words
  * never are.
  */
-export function takesFloor({ turn, overlap, agent }: Interruption): boolean {
+export function takesFloor(interruption: Interruption): boolean {
+  const { turn, overlap, agent } = interruption;
   if (turn.keysUntilMs !== undefined) return true;
+  if (onlyWaited(interruption)) return false;
   const text = turnText(turn);
   const { backchannels, bargeInMinWords } = agent.turnTaking;
   return meaningfulWords(text, agent.language, backchannels) >= bargeInMinWords && !isEcho(text, overlap);
+}
+
+/** Whoever begins to speak so soon after the agent does has not heard it yet. */
+const UNHEARD_MS = 500;
+
+/** Whether the caller asked where the agent was just as it began to speak: what it says is what they were waiting for. */
+export function onlyWaited({ turn, agent, phase }: Interruption): boolean {
+  if (turn.voice.type === 'silent' || !('reply' in phase)) return false;
+  const { firstAudioAtMs } = phase.reply.trace;
+  if (firstAudioAtMs === undefined || turn.voice.startedAtMs > firstAudioAtMs + UNHEARD_MS) return false;
+  return asksForNothing(turnText(turn), agent.language);
 }
 
 /** So much audio of a reply is left when it is as good as over: who says "yes" then answers it. */
@@ -70,7 +83,8 @@ export function judgeHeld(interruption: Interruption, heldSinceMs: number, nowMs
   const answered = turn.voice.type === 'paused' && turn.settled;
   if (nowMs < untilMs && !answered) return { type: 'wait', untilMs };
   if (isEcho(text, overlap)) return { type: 'false-alarm', cause: 'echo', text };
-  const backchannel = text !== '' && isBackchannel(text, agent.language, agent.turnTaking.backchannels);
+  const isGoOn = text !== '' && isBackchannel(text, agent.language, agent.turnTaking.backchannels);
+  const backchannel = isGoOn || onlyWaited(interruption);
   return { type: 'false-alarm', cause: backchannel ? 'backchannel' : 'nothing-recognised', text };
 }
 
