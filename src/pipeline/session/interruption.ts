@@ -52,7 +52,8 @@ function wantsFloor(state: CallState, reply: Reply): boolean {
 /** Words of a sound that was taken for a false alarm before they came, which answer what the caller was hearing then. */
 function isLateAnswer({ falseAlarm, turn, overlap }: CallState, reply: Reply): boolean {
   if (falseAlarm === undefined || turn.transcriptAtMs === undefined || !reply.interruptible) return false;
-  if (turn.transcriptAtMs - falseAlarm.atMs > TRANSCRIPT_DEADLINE_MS) return false;
+  const afterMs = turn.transcriptAtMs - falseAlarm.atMs;
+  if (afterMs < 0 || afterMs > TRANSCRIPT_DEADLINE_MS) return false;
   const text = turnText(turn);
   return text !== '' && isAnswered(falseAlarm.heard, reply) && !isEcho(text, overlap);
 }
@@ -86,7 +87,7 @@ export function settleHeld(
   const falseAlarms = state.falseAlarms + 1;
   const { coolDownAfter, coolDownMs } = agent.turnTaking;
   // An echo that goes on may yet turn out to be the beginning of something else.
-  const isMeant = cause === 'echo' ? turn.voice.type === 'speaking' : text !== '' && cause !== 'backchannel';
+  const isMeant = cause === 'echo' ? turn.voice.type === 'speaking' : turnText(turn) !== '' && cause !== 'backchannel';
   const goingOn: CallState = {
     ...state,
     ...(isMeant ? { turn: withoutPause(turn) } : withoutWords(state, nowMs)),

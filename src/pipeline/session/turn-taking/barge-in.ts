@@ -28,11 +28,17 @@ export type Interruption = Pick<CallState, 'turn' | 'overlap' | 'agent' | 'phase
  */
 export function takesFloor(interruption: Interruption): boolean {
   const { turn, overlap, agent } = interruption;
+  if (isOlder(interruption)) return false;
   if (turn.keysUntilMs !== undefined) return true;
   if (onlyWaited(interruption)) return false;
   const text = turnText(turn);
   const { backchannels, bargeInMinWords } = agent.turnTaking;
   return meaningfulWords(text, agent.language, backchannels) >= bargeInMinWords && !isEcho(text, overlap);
+}
+
+/** Whether all that the caller has said is from before the agent was told to say this: they get their answer to it after that. */
+function isOlder({ turn, phase }: Interruption): boolean {
+  return 'reply' in phase && turn.transcriptAtMs !== undefined && turn.transcriptAtMs < phase.reply.sinceMs;
 }
 
 /** Whoever begins to speak so soon after the agent does has not heard it yet. */
@@ -78,13 +84,13 @@ export type HeldVerdict =
 export function judgeHeld(interruption: Interruption, heldSinceMs: number, nowMs: number): HeldVerdict {
   if (takesFloor(interruption)) return { type: 'barge-in' };
   const { turn, overlap, agent } = interruption;
-  const text = turnText(turn);
+  const text = isOlder(interruption) ? '' : turnText(turn);
   const untilMs = heldSinceMs + agent.turnTaking.falseAlarmMs;
   const answered = turn.voice.type === 'paused' && turn.settled;
   if (nowMs < untilMs && !answered) return { type: 'wait', untilMs };
   if (isEcho(text, overlap)) return { type: 'false-alarm', cause: 'echo', text };
-  const isGoOn = text !== '' && isBackchannel(text, agent.language, agent.turnTaking.backchannels);
-  const backchannel = isGoOn || onlyWaited(interruption);
+  const isGoOn = isBackchannel(text, agent.language, agent.turnTaking.backchannels) || onlyWaited(interruption);
+  const backchannel = text !== '' && isGoOn;
   return { type: 'false-alarm', cause: backchannel ? 'backchannel' : 'nothing-recognised', text };
 }
 
