@@ -32,9 +32,9 @@ describe('a cough before the answer is heard', () => {
     expect(call.of('first-token')).toHaveLength(1);
   });
 
-  it('keeps the answer back while it may become words', () => {
-    const call = asked(1_900);
-    call.beginNoise(1_500);
+  it.each([1_900, 2_300])('keeps the answer back while it may become words (%i ms after the question)', (waitMs) => {
+    const call = asked(waitMs, { audioAfterMs: 700 });
+    call.beginNoise(1_000);
     expect(call.sentMs()).toBe(0);
     call.final('On Sundays, I mean.');
     call.advance(8_000);
