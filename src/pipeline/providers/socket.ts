@@ -8,7 +8,7 @@ import { dialOnDemand } from './dial.ts';
 import type { Dialler, SocketAddress, SocketMessage } from './dial.ts';
 import { networkError, statusError } from './http.ts';
 import type { VendorError } from './http.ts';
-import type { Connecting } from './spec.ts';
+import type { Connecting, StreamContext } from './spec.ts';
 
 /** reliability.md, fault 19: a vendor that does not answer within a second is passed over, unless more is known of it. */
 export const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;
@@ -17,6 +17,16 @@ const LINGER_MS = 250;
 /** Of a refusal's body, enough for every vendor's error JSON. */
 const MAX_REFUSAL_BYTES = 4 * 1024;
 const REFUSAL_BODY_TIMEOUT_MS = 250;
+
+/** Where a vendor is reached. */
+export interface VendorSettings {
+  readonly apiKey: string;
+  /** http(s); the WebSocket address derives from it. */
+  readonly baseUrl?: string | undefined;
+  readonly connectTimeoutMs?: number | undefined;
+  /** Whose owner closes it. Absent: every socket is dialled when it is needed. */
+  readonly dialler?: Dialler | undefined;
+}
 
 /** How to reach a vendor, and how much may wait for it. */
 export interface SocketSettings extends SocketAddress {
@@ -35,6 +45,19 @@ export interface SocketSettings extends SocketAddress {
   readonly parseRefusal?: ((body: string) => VendorError) | undefined;
   /** A vendor's own meaning of a close code; undefined: the usual one. */
   readonly codeOfClose?: ((closeCode: number, reason: string) => ErrorCode | undefined) | undefined;
+}
+
+/** What an adapter says of the socket that a stream of its speaks over. */
+export interface StreamSocketSettings extends Pick<
+  SocketSettings,
+  'provider' | 'dialler' | 'connectTimeoutMs' | 'maxQueuedBytes' | 'parseRefusal' | 'codeOfClose'
+> {
+  /** Whom what is sent is counted for. */
+  readonly model: string | undefined;
+  /** Throws a BvraiError when the base URL is none. */
+  readonly address: () => SocketAddress;
+  /** Sent before we close. */
+  readonly farewell?: string | undefined;
 }
 
 /** What a socket tells its adapter. Never called from within the constructor, nor after {@link ProviderSocket.close}. */
@@ -281,6 +304,15 @@ export class ProviderSocket {
     const timer = this.#settings.clock.after(LINGER_MS, () => socket.terminate());
     socket.on('close', () => timer.cancel());
   }
+}
+
+/** Begins to connect for a stream. Throws what `settings.address` throws. */
+export function openStreamSocket(
+  { address, ...settings }: StreamSocketSettings,
+  { clock, connecting }: StreamContext,
+  listener: SocketListener,
+): ProviderSocket {
+  return new ProviderSocket({ ...settings, ...address(), clock, connecting }, listener);
 }
 
 function bytesOf(data: RawData): Buffer {
