@@ -1,6 +1,7 @@
 /** A vendor's WebSocket as the adapters use it: one failure at most, told once; bounded; gone when closed. */
 import type { IncomingMessage } from 'node:http';
-import type { RawData, WebSocket } from 'ws';
+import { WebSocket } from 'ws';
+import type { RawData } from 'ws';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
@@ -144,15 +145,32 @@ export class ProviderSocket {
       return;
     }
     if (this.#wasOpen) {
-      // A turn of the event loop, in which it shows if the vendor has hung up meanwhile.
-      this.#timer = clock.after(0, () => this.#onOpen());
+      // In which it shows if the vendor has hung up meanwhile.
+      this.#afterATurn(0, () => this.#onWarm());
       return;
     }
     const limitMs = this.#connectLimitMs;
-    this.#timer = clock.after(limitMs, () => {
-      // One more turn of the event loop: after a stall of ours, timers run before the answer that waits in the kernel.
-      this.#timer = clock.after(0, () => this.#onConnectDeadline(limitMs));
+    this.#afterATurn(limitMs, () => this.#onConnectDeadline(limitMs));
+  }
+
+  /** After the delay and one more turn of the event loop: after a stall of ours, timers run before what waits in the kernel. */
+  #afterATurn(delayMs: number, run: () => void): void {
+    const { clock } = this.#settings;
+    this.#timer = clock.after(delayMs, () => {
+      this.#timer = clock.after(0, run);
     });
+  }
+
+  /** A socket that is closing already needs no more waiting for: its `close` may be long in coming. */
+  #onWarm(): void {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#onOpen();
+    else this.#replace();
+  }
+
+  #replace(): void {
+    this.#timer?.cancel();
+    this.#socket?.terminate();
+    this.#connect();
   }
 
   get #connectLimitMs(): number {
@@ -170,9 +188,7 @@ export class ProviderSocket {
     /** It came open, and was dead before anybody used it. */
     const isReplaced = (): boolean => {
       if (!wasOpen || this.#open || this.#listener === undefined || socket !== this.#socket) return false;
-      this.#timer?.cancel();
-      socket.terminate();
-      this.#connect();
+      this.#replace();
       return true;
     };
     const isOurs = (): boolean => socket === this.#socket;
