@@ -337,7 +337,7 @@ function bytesOf(data: RawData): Buffer {
 }
 
 /** What a close means that came without our doing (RFC 6455, 7.4.1, and the IANA registry of close codes). */
-export function codeOfCloseCode(closeCode: number): ErrorCode {
+function codeOfCloseCode(closeCode: number): ErrorCode {
   switch (closeCode) {
     case 1002:
     case 1003:
