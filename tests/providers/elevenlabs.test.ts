@@ -1,11 +1,13 @@
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { startElevenLabsEmulator } from '../../bench/emulators/elevenlabs.ts';
 import type { ElevenLabsEmulatorSettings } from '../../bench/emulators/elevenlabs.ts';
+import { VirtualClock } from '../../src/core/clock.ts';
 import { createElevenLabsTts } from '../../src/pipeline/providers/elevenlabs/tts.ts';
 import type { TtsPart } from '../../src/pipeline/providers/spec.ts';
 import type { Received } from './harness.ts';
 import { sleep, until } from './harness.ts';
-import { EmulatedVoice, ttsContract } from './tts-contract.ts';
+import { EmulatedVoice, idleCloseSeen, ttsContract } from './tts-contract.ts';
 import { heard, say } from './voice-call.ts';
 
 const voice = new EmulatedVoice<ElevenLabsEmulatorSettings>(
@@ -88,7 +90,8 @@ describe('elevenlabs', () => {
 
   it('opens another socket when cancelled contexts do not end', async () => {
     await voice.start({ firstAudioMs: 100_000 });
-    const { received, stream } = voice.open();
+    const clock = new VirtualClock();
+    const { received, stream } = voice.open({ clock });
     await until('open', () => voice.emulator.connections === 1);
     for (let n = 0; n < 5; n++) {
       stream.speak(`z${n}`, 'Never heard.');
@@ -98,25 +101,37 @@ describe('elevenlabs', () => {
     voice.emulator.settings.firstAudioMs = 5;
     stream.speak('a', 'Heard.');
     stream.finish('a');
+    clock.advance(999);
+    expect(voice.emulator.requests).toHaveLength(1);
+    clock.advance(1);
     await received.first('utterance-finished');
     expect(heard(received, 'a')).toBe('Heard.');
+    expect(voice.emulator.requests).toHaveLength(2);
     stream.close();
     await voice.gone();
   });
 
   it('keeps an idle socket and a waiting context alive', async () => {
     await voice.start();
-    const { received, stream } = voice.open({ request: { options: { inactivity_timeout: 1 } } });
-    await sleep(1_300);
+    const clock = new VirtualClock();
+    const { received, stream } = voice.open({ clock, request: { options: { inactivity_timeout: 30 } } });
+    const kept = (message: object) => messages().filter((each) => isDeepStrictEqual(each, message)).length;
     stream.speak('a', 'One.');
-    await received.first('audio-chunk');
-    await sleep(1_300);
+    await until('the first clause', () => heard(received, 'a') === 'One.');
+    // A third of what the address allows.
+    clock.advance(9_999);
     stream.speak('a', 'Two.');
+    await until('the second clause', () => heard(received, 'a') === 'One. Two.');
+    expect(kept({ text: '', context_id: 'u1' })).toBe(0);
+    clock.advance(1);
+    await until('a word for the context', () => kept({ text: '', context_id: 'u1' }) === 1);
     stream.finish('a');
     await received.first('utterance-finished');
-    expect(heard(received, 'a')).toBe('One. Two.');
-    expect(messages()).toContainEqual({ text: '' });
-    expect(messages()).toContainEqual({ text: '', context_id: 'u1' });
+    expect(kept({ text: '' })).toBe(0);
+    clock.advance(10_000);
+    await until('a word for the socket', () => kept({ text: '' }) === 1);
+    clock.advance(10_000);
+    await until('another', () => kept({ text: '' }) === 2);
     expect(new Set(voice.emulator.received.map(({ connection }) => connection)).size).toBe(1);
     stream.close();
     await voice.gone();
@@ -127,8 +142,7 @@ describe('elevenlabs', () => {
     const call = voice.open();
     await say(call, 'a', 'One.');
     voice.emulator.disconnect(1008, 'input_timeout_exceeded');
-    await voice.gone();
-    await sleep(20);
+    await idleCloseSeen(call);
     expect(await say(call, 'b', 'Two.')).toBe('Two.');
     call.stream.close();
     await voice.gone();
