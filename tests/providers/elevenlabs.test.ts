@@ -111,6 +111,37 @@ describe('elevenlabs', () => {
     await voice.gone();
   });
 
+  it.each(['cancelled', 'failed'])('drops what the vendor still says of an utterance that has %s', async (how) => {
+    await voice.start({ speed: 10 });
+    const call = voice.open();
+    const { received, stream } = call;
+    let ended = 0;
+    voice.emulator.watch(({ direction, message }) => {
+      if (direction === 'sent' && isDeepStrictEqual(message, { isFinal: true, contextId: 'u1' })) ended++;
+    });
+    stream.speak('a', 'This is a rather long sentence that nobody wants to hear to its end.');
+    await received.first('audio-chunk');
+    // More utterances than a stream may have at a time, without words.
+    const others = Array.from({ length: 65 }, (_, n) => `other-${n}`);
+    for (const id of others) stream.speak(id, ' ');
+    if (how === 'cancelled') stream.cancel('a');
+    else stream.speak('a', 'And this is too much.');
+    stream.finish('a');
+    if (how === 'failed') await received.failedWith('utterance-failed', 'provider.overloaded');
+    for (const id of others) stream.cancel(id);
+    const heardSoFar = received.of('audio-chunk').length;
+    voice.emulator.settings.speed = 1_000;
+    await until('its end', () => ended === 1);
+    expect(await say(call, 'b', 'Sorry.')).toBe('Sorry.');
+    expect(received.of('audio-chunk').filter((part) => part.utteranceId === 'a')).toHaveLength(heardSoFar);
+    const ofContext = messages().filter((message) =>
+      isDeepStrictEqual(message, { ...Object(message), context_id: 'u1' }),
+    );
+    expect(ofContext.slice(2)).toEqual([{ context_id: 'u1', close_context: true }]);
+    stream.close();
+    await voice.gone();
+  });
+
   it('keeps an idle socket and a waiting context alive', async () => {
     await voice.start();
     const clock = new VirtualClock();
@@ -145,6 +176,22 @@ describe('elevenlabs', () => {
     await idleCloseSeen(call);
     expect(await say(call, 'b', 'Two.')).toBe('Two.');
     call.stream.close();
+    await voice.gone();
+  });
+
+  it('takes the vendor’s word that it was idle, unless something is being said', async () => {
+    await voice.start();
+    // Its time stands still: it keeps nothing alive.
+    const given = { clock: new VirtualClock(), request: { options: { inactivity_timeout: 0.5 } } };
+    const idle = voice.open(given);
+    expect(await say(idle, 'a', 'One.')).toBe('One.');
+    await voice.gone();
+    expect(await say(idle, 'b', 'Two.')).toBe('Two.');
+    idle.stream.close();
+    voice.emulator.settings.speed = 1;
+    const heardOut = voice.open(given);
+    heardOut.stream.speak('a', 'Hi. This takes its time.');
+    await heardOut.received.failedWith('stream-failed', 'provider.closed');
     await voice.gone();
   });
 

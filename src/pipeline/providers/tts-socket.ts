@@ -74,7 +74,7 @@ export class TtsSocket<Utterance extends SocketUtterance> implements TtsStream {
 
   speak(utteranceId: string, text: string): void {
     const utterance = this.#over ? undefined : this.utterances.open(utteranceId);
-    if (utterance === undefined || utterance.settling || text.trim() === '') return;
+    if (utterance === undefined || text.trim() === '') return;
     const error = this.utterances.addText(utterance, text);
     if (error === undefined) this.pump();
     else this.failUtterance(utterance, error);
@@ -129,9 +129,9 @@ export class TtsSocket<Utterance extends SocketUtterance> implements TtsStream {
     }
   }
 
-  /** Has the protocol move on, unless it is over or there is nothing to speak over. */
+  /** Has the protocol move on, unless it is over. */
   pump(): void {
-    if (!this.#over && this.#failTimer === undefined) this.#protocol.pump();
+    if (!this.#over) this.#protocol.pump();
   }
 
   tell(part: TtsPart): void {

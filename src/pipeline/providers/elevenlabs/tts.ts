@@ -239,7 +239,6 @@ class ContextSpeech implements TtsProtocol<Utterance> {
   onLeft(): void {
     this.#keepAliveTimer?.cancel();
     this.#slotTimer?.cancel();
-    this.#slotTimer = undefined;
     this.#contexts.clear();
   }
 
