@@ -1,6 +1,7 @@
 /** What the pipeline needs from outside, and tells the outside: the only module of the pipeline that `control` may import. */
 import type { QuestionAndAnswer } from './providers/spec.ts';
 
+export { fixedPhrases } from './fixed-phrases.ts';
 export type { QuestionAndAnswer } from './providers/spec.ts';
 
 /** One provider of a stage; the first healthy one of the list serves. */

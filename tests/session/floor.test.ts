@@ -42,6 +42,53 @@ describe('a yes that overlaps the end of a question', () => {
   });
 });
 
+describe('a yes that overlaps the end of a question, and is recognised late', () => {
+  const QUESTION = 'Shall I book the table by the window for you, your wife and the children?';
+  const asked = (beforeEndMs: number) => {
+    let turn = 0;
+    const call = new ScriptedCall({
+      agent: { turn_taking: NO_GUESSES },
+      reply: () => ({ pieces: [turn++ === 0 ? QUESTION : 'It is booked.'] }),
+      finalAfterMs: 1_000,
+    });
+    call.say('A table please.');
+    hear(call, QUESTION.length * MS_PER_CHARACTER - beforeEndMs);
+    call.say('Yes.', 300);
+    call.advance(3_000);
+    return call;
+  };
+
+  it('is its answer although the agent has gone on meanwhile', () => {
+    const call = asked(400);
+    expect(call.of('false-interruption')).toMatchObject([{ cause: 'nothing-recognised' }]);
+    expect(call.of('barge-in')).toHaveLength(1);
+    expect(lastUserText(call)).toBe('Yes.');
+  });
+
+  it('is a "go on" all the same in the middle of what the agent says', () => {
+    expect(asked(2_500).of('barge-in')).toEqual([]);
+  });
+});
+
+describe('a "go on" that was guessed and never made final', () => {
+  it('is not taken for the next one, which is an answer', () => {
+    let turn = 0;
+    const call = new ScriptedCall({
+      agent: { turn_taking: NO_GUESSES },
+      reply: () => ({ pieces: [turn++ === 0 ? 'We have one by the window. Do you want it?' : 'It is booked.'] }),
+    });
+    call.say('A table please.');
+    hear(call, 300);
+    call.interim('Mm-hmm.');
+    call.say('', 300);
+    for (let ms = 0; ms < 6_000 && call.of('agent-said').length === 0; ms += 20) call.advance(20);
+    call.say('Mm-hmm.', 300);
+    call.advance(2_000);
+    expect(call.of('false-interruption')).toMatchObject([{ cause: 'backchannel' }]);
+    expect(lastUserText(call)).toBe('Mm-hmm.');
+  });
+});
+
 describe('one noise after the other', () => {
   it('does not take an answer back again and again', () => {
     const call = new ScriptedCall({

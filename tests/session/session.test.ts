@@ -366,6 +366,30 @@ describe('a recogniser that takes over', () => {
     expect(answered(call)).toBe('My address is twelve Long street in Springfield.');
   });
 
+  it('may be lost before it comes to what the one before it had told', () => {
+    const call = new ScriptedCall({ agent: { first_message: '' }, finalAfterMs: undefined });
+    call.beginNoise(1_000);
+    call.interim('I live at twelve long street');
+    call.advance(1_500);
+    call.openRecogniser(3_000);
+    call.interim('Well,');
+    call.final('Well,');
+    call.interim('Long street');
+    call.advance(2_000);
+    call.openRecogniser(3_000);
+    call.final('By the lake.');
+    expect(answered(call)).toBe('Well, Long street By the lake.');
+  });
+
+  it('leaves the end of the turn to us where the one before it decided that', () => {
+    const call = new ScriptedCall({ agent: { first_message: '' }, finalAfterMs: undefined });
+    call.say('When do you open?');
+    call.model({ type: 'turn-end-likely', text: 'When do you open?' });
+    call.openRecogniser(3_000);
+    call.advance(1_600);
+    expect(call.of('turn-confirmed')).toHaveLength(1);
+  });
+
   it('does not take new words for counted ones that it cannot have heard', () => {
     const call = goneOn();
     call.openRecogniser(100);

@@ -1,6 +1,6 @@
 /** What the simulated calls have reached: a simulation that never meets a barge-in proves nothing about barge-ins. */
 import type { CallEvent } from '../../src/pipeline/events.ts';
-import { fixedPhrases } from '../../src/pipeline/session/phrases.ts';
+import { fixedPhrases } from '../../src/pipeline/fixed-phrases.ts';
 
 const FILLER = fixedPhrases('en').filler;
 

@@ -1,6 +1,7 @@
 /** The agent as JSON: every field with its meaning, bounds and default, in one place; also what the OpenAPI document says of it. */
 import { z } from 'zod';
 import type { AgentConfig, RouteEntry, TurnTakingSettings } from '../../pipeline/ports.ts';
+import { withLanguageDefaults } from './language-defaults.ts';
 
 /** Free facts of the client's own, on agents, numbers and voices. */
 export const metadataSchema = z
@@ -135,7 +136,13 @@ const turnTaking = z.strictObject({
 
 const silence = z.strictObject({
   reminder_after_ms: z.int().min(1_000).max(600_000).default(10_000),
-  reminder_message: z.string().min(1).max(500).default('Are you still there?'),
+  reminder_message: z
+    .string()
+    .min(1)
+    .max(500)
+    .optional()
+    .describe('Said when nobody has spoken for so long. Default: a question in the agent’s language.')
+    .meta({ examples: ['Are you still there?'] }),
   max_reminders: z
     .int()
     .min(0)
@@ -186,6 +193,7 @@ const agentFields = {
     .regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/u, 'must be a BCP 47 tag such as en or en-US')
     .max(35)
     .default('en')
+    .describe('What the agent hears and speaks, and the language of all texts that it has by default.')
     .meta({ examples: ['en'] }),
   stt: route(routeEntry, ['deepgram', 'embedded'], 'Speech recognition'),
   llm: route(routeEntry, ['openai', 'embedded'], 'Language model'),
@@ -204,15 +212,20 @@ const agentFields = {
   end_call_phrases: z
     .array(z.string().min(1).max(100))
     .max(50)
-    .default(['goodbye', 'bye bye', 'thank you goodbye'])
-    .describe('When the caller says one of these, the agent takes its leave.'),
+    .optional()
+    .describe(
+      'When the caller says one of these, with a few words around it at most, the agent takes its leave; case, accents and ' +
+        'punctuation do not matter. Default: what callers say in the agent’s language.',
+    )
+    .meta({ examples: [['goodbye', 'bye bye']] }),
   end_call_tool: z.boolean().default(true).describe('Whether the model may end the call itself, by a tool.'),
   goodbye_message: z
     .string()
     .min(1)
     .max(500)
-    .default('Thank you for calling. Goodbye.')
-    .describe('Said before hanging up.'),
+    .optional()
+    .describe('Said before hanging up. Default: thanks and a goodbye in the agent’s language.')
+    .meta({ examples: ['Thank you for calling. Goodbye.'] }),
   silence: silence.prefault({}).describe('What the agent does when nobody says anything.'),
   max_duration_s: z.int().min(10).max(14_400).default(3_600),
   duration_warning_s: z.int().min(0).max(600).default(30).describe('How long before that the caller is told; 0: not.'),
@@ -223,7 +236,7 @@ const agentFields = {
 /** What `POST /api/v1/agents` takes, and each version keeps; everything but the name has a default. */
 export const agentSchema = z.strictObject(agentFields);
 
-/** An agent as JSON, with every default filled in. */
+/** An agent as JSON, with every default filled in but those that depend on its language (language-defaults.ts). */
 export type AgentDocument = z.infer<typeof agentSchema>;
 
 /** A file of `agents/`: the same, and the numbers whose calls it answers; `*`: every number that no other agent has. */
@@ -239,7 +252,8 @@ export const agentFileSchema = z.strictObject({
  * The agent as the pipeline runs it; `version` is 1 for files, which have none. Voice configurations must have been filled in
  * (agents/for-calls.ts).
  */
-export function toAgentConfig(id: string, document: AgentDocument, version = 1): AgentConfig {
+export function toAgentConfig(id: string, stored: AgentDocument, version = 1): AgentConfig {
+  const document = withLanguageDefaults(stored);
   return {
     id,
     version,

@@ -18,8 +18,8 @@ function patchField(field: z.core.$ZodType): z.ZodType {
   return field instanceof z.ZodType ? field : z.unknown();
 }
 
-/** The outer layer's documentation survives its removal. */
-function described(inner: z.ZodType, outer: z.ZodType): z.ZodType {
+/** `inner` with the documentation of the layer that was around it (optional, default …). */
+export function described<Inner extends z.ZodType>(inner: Inner, outer: z.ZodType): Inner {
   const meta = outer.meta();
   return meta === undefined ? inner : inner.meta(meta);
 }

@@ -12,6 +12,7 @@ import {
   restAfterSecondThought,
   standingBeside,
   toldSince,
+  toldWithin,
 } from './known-words.ts';
 import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
 import { observeResumption } from './turn-taking/endpointing.ts';
@@ -31,7 +32,13 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
       const { startedAtMs } = event;
       const rhythm = observeResumption(state.rhythm, turn, startedAtMs, state.agent.language);
       const voice: Voice = { type: 'speaking', startedAtMs, speechMs: 0, lastVoicedAtMs: nowMs, faded: false };
-      return { ...state, rhythm, ignoredVoiceMs: undefined, turn: { ...turn, voice, settled: false } };
+      return {
+        ...forgetRetracted(state),
+        rhythm,
+        ignoredVoiceMs: undefined,
+        falseAlarm: undefined,
+        turn: { ...turn, voice, settled: false },
+      };
     }
     case 'voice-continued': {
       if (turn.voice.type !== 'speaking') return state;
@@ -51,6 +58,24 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
   }
 }
 
+/** The caller's turn is over, or a "go on": the transcripts that follow say its guess again before they say anything new. */
+export function countInterim(
+  { turn, countedInterim, countedAtMs, countedIsSettled }: CallState,
+  nowMs: number,
+): Pick<CallState, 'countedInterim' | 'countedAtMs' | 'countedIsSettled'> {
+  if (turn.interim === '') return { countedInterim, countedAtMs, countedIsSettled };
+  return {
+    countedInterim: joined(countedInterim, turn.interim),
+    countedAtMs: nowMs,
+    countedIsSettled: turn.interim === turn.leftOut,
+  };
+}
+
+/** Counted words that no final came of, though the recogniser has answered for all audio, are none of what the caller says next. */
+function forgetRetracted(state: CallState): CallState {
+  return state.countedIsSettled ? { ...state, countedInterim: '', countedIsSettled: false } : state;
+}
+
 /** One word of a guess may be said again by chance; as many as this are the same speech. */
 const MET_WORDS = 2;
 /** Audio and the clock may be apart by so much, when frames were late or lost. */
@@ -58,7 +83,8 @@ const AUDIO_DRIFT_MS = 200;
 
 /**
  * A recogniser has begun, with what came in since `hearsFromMs`. What the one before it had told by then nobody will tell again, and
- * it stays; the rest of its guess the new one may hear again, from the middle on only.
+ * it stays; the rest of its guess the new one may hear again, from the middle on only. Whether the new one decides turns, and when,
+ * it has yet to show: until then we do.
  */
 export function meetRecogniser(state: CallState, hearsFromMs: number): CallState {
   const { turn } = state;
@@ -70,12 +96,15 @@ export function meetRecogniser(state: CallState, hearsFromMs: number): CallState
     countedInterim,
     recogniserIsNew: countedInterim !== '' || rest.text !== '',
     hasGuessed: false,
+    modelDecides: false,
     turn: {
       ...turn,
+      modelTurn: turn.modelTurn === 'ended' ? 'ended' : 'none',
       finals: told === '' ? turn.finals : [...turn.finals, told],
       interim: rest.text,
       guessTold: rest,
       lostGuess: rest.text,
+      lostTold: rest,
       lostGuessMet: false,
     },
   };
@@ -127,15 +156,24 @@ function hearFinal(
 ): CallState {
   // Only recognisers that leave the end of a turn to us speak of finals: another one may have taken over.
   const { state, text: fresh } = settleCounted({ ...known, modelDecides: false }, text);
-  const turn: CallerTurn = { ...state.turn, settled: state.turn.settled || settled, modelTurn: 'none' };
+  const { interim, leftOut } = state.turn;
+  const isLeftOut = settled && text === '';
+  const turn: CallerTurn = {
+    ...state.turn,
+    settled: state.turn.settled || settled,
+    leftOut: isLeftOut ? interim : leftOut,
+    modelTurn: 'none',
+  };
   if (text !== '') emitTranscript(text, true, confidence, actions);
-  if (fresh === '') return { ...state, turn };
+  if (fresh === '') return { ...state, countedIsSettled: state.countedIsSettled || isLeftOut, turn };
   return withTurn(state, { ...withFinal(turn, fresh, nowMs), transcriptAtMs: nowMs }, nowMs);
 }
 
 function withInterim(turn: CallerTurn, interim: string, nowMs: number): CallerTurn {
   if (interim === '') return { ...turn, interim };
-  return { ...turn, interim, guessTold: { text: interim, toldAtMs: toldSince(interim, turn.guessTold, nowMs) } };
+  // A recogniser that was lost may have told them before this one came to them.
+  const toldAtMs = toldWithin(interim, turn.lostTold) ?? toldSince(interim, turn.guessTold, nowMs);
+  return { ...turn, interim, guessTold: { text: interim, toldAtMs } };
 }
 
 /** What is final, after the words of a lost guess that come before it; those after it the successor has yet to say. */

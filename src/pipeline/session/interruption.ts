@@ -1,11 +1,12 @@
 /** The caller speaks while the agent does, or is about to: silence first, then a judgement, then one of two ways on. */
+import { countInterim } from './caller.ts';
 import * as replies from './reply.ts';
 import type { HeardSpeech } from '../../media/playout.ts';
 import type { Action, CallState, CallerTurn, Phase, Reply } from './state.ts';
 import { emptyTurn } from './state.ts';
 import { isAnswer, isProtected, judgeHeld, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
 import { asksToStay, takesLeave } from './turn-taking/end-call.ts';
-import { turnText } from './turn-taking/endpointing.ts';
+import { TRANSCRIPT_DEADLINE_MS, turnText } from './turn-taking/endpointing.ts';
 
 /** How often it is looked whether a text that must be spoken to its end has been. */
 const PROTECTED_LOOK_MS = 100;
@@ -30,10 +31,19 @@ export function settleSpeaking(state: CallState, reply: Reply, nowMs: number, ac
 }
 
 /** Whether the caller has said enough, or pressed a key, to stop an agent that is speaking. */
-function wantsFloor({ agent, turn, ignoredVoiceMs }: CallState, reply: Reply): boolean {
+function wantsFloor(state: CallState, reply: Reply): boolean {
+  const { agent, turn, ignoredVoiceMs } = state;
+  if (isLateAnswer(state, reply)) return true;
   const didSomething = turn.voice.type !== 'silent' || ignoredVoiceMs !== undefined || turn.keysUntilMs !== undefined;
   if (!didSomething) return false;
   return reply.interruptible ? takesFloor(turn, agent.turnTaking, agent.language) : staysOn(turn, reply);
+}
+
+/** Words of a sound that was taken for a false alarm before they came, which answer what the caller was hearing then. */
+function isLateAnswer({ falseAlarm, turn }: CallState, reply: Reply): boolean {
+  if (falseAlarm === undefined || turn.transcriptAtMs === undefined || !reply.interruptible) return false;
+  if (turn.transcriptAtMs - falseAlarm.atMs > TRANSCRIPT_DEADLINE_MS) return false;
+  return turnText(turn) !== '' && isAnswered(falseAlarm.heard, reply);
 }
 
 /** Whether the caller wants the call to go on that the agent is ending because they seemed to be done. */
@@ -59,7 +69,7 @@ export function settleHeld(
   if (verdict.type === 'wait') return state;
   if (verdict.type === 'barge-in') return bargeIn(state, nowMs, actions);
   const { cause, text } = verdict;
-  if (text !== '' && isAnswered(state, phase.reply)) return bargeIn(state, nowMs, actions);
+  if (text !== '' && isAnswered(state.heard, phase.reply)) return bargeIn(state, nowMs, actions);
   actions.push({ type: 'emit', event: { type: 'false-interruption', cause, text } });
   const falseAlarms = state.falseAlarms + 1;
   const { coolDownAfter, coolDownMs } = agent.turnTaking;
@@ -69,6 +79,7 @@ export function settleHeld(
     ...(isMeant ? { turn: withoutPause(turn) } : withoutWords(state, nowMs)),
     phase: { type: 'speaking', reply: phase.reply },
     ignoredVoiceMs: turn.voice.type === 'silent' ? undefined : turn.voice.startedAtMs,
+    falseAlarm: text === '' ? { atMs: nowMs, heard: state.heard } : undefined,
     falseAlarms,
     coolDownUntilMs: coolDownAfter > 0 && falseAlarms >= coolDownAfter ? nowMs + coolDownMs : state.coolDownUntilMs,
   };
@@ -79,7 +90,7 @@ export function settleHeld(
 }
 
 /** Whether a "go on" is more than that: it answers what the agent was saying, or a caller is there who was thought to be gone. */
-function isAnswered({ heard }: CallState, reply: Reply): boolean {
+function isAnswered(heard: HeardSpeech | undefined, reply: Reply): boolean {
   return reply.afterwards.type !== 'listen' || isAnswer(heard, reply.clauses);
 }
 
@@ -89,15 +100,12 @@ function withoutPause(turn: CallerTurn): CallerTurn {
 }
 
 /** A "go on" asks for nothing: what the recogniser makes of it later is known already. */
-function withoutWords(
-  { turn, modelDecides, countedInterim, countedAtMs }: CallState,
-  nowMs: number,
-): Pick<CallState, 'turn' | 'countedInterim' | 'countedAtMs'> {
+function withoutWords(state: CallState, nowMs: number): Partial<CallState> {
+  const { turn, modelDecides } = state;
   const fresh = emptyTurn(modelDecides);
   return {
+    ...countInterim(state, nowMs),
     turn: turn.voice.type === 'speaking' ? { ...fresh, voice: turn.voice } : fresh,
-    countedInterim: [countedInterim, turn.interim].filter((part) => part !== '').join(' '),
-    countedAtMs: turn.interim === '' ? countedAtMs : nowMs,
   };
 }
 
@@ -159,6 +167,7 @@ function bargeIn(state: CallState, nowMs: number, actions: Action[]): CallState 
     ...silent,
     phase: { type: 'listening' },
     falseAlarms: 0,
+    falseAlarm: undefined,
     ignoredVoiceMs: undefined,
     guesses: 0,
     quietSinceMs: nowMs,

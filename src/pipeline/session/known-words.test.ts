@@ -7,6 +7,7 @@ import {
   restAfterSecondThought,
   standingBeside,
   toldSince,
+  toldWithin,
 } from './known-words.ts';
 
 it.each([
@@ -77,6 +78,16 @@ it.each([
   ['no', '', [], [9]],
 ])('the words of %j after %j, known since %j, are known since %j', (text, before, toldAtMs, expected) => {
   expect(toldSince(text, { text: before, toldAtMs }, 9)).toEqual(expected);
+});
+
+it.each([
+  ['Long street', [3, 4]],
+  ['twelve', [2]],
+  ['Long street in', undefined],
+  ['street at', undefined],
+  ['', undefined],
+])('the words of %j within "at twelve long street" are known since %j', (text, expected) => {
+  expect(toldWithin(text, { text: 'at twelve long street', toldAtMs: [1, 2, 3, 4] })).toEqual(expected);
 });
 
 it.each([

@@ -79,6 +79,13 @@ export function toldSince(text: string, before: TimedWords, nowMs: number): read
   return [...before.toldAtMs.slice(0, first), ...fresh, ...before.toldAtMs.slice(known.length - last, known.length)];
 }
 
+/** Since when the words of a transcript are known that stands somewhere in others as it is; undefined: it does not. */
+export function toldWithin(text: string, { text: others, toldAtMs }: TimedWords): readonly number[] | undefined {
+  const words = wordsOf(text);
+  const { length, from } = longestRun(words, wordsOf(others));
+  return length > 0 && length === words.length ? toldAtMs.slice(from, from + length) : undefined;
+}
+
 /** Parts a guess into what was told before a moment, from its beginning on, and the rest. */
 export function partAtTime(
   { text, toldAtMs }: TimedWords,

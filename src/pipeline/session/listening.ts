@@ -1,7 +1,7 @@
 /** The floor is the caller's: is their turn over, is a guess worth it, has everybody fallen silent? */
 import { unreachable } from '../../core/errors.ts';
+import { fixedPhrases } from '../fixed-phrases.ts';
 import { failure } from './caller.ts';
-import { fixedPhrases } from './phrases.ts';
 import * as replies from './reply.ts';
 import { collectRest, collectText, speakGuess } from './reply-text.ts';
 import type { Action, CallState, SessionEvent, Speculation } from './state.ts';

@@ -1,10 +1,11 @@
 /** The life of what the agent says: begun, made audible, heard in full, or cut short. */
 import type { Heard } from '../../media/playout.ts';
 import type { CallEndReason, SpeechKind } from '../events.ts';
+import { fixedPhrases } from '../fixed-phrases.ts';
 import type { ToolCall } from '../providers/spec.ts';
-import { failure } from './caller.ts';
+import { countInterim, failure } from './caller.ts';
 import { recordCaller, recordInFull } from './history.ts';
-import { fallbackText, fixedClauses, fixedPhrases } from './phrases.ts';
+import { fallbackText, fixedClauses } from './phrases.ts';
 import { buildMessages } from './prompt.ts';
 import type { Action, CallState, Reply, Speculation } from './state.ts';
 import { addClauses, collectRest, collectText, isAudible, speakAll, speakClauses } from './reply-text.ts';
@@ -215,6 +216,7 @@ export function becameAudible(state: CallState, generation: number, nowMs: numbe
     ...recorded.state,
     failedTurns,
     phase: { type: 'speaking', reply: recorded.reply },
+    falseAlarm: undefined,
     heard: undefined,
     withdrawnText: '',
   };
@@ -371,10 +373,9 @@ function withReply(state: CallState, reply: Reply): CallState {
 function turnTaken(state: CallState, turn: number, text: string, nowMs: number): CallState {
   return {
     ...state,
-    countedAtMs: state.turn.interim === '' ? state.countedAtMs : nowMs,
+    ...countInterim(state, nowMs),
     turn: emptyTurn(state.modelDecides),
     turnNumber: turn,
-    countedInterim: [state.countedInterim, state.turn.interim].filter((part) => part !== '').join(' '),
     lastTurnText: text,
     misheardTurns: 0,
     reminders: 0,

@@ -44,8 +44,12 @@ export interface CallerTurn {
   readonly guessTold: TimedWords;
   /** What a recogniser that was lost had guessed: its successor may hear the end of it only, and make that final. */
   readonly lostGuess: string;
+  /** The same with the times, and kept: the successor may have more to say before it comes to those words. */
+  readonly lostTold: TimedWords;
   /** The successor has said words of it: one that then says none has gone on to others. */
   readonly lostGuessMet: boolean;
+  /** The guess as it was when the recogniser answered for all audio without a word: it has taken that back, or lost its final. */
+  readonly leftOut: string;
   /** The recogniser has answered for all audio up to the pause. */
   readonly settled: boolean;
   /** When the newest transcript arrived. */
@@ -164,6 +168,8 @@ export interface CallState {
   readonly countedInterim: string;
   /** When the last of them had been told at the latest. */
   readonly countedAtMs: number;
+  /** The recogniser has answered for all audio since, without a final of them. */
+  readonly countedIsSettled: boolean;
   /** A recogniser has just begun: it may have heard the counted words from the middle on only. */
   readonly recogniserIsNew: boolean;
   /** What was last taken for the caller's whole turn: a transcript of it that comes late is no new turn. */
@@ -173,6 +179,8 @@ export interface CallState {
   /** False alarms in a row, and until when barge-ins are harder for that. */
   readonly falseAlarms: number;
   readonly coolDownUntilMs: number;
+  /** The last sound, if it was taken for a false alarm before any words of it came: those may still come. */
+  readonly falseAlarm: { readonly atMs: number; readonly heard: HeardSpeech | undefined } | undefined;
   /** When the sound began that was a false alarm: it silences the agent no more, but words of it still make a barge-in. */
   readonly ignoredVoiceMs: number | undefined;
   /** How much of the current reply was heard when that last mattered: while the caller speaks, and while it must not be cut. */
@@ -281,7 +289,9 @@ export function emptyTurn(modelDecides: boolean): CallerTurn {
     finals: [],
     interim: '',
     guessTold: NOTHING_TOLD,
+    leftOut: '',
     lostGuess: '',
+    lostTold: NOTHING_TOLD,
     lostGuessMet: false,
     settled: false,
     transcriptAtMs: undefined,
@@ -309,11 +319,13 @@ export function newCall(agent: AgentConfig, nowMs: number, greetsAlike = true): 
     hasGuessed: false,
     countedInterim: '',
     countedAtMs: nowMs,
+    countedIsSettled: false,
     recogniserIsNew: false,
     lastTurnText: '',
     withdrawnText: '',
     falseAlarms: 0,
     coolDownUntilMs: 0,
+    falseAlarm: undefined,
     ignoredVoiceMs: undefined,
     heard: undefined,
     misheardTurns: 0,

@@ -7,11 +7,11 @@
  */
 import { unreachable } from '../../core/errors.ts';
 import type { CallEndReason } from '../events.ts';
+import { fixedPhrases } from '../fixed-phrases.ts';
 import * as caller from './caller.ts';
 import { recordCut } from './history.ts';
 import * as interruption from './interruption.ts';
 import * as listening from './listening.ts';
-import { fixedPhrases } from './phrases.ts';
 import * as replies from './reply.ts';
 import type { Action, CallState, SessionEvent } from './state.ts';
 import { currentReply } from './state.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { countWords, matchesPhrase, normaliseTranscript } from './normalise.ts';
+import { countWords, normaliseTranscript, toMatchable } from './normalise.ts';
 
 describe('normaliseTranscript', () => {
   it.each([
@@ -43,24 +43,41 @@ it.each([
   ['One two  three.', 3],
   ["don't stop", 2],
   ['- …', 0],
+  ['再见', 1],
+  ['谢谢你，再见。', 3],
+  ['さようなら、Ada', 2],
+  ['สวัสดี', 1],
+  ['안녕히 계세요', 2],
 ])('%j has %i words', (text, count) => {
   expect(countWords(text)).toBe(count);
 });
 
-describe('matchesPhrase', () => {
-  it('whole: the utterance and nothing else', () => {
-    expect(matchesPhrase('Good bye!', ['hang up', 'good bye'], 'whole')).toBe('good bye');
-    expect(matchesPhrase('Well, good bye!', ['good bye'], 'whole')).toBeUndefined();
+describe('a matchable text', () => {
+  it.each([
+    ['Good-bye!', ' good bye '],
+    ['¡Adiós!', ' adios '],
+    ['Tschüß', ' tschuss '],
+    ['À bientôt', ' a bientot '],
+    ['That’s all', ' thats all '],
+    // Marks are letters elsewhere.
+    ['नमस्ते', ' नमस्ते '],
+    ['йод', ' йод '],
+    ['失礼します', ' 失 礼 し ま す '],
+    ['がー', ' が ー '],
+    ['สวัสดี', ' ส วั ส ดี '],
+    ['OK再见', ' ok 再 见 '],
+    ['… 👍', ''],
+  ])('of %j is %j', (text, matchable) => {
+    expect(toMatchable(text)).toBe(matchable);
   });
 
-  it('contains: at word boundaries', () => {
-    expect(matchesPhrase('Well, Good-bye then', ['Good bye!'], 'contains')).toBe('Good bye!');
-    expect(matchesPhrase('take a note', ['no'], 'contains')).toBeUndefined();
-    expect(matchesPhrase('no', ['no'], 'contains')).toBe('no');
-  });
-
-  it('a phrase without words matches nothing', () => {
-    expect(matchesPhrase('', ['', '…'], 'whole')).toBeUndefined();
-    expect(matchesPhrase('hello', [''], 'contains')).toBeUndefined();
+  it('is the same for the same words, whatever they are', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        const matchable = toMatchable(text);
+        expect(toMatchable(normaliseTranscript(text))).toBe(matchable);
+        expect(matchable === '').toBe(countWords(text) === 0);
+      }),
+    );
   });
 });

@@ -149,6 +149,7 @@ describe('agents', () => {
       published_version: _published,
       created_at: _at,
       updated_at: _to,
+      language_defaults: _unset,
       ...document
     } = body;
     const config = {

@@ -1,12 +1,15 @@
 /** Migrations: once each, also when servers start together, and never past a file that was changed. */
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Database } from '../../../src/control/db/database.ts';
 import { openEmbedded } from '../../../src/control/db/embedded.ts';
 import { migrate } from '../../../src/control/db/migrate.ts';
+import { newId } from '../../../src/control/db/ids.ts';
 import { openPostgres } from '../../../src/control/db/postgres.ts';
+import { agentVersions, agents, organizations } from '../../../src/control/db/schema.ts';
+import { openTenantDoor } from '../../../src/control/db/tenant.ts';
 import { memoryLog, silentLog } from '../../../src/core/log.ts';
 import {
   createEmptyDatabase,
@@ -108,6 +111,41 @@ describe('migrations', () => {
     await writeFile(join(directory, '0901_bad.sql'), 'CREATE TABLE bad (id integer);');
     await migrate(database, directory, silentLog);
     expect((await applied()).slice(-2)).toEqual(['0900_good.sql', '0901_bad.sql']);
+  }, 90_000);
+
+  it('take an English default that was written into a version for not set, and what differs from it for set', async () => {
+    const late = '0025_texts_nobody_set.sql';
+    for (const name of await readdir(directory)) if (name >= late) await rm(join(directory, name));
+    await migrate(database, directory, silentLog);
+    const stored = {
+      defaults: {
+        language: 'de',
+        goodbye_message: 'Thank you for calling. Goodbye.',
+        end_call_phrases: ['goodbye', 'bye bye', 'thank you goodbye'],
+        silence: { max_reminders: 1, reminder_message: 'Are you still there?' },
+      },
+      own: { goodbye_message: 'Servus!', end_call_phrases: ['goodbye'], silence: { reminder_message: 'Hallo?' } },
+      older: { language: 'de' },
+    };
+    const [orgId, agentId] = [newId(), newId()];
+    // Who owns the tables may be bound by their policies.
+    const door = openTenantDoor(database);
+    await door.inTenant(orgId, async (tx) => {
+      await tx.insert(organizations).values({ id: orgId, name: 'Stored' });
+      await tx.insert(agents).values({ id: agentId, orgId, name: 'Ada' });
+      const rows = Object.values(stored).map((config, index) => ({ orgId, agentId, version: index + 1, config }));
+      await tx.insert(agentVersions).values(rows);
+    });
+    await cp(join(migrationsDirectory, late), join(directory, late));
+    await migrate(database, directory, silentLog);
+    const rows = await door.inTenant(orgId, (tx) =>
+      tx.select({ config: agentVersions.config }).from(agentVersions).orderBy(agentVersions.version),
+    );
+    expect(rows.map(({ config }) => config)).toEqual([
+      { language: 'de', silence: { max_reminders: 1 } },
+      stored.own,
+      stored.older,
+    ]);
   }, 90_000);
 
   it('have names that say their order', async () => {

@@ -9,8 +9,8 @@ import { wordsOf } from '../words.ts';
 import type { Check, CheckContext } from './check.ts';
 import { newsAgeMs } from './check.ts';
 
-/** So little of what the agent says is left, surely, when a "yes" answers it. */
-const NEARLY_OVER_MS = 400;
+/** So little of what the agent says is left, as far as the session can know, when a "yes" surely answers it. */
+const NEARLY_OVER_MS = 900;
 /** A transcript that comes later than this after its word may concern something else. */
 const PROMPT_MS = 900;
 /** From the transcript, the last sound and the agent's last word on: the longest wait for words to be complete, and a margin. */
@@ -50,7 +50,7 @@ export class FloorCheck implements Check {
 
   onTranscript(part: SttPart): void {
     if (part.type !== 'transcript-final' && part.type !== 'turn-ended') return;
-    const { agent, far, voice } = this.#context;
+    const { agent, far, voice, profile } = this.#context;
     const nowMs = this.#context.nowMs();
     const speech = far.speeches.at(-1);
     if (!speech || !isBackchannel(part.text, agent.language)) return;
@@ -58,7 +58,12 @@ export class FloorCheck implements Check {
     if (!word || nowMs - word.endMs > PROMPT_MS || wordsOf(part.text).join() !== wordsOf(word.text).join()) return;
     const { take } = speech;
     const leftMs = (take.delivered - far.heardTo(speech, word.startMs)) / BYTES_PER_MS;
-    if (take.state !== 'finished' || leftMs > NEARLY_OVER_MS || speech.firstSentAtMs > word.startMs) return;
+    if (
+      take.state !== 'finished' ||
+      leftMs + newsAgeMs(profile) > NEARLY_OVER_MS ||
+      speech.firstSentAtMs > word.startMs
+    )
+      return;
     this.#answer = { text: part.text, speech, sinceMs: nowMs };
   }
 

@@ -32,12 +32,17 @@ export class HistoryCheck implements Check {
   readonly #recognised = new Map<string, number>();
   /** When each was first told. */
   readonly #guessedAtMs = new Map<string, number>();
-  /** Of the recogniser's last guess. */
+  /** Of the recogniser's last guess; and whether that recogniser was lost since. */
   #guess: string[] = [];
+  #guessIsLost = false;
   /** A turn without word times came then: where in the audio it ends can only be assumed. */
   #turnEndedAtMs = 0;
   /** Words that a recogniser had guessed when it was lost. */
   readonly #bequeathed = new Set<string>();
+  /** The final of guessed words never came, and later words did: a successor that hears them again tells them after those. */
+  #lacksFinal = false;
+  /** And such a successor is there, or transcripts overtake each other: nobody can tell a repetition from a correction. */
+  #inDisorder: boolean;
   /** Those of them that no other recogniser can hear again. */
   readonly #untold = new Set<string>();
   #digits = '';
@@ -49,6 +54,7 @@ export class HistoryCheck implements Check {
 
   constructor(context: CheckContext) {
     this.#context = context;
+    this.#inDisorder = context.profile.stt.some(({ reordered, duplicate }) => reordered + duplicate > 0);
   }
 
   onTranscript(part: SttPart): void {
@@ -106,7 +112,10 @@ export class HistoryCheck implements Check {
       this.#recognised.set(word, (this.#recognised.get(word) ?? 0) + times);
       if (!this.#guessedAtMs.has(word)) this.#guessedAtMs.set(word, this.#context.nowMs());
     }
-    if (text !== '') this.#guess = times === 0 ? words : [];
+    if (text === '') return;
+    this.#lacksFinal ||= !this.#guessIsLost && this.#guess.some((word) => !words.includes(word));
+    this.#guess = times === 0 ? words : [];
+    this.#guessIsLost = false;
     this.#comeTo(words);
   }
 
@@ -122,6 +131,8 @@ export class HistoryCheck implements Check {
    * words are misheard or not heard, nobody can tell which of a guess were those.
    */
   #bequeath(audioAgeMs: number): void {
+    this.#guessIsLost = true;
+    this.#inDisorder ||= this.#lacksFinal;
     const { profile, voice } = this.#context;
     const isClear = profile.stt.every(
       (each) => each.deafToWord + each.secondThoughts + each.reordered + each.duplicate === 0,
@@ -141,10 +152,8 @@ export class HistoryCheck implements Check {
   }
 
   #checkCallerWords(messages: readonly LlmMessage[]): void {
-    const { fail, profile } = this.#context;
+    const { fail } = this.#context;
     const words = callerWords(messages);
-    // Where transcripts overtake each other nobody can tell a repetition from a correction.
-    const inDisorder = profile.stt.some(({ reordered, duplicate }) => reordered + duplicate > 0);
     let lastIndex = -1;
     const seen = new Map<string, number>();
     for (const word of words) {
@@ -152,11 +161,11 @@ export class HistoryCheck implements Check {
       if (finals === undefined) return fail('caller-words', `"${word}" is in the history and was never recognised`);
       const times = (seen.get(word) ?? 0) + 1;
       seen.set(word, times);
-      if (times > Math.max(1, finals) && !inDisorder)
+      if (times > Math.max(1, finals) && !this.#inDisorder)
         return fail('caller-words', `"${word}" was recognised once and is in the history ${times} times`);
-      // As they were said: what a recogniser kept to itself may come with the replay for the next one, after later words.
+      // As they were said.
       const index = callerWordIndex(word);
-      if (index < lastIndex && times === 1 && !inDisorder) {
+      if (index < lastIndex && times === 1 && !this.#inDisorder) {
         return fail('caller-words', `"${word}" is out of order in the history: ${words.join(' ')}`);
       }
       lastIndex = index;
@@ -203,36 +212,43 @@ export class HistoryCheck implements Check {
     }
     this.#later(() => {
       const message = messagesOf(far.speeches).find((each) => each.includes(speech)) ?? [speech];
-      const matched = this.#match(words, 0, message, `agent-said at ${Math.round(nowMs)}`);
-      if (matched !== undefined && matched !== words.length) {
-        fail(
-          'heard-words',
-          `agent-said has words that take ${speech.take.id} does not: ${words.slice(matched).join(' ')}`,
-        );
-      }
+      const match = this.#match(words, 0, message, `agent-said at ${Math.round(nowMs)}`);
+      if (typeof match === 'string') return fail('heard-words', match);
+      if (match.includes(words.length)) return;
+      const extra = words.slice(match[0]).join(' ');
+      fail('heard-words', `agent-said has words that take ${speech.take.id} does not: ${extra}`);
     });
   }
 
-  /** Walks over what the ear heard, speech by speech, and takes from `words` what belongs to each. */
   #checkHeard(words: readonly string[], speeches: readonly Speech[], where: string): void {
-    let at = 0;
-    for (const message of messagesOf(speeches)) {
-      const matched = this.#match(words, at, message, where);
-      if (matched === undefined) return;
-      at += matched;
-      if (words[at] === END_OF_MESSAGE) at++;
-    }
-    if (at < words.length) {
-      this.#context.fail(
-        'heard-words',
-        `${where}: the history holds words nobody heard: ${words.slice(at, at + 12).join(' ')}`,
-      );
-    }
+    const misfit = this.#misfit(words, 0, messagesOf(speeches), where);
+    if (misfit !== undefined) this.#context.fail('heard-words', misfit);
   }
 
-  /** How many of the words from `at` on are the message's; fails if that is not about what the ear heard of it. */
-  #match(words: readonly string[], at: number, message: readonly Speech[], where: string): number | undefined {
-    const { far, profile, fail } = this.#context;
+  /**
+   * Walks over what the ear heard, message by message, and takes from `words` what belongs to each: what does not fit, whichever way
+   * the words are shared out among messages that begin alike. Undefined: they fit.
+   */
+  #misfit(words: readonly string[], at: number, [message, ...later]: readonly Speech[][], where: string) {
+    if (!message) {
+      if (at === words.length) return undefined;
+      return `${where}: the history holds words nobody heard: ${words.slice(at, at + 12).join(' ')}`;
+    }
+    const match = this.#match(words, at, message, where);
+    if (typeof match === 'string') return match;
+    let misfit: string | undefined;
+    for (const matched of match) {
+      const next = at + matched + (words[at + matched] === END_OF_MESSAGE ? 1 : 0);
+      const laterMisfit: string | undefined = this.#misfit(words, next, later, where);
+      if (laterMisfit === undefined) return undefined;
+      misfit ??= laterMisfit;
+    }
+    return misfit;
+  }
+
+  /** How many of the words from `at` on may be the message's; a text: what is wrong with them, as the ear heard it. */
+  #match(words: readonly string[], at: number, message: readonly Speech[], where: string): readonly number[] | string {
+    const { far, profile } = this.#context;
     const said = wordsOfMessage(message, far, this.#context.nowMs());
     const takes = message.map(({ take }) => take);
     let matched = 0;
@@ -249,7 +265,10 @@ export class HistoryCheck implements Check {
     const most = said.filter(({ from }) => from < news(earTo, stallMs(profile))).length + tolerance;
     // Two speeches may begin alike. A message is one speech's; of one that was hardly heard there may be none.
     const next = words[at + matched];
-    if (least <= 0 && (matched > most || (next !== undefined && next !== END_OF_MESSAGE))) return 0;
+    if (least <= 0) {
+      const isWhole = matched <= most && (next === undefined || next === END_OF_MESSAGE);
+      return isWhole && matched > 0 ? [matched, 0] : [0];
+    }
     if (matched < least || matched > most) {
       const upTo = (end: number) =>
         said
@@ -258,13 +277,9 @@ export class HistoryCheck implements Check {
           .map(({ word }) => word)
           .join(' ');
       const take = takes.map(({ id }) => id).join(' and ');
-      fail(
-        'heard-words',
-        `${where}: take ${take} to word ${matched} "…${upTo(matched)}", the ear heard to ${heard} "…${upTo(heard)}"`,
-      );
-      return undefined;
+      return `${where}: take ${take} to word ${matched} "…${upTo(matched)}", the ear heard to ${heard} "…${upTo(heard)}"`;
     }
-    return matched;
+    return [matched];
   }
 }
 

@@ -2,7 +2,7 @@
 import type { VadEvent } from '../../../src/media/vad/vad.ts';
 import type { CallEvent } from '../../../src/pipeline/events.ts';
 import type { SttPart } from '../../../src/pipeline/providers/spec.ts';
-import { fixedPhrases } from '../../../src/pipeline/session/phrases.ts';
+import { fixedPhrases } from '../../../src/pipeline/fixed-phrases.ts';
 import { END_CALL } from '../../../src/pipeline/session/tools.ts';
 import type { Speech } from '../far-side.ts';
 import type { Run } from '../sample-code.ts';
@@ -12,7 +12,7 @@ import type { Check, CheckContext } from './check.ts';
 /** After the last word, transcript and sound: the longest wait for words to be complete, and for a late transcript. */
 const CONFIRM_MS = 4_500;
 /** The same with a recogniser that decides itself, whose decision may be lost. */
-const MODEL_CONFIRM_MS = 7_500;
+const MODEL_CONFIRM_MS = 6_000;
 /** What a deadline may be missed by: the way to the ear, and a filler that was just being said. */
 const SLACK_MS = 2_000;
 /** The caller goes on talking: then the turn was not over, and the reply may be taken back. */
@@ -81,6 +81,10 @@ export class ReplyCheck implements Check {
       case 'turn-failed':
       case 'barge-in':
         this.#unanswered = undefined;
+        break;
+      // A key takes an unheard reply back like a word.
+      case 'dtmf':
+        if (this.#unanswered) this.#unanswered = { ...this.#unanswered, sinceMs: nowMs, reopened: true };
         break;
       case 'tool-called':
         this.#leaving ||= event.name === END_CALL;

@@ -103,7 +103,7 @@ describe('fluxUrl', () => {
       sample_rate: '8000',
       eot_threshold: '0.7',
       eager_eot_threshold: '0.4',
-      eot_timeout_ms: '5000',
+      eot_timeout_ms: '3000',
     });
   });
 

@@ -14,14 +14,15 @@ import type { DeepgramMessage } from './wire.ts';
 
 /**
  * The address of one live stream: our defaults, then the route's options, then what the audio path fixes. Eager end-of-turn
- * events are off unless a threshold is set; at 0.4 they come some 100 ms before the end of a turn, and are sometimes wrong.
+ * events are off unless a threshold is set; at 0.4 they come some 100 ms before the end of a turn, and are sometimes wrong. Its own
+ * 5 s of silence before a doubtful turn ends are longer than anybody waits on a telephone.
  */
 export function fluxUrl(baseUrl: string, request: SttRequest): URL {
   const url = socketUrl(PROVIDER, baseUrl, '/v2/listen');
   setQuery(url, {
     eot_threshold: 0.7,
     eager_eot_threshold: 0.4,
-    eot_timeout_ms: 5000,
+    eot_timeout_ms: 3000,
     keyterm: keyTerms(request.phrases),
     // The English model takes no language.
     ...(request.model?.endsWith('-en') ? {} : { language_hint: request.language }),

@@ -220,7 +220,9 @@ describe('whatever the turn', () => {
     .map(({ voiceType, endedAtMs, spokenMs, transcriptAfterMs, ...rest }) => ({
       ...rest,
       guessTold: NOTHING_TOLD,
+      leftOut: '',
       lostGuess: '',
+      lostTold: NOTHING_TOLD,
       lostGuessMet: false,
       keysUntilMs: undefined,
       transcriptAtMs: transcriptAfterMs === undefined ? undefined : endedAtMs + transcriptAfterMs,

@@ -22,10 +22,10 @@ export const FINALISED_DEADLINE_MS = 700;
  */
 export const ASKED_DEADLINE_MS = 1_000;
 /**
- * How long after the pause a recogniser that decides turns itself may take to decide. Flux ends a turn after 5 s by its own
- * `eot_timeout_ms` at the latest; later than that, its event was lost.
+ * How long after the pause a recogniser that decides turns itself may take to decide. Flux ends a turn after its
+ * `eot_timeout_ms`, which we set to 3 s, at the latest; later than that, its event was lost.
  */
-export const MODEL_DEADLINE_MS = 5_000;
+export const MODEL_DEADLINE_MS = 3_500;
 /** Speech that left no words is asked about only if it was longer than a cough. */
 const WORTH_ASKING_MS = 500;
 
