@@ -11,18 +11,41 @@ import { BvraiError } from './core/errors.ts';
 import type { ErrorCode } from './core/errors.ts';
 import { silentLog } from './core/log.ts';
 import { createEmbeddedEngines } from './pipeline/providers/embedded/index.ts';
-import type { LlmProvider, StreamContext, SttProvider, TtsProvider } from './pipeline/providers/spec.ts';
+import type {
+  LlmCapabilities,
+  LlmProvider,
+  StreamContext,
+  SttCapabilities,
+  SttProvider,
+  TtsCapabilities,
+  TtsProvider,
+} from './pipeline/providers/spec.ts';
 import { CLOUD_VENDORS, createCloudProviders } from './providers.ts';
 
 /** What became of one provider's tiny request. */
 export interface Diagnosis {
   readonly provider: string;
   readonly stage: 'stt' | 'llm' | 'tts';
+  /** What it can do, as its adapter says; nothing of one that is not configured. */
+  readonly abilities: readonly string[];
   readonly outcome:
     | { readonly type: 'healthy'; readonly latencyMs: number; readonly until: 'transcript' | 'token' | 'byte' }
     | { readonly type: 'sick'; readonly error: BvraiError }
     | { readonly type: 'not-configured'; readonly variable: string };
 }
+
+type Capabilities = SttCapabilities & LlmCapabilities & TtsCapabilities;
+
+const ABILITIES: Readonly<Record<keyof Capabilities, string>> = {
+  mulawIn: 'takes μ-law',
+  mulawOut: 'gives μ-law',
+  wordTimes: 'word times',
+  eagerEndOfTurn: 'eager end of turn',
+  decidesTurns: 'decides turns',
+  tools: 'tools',
+  openEnded: 'open-ended',
+  contexts: 'several utterances at a time',
+};
 
 /** Whoever takes longer would be of no use on the telephone. */
 const DEFAULT_DEADLINE_MS = 10_000;
@@ -71,7 +94,12 @@ function notConfigured(config: Config): Diagnosis[] {
     .filter((vendor) => config[vendor] === undefined)
     .flatMap((provider) => {
       const { variable, stages } = CLOUD_VENDORS[provider];
-      return stages.map((stage): Diagnosis => ({ provider, stage, outcome: { type: 'not-configured', variable } }));
+      return stages.map((stage): Diagnosis => ({
+        provider,
+        stage,
+        abilities: [],
+        outcome: { type: 'not-configured', variable },
+      }));
     });
 }
 
@@ -109,12 +137,14 @@ function silent(provider: string, what: string): Answer {
 }
 
 function diagnosis(
-  { name: provider }: { readonly name: string },
+  { name: provider, capabilities = {} }: { readonly name: string; readonly capabilities?: Capabilities | undefined },
   stage: Diagnosis['stage'],
   answer: Answer,
   until: 'transcript' | 'token' | 'byte',
 ): Diagnosis {
-  return { provider, stage, outcome: answer.type === 'healthy' ? { ...answer, until } : answer };
+  const able = new Set(Object.entries(capabilities).flatMap(([name, can]) => (can ? [name] : [])));
+  const abilities = Object.entries(ABILITIES).flatMap(([name, ability]) => (able.has(name) ? [ability] : []));
+  return { provider, stage, abilities, outcome: answer.type === 'healthy' ? { ...answer, until } : answer };
 }
 
 async function checkLlm(provider: LlmProvider, deadlineMs: number): Promise<Diagnosis> {
@@ -202,7 +232,7 @@ async function checkStt(provider: SttProvider, words: Uint8Array, deadlineMs: nu
   return diagnosis(provider, 'stt', answer, 'transcript');
 }
 
-/** The findings as a table, worst explained. */
+/** The findings as a table, worst explained; of the healthy, what they can do. */
 export function report(diagnoses: readonly Diagnosis[]): string {
   const row = (provider: string, stage: string, result: string) => `${provider.padEnd(12)}${stage.padEnd(7)}${result}`;
   return [
@@ -213,10 +243,10 @@ export function report(diagnoses: readonly Diagnosis[]): string {
     .concat('\n');
 }
 
-function resultOf({ outcome }: Diagnosis): string {
+function resultOf({ outcome, abilities }: Diagnosis): string {
   switch (outcome.type) {
     case 'healthy':
-      return `${Math.round(outcome.latencyMs)} ms to the first ${outcome.until}`;
+      return [`${Math.round(outcome.latencyMs)} ms to the first ${outcome.until}`, ...abilities].join(', ');
     case 'not-configured':
       return `not configured (${outcome.variable})`;
     case 'sick': {

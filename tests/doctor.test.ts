@@ -56,7 +56,14 @@ describe('the doctor', () => {
   it('finds the healthy healthy', async () => {
     const diagnoses = await examined({}, 30_000);
     expect(found(diagnoses)).toEqual({ ...EMBEDDED, ...all('healthy') });
-    expect(report(diagnoses)).toMatch(/^anthropic {3}llm {4}\d+ ms to the first token$/mu);
+    const told = report(diagnoses);
+    expect(told).toMatch(/^anthropic {3}llm {4}\d+ ms to the first token, tools, open-ended$/mu);
+    // Of what an embedded engine cannot do nothing is said.
+    expect(told).toMatch(/^embedded {4}llm {4}\d+ ms to the first token$/mu);
+    expect(told).toMatch(
+      /^elevenlabs {2}tts {4}\d+ ms to the first byte, gives μ-law, word times, several utterances/mu,
+    );
+    expect(told).toMatch(/^deepgram {4}stt {4}\d+ ms .*, takes μ-law, word times, eager end of turn, decides turns$/mu);
   });
 
   it('says what is wrong with a key, without showing it', async () => {

@@ -1,4 +1,5 @@
 /** What a request for a message says, checked as strictly as the vendor does where it matters to a conversation. */
+import { isRecord } from './json.ts';
 
 export type ContentBlock =
   | { readonly type: 'text'; readonly text: string }
@@ -104,8 +105,4 @@ function isId(value: unknown): value is string {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

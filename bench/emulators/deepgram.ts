@@ -9,8 +9,9 @@ import { COMMON_KNOBS } from './control.ts';
 import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
 import { FluxLiveStream, refusedFlux } from './flux.ts';
+import { parseRecord } from './json.ts';
 import { serveRecording } from './prerecorded.ts';
-import { ScriptReader } from './script.ts';
+import { ScriptReader, USUAL_TRANSCRIPTS } from './script.ts';
 import type { Script, Stretch, Word } from './script.ts';
 import { FRAME_MS, SpeechDetector } from './speech-detector.ts';
 import type { DetectorFrame } from './speech-detector.ts';
@@ -48,13 +49,7 @@ const DEFAULTS: DeepgramEmulatorSettings = {
   ...COMMON_DEFAULTS,
   ...AURA_DEFAULTS,
   apiKey: 'emulated-deepgram-key',
-  transcripts: [
-    'Hello there.',
-    'What are your opening hours?',
-    'Can I book a table for two tomorrow evening?',
-    'Where are you located?',
-    'Great, thank you. Goodbye.',
-  ],
+  transcripts: USUAL_TRANSCRIPTS,
   finalDelayMs: 280,
   interimEveryMs: 250,
   interimDelayMs: 100,
@@ -155,6 +150,8 @@ class LiveStream {
   readonly #script: ScriptReader;
   readonly #interims: boolean;
   readonly #vadEvents: boolean;
+  /** Words have punctuation and capitals, which they have only if somebody asks for them. */
+  readonly #formats: boolean;
   /** Infinity: switched off. */
   readonly #endpointingMs: number;
   readonly #utteranceEndMs: number;
@@ -174,6 +171,7 @@ class LiveStream {
     const query = url.searchParams;
     this.#interims = query.get('interim_results') === 'true';
     this.#vadEvents = query.get('vad_events') === 'true';
+    this.#formats = query.get('smart_format') === 'true' || query.get('punctuate') === 'true';
     const endpointing = query.get('endpointing');
     this.#endpointingMs = endpointing === 'false' ? Infinity : Number(endpointing ?? 10);
     this.#utteranceEndMs = Number(query.get('utterance_end_ms') ?? Infinity);
@@ -194,14 +192,10 @@ class LiveStream {
   }
 
   #onText(text: string): void {
-    let type: unknown;
-    try {
-      const message: unknown = JSON.parse(text);
-      type = typeof message === 'object' && message !== null && 'type' in message ? message.type : undefined;
-    } catch {
-      return this.#socket.close(1008, 'DATA-0000');
-    }
+    const message = parseRecord(text);
+    if (message === undefined) return this.#socket.close(1008, 'DATA-0000');
     this.#expectInput();
+    const { type } = message;
     if (type === 'Finalize') this.#finalize();
     else if (type === 'CloseStream') this.#closeStream();
   }
@@ -270,7 +264,7 @@ class LiveStream {
     segment.nextInterimMs = this.#audioMs + this.#settings.interimEveryMs;
     if (!this.#interims) return;
     const words = segment.stretch.interimWords(this.#audioMs, segment.pauseTold);
-    this.#socket.sendLater(delayMs, results(words, this.#finalisedMs, this.#audioMs, {}));
+    this.#socket.sendLater(delayMs, this.#results(words, {}));
   }
 
   #endSegment(segment: Segment, fromFinalize: boolean): void {
@@ -283,9 +277,14 @@ class LiveStream {
   }
 
   #sayFinal(words: readonly Word[], flags: Flags, delayMs = 0): void {
-    const message = results(words, this.#finalisedMs, this.#audioMs, { ...flags, isFinal: true });
+    const message = this.#results(words, { ...flags, isFinal: true });
     this.#finalisedMs = this.#audioMs;
     this.#socket.sendLater(Math.max(0, delayMs), message);
+  }
+
+  #results(words: readonly Word[], flags: Flags): unknown {
+    const told = this.#formats ? words : words.map(({ punctuated_word: _formatted, ...word }) => word);
+    return results(told, { fromMs: this.#finalisedMs, toMs: this.#audioMs }, flags);
   }
 
   #finalize(): void {
@@ -309,8 +308,15 @@ interface Flags {
   readonly fromFinalize?: boolean;
 }
 
-function results(words: readonly Word[], fromMs: number, toMs: number, flags: Flags): unknown {
-  const transcript = words.map((word) => word.punctuated_word).join(' ');
+type ToldWord = Omit<Word, 'punctuated_word'> & { readonly punctuated_word?: string };
+
+interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+function results(words: readonly ToldWord[], { fromMs, toMs }: Span, flags: Flags): unknown {
+  const transcript = words.map((word) => word.punctuated_word ?? word.word).join(' ');
   return {
     type: 'Results',
     channel_index: [0, 1],

@@ -1,8 +1,11 @@
 import { Agent, request } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { startDeepgramEmulator } from './deepgram.ts';
 import { startElevenLabsEmulator } from './elevenlabs.ts';
+import { encodeMulaw } from './mulaw.ts';
 import { startOpenAiEmulator } from './openai.ts';
+import { encodeToneSpeech } from './tone-speech.ts';
 
 const opened: { close(): Promise<void> }[] = [];
 
@@ -54,6 +57,30 @@ describe('the ElevenLabs emulator', () => {
     ]);
     expect(answers.at(-2)).toEqual({ isFinal: true, contextId: 'c' });
     expect(answers[0]).toMatchObject({ contextId: 'c', alignment: { chars: ['S', 'o', 'm', 'e', ' '] } });
+  });
+});
+
+describe('the Flux emulator', () => {
+  it('takes thresholds while it listens', async () => {
+    const emulator = await own(startDeepgramEmulator({ transcripts: ['Yes.'] }));
+    // So sure it never is.
+    const url = `${emulator.url}/v2/listen?model=flux-general-en&encoding=mulaw&sample_rate=8000&eot_threshold=1`;
+    const socket = new WebSocket(url, { headers: { authorization: `Token ${emulator.settings.apiKey}` } });
+    const answers: { type: string; event?: string }[] = [];
+    socket.on('message', (data: Buffer) => answers.push(JSON.parse(data.toString('utf8'))));
+    const ends = () => answers.filter(({ event }) => event === 'EndOfTurn').length;
+    const words = encodeMulaw(encodeToneSpeech('Yes, yes.'));
+    const silence = new Uint8Array(1_000 * 8).fill(0xff);
+    socket.on('open', () => {
+      socket.send(words);
+      socket.send(silence);
+      socket.send('{"type":"Configure","thresholds":{"eot_timeout_ms":500}}');
+    });
+    await expect.poll(() => answers.at(-1)?.type, { timeout: 10_000 }).toBe('ConfigureSuccess');
+    expect(ends()).toBe(0);
+    socket.send(silence);
+    await expect.poll(ends, { timeout: 10_000 }).toBe(1);
+    socket.close();
   });
 });
 

@@ -1,5 +1,7 @@
 /** Deepgram's v2 live API (Flux) on loopback: decides by silence when a turn is over, and how likely it is. */
 import type { DeepgramEmulatorSettings } from './deepgram.ts';
+import { isRecord, parseRecord } from './json.ts';
+import type { JsonRecord } from './json.ts';
 import { ScriptReader } from './script.ts';
 import type { Stretch, Word } from './script.ts';
 import { SpeechDetector } from './speech-detector.ts';
@@ -28,6 +30,21 @@ export function refusedFlux(query: URLSearchParams): string | undefined {
   return timeoutMs >= 500 && timeoutMs <= 60_000 ? undefined : 'eot_timeout_ms must be from 500 to 60000.';
 }
 
+interface Thresholds {
+  readonly eot: number;
+  readonly eager: number;
+  readonly timeoutMs: number;
+}
+
+/** Those that are given in place of those before. */
+function changed({ eot, eager, timeoutMs }: Thresholds, given: JsonRecord): Thresholds {
+  return {
+    eot: Number(given['eot_threshold'] ?? eot),
+    eager: Number(given['eager_eot_threshold'] ?? eager),
+    timeoutMs: Number(given['eot_timeout_ms'] ?? timeoutMs),
+  };
+}
+
 interface Turn {
   readonly stretch: Stretch;
   /** StartOfTurn has been sent: there were words. */
@@ -42,7 +59,7 @@ export class FluxLiveStream {
   readonly #socket: VendorSocket;
   readonly #detector: SpeechDetector;
   readonly #script: ScriptReader;
-  #thresholds: { readonly eot: number; readonly eager: number; readonly timeoutMs: number };
+  #thresholds: Thresholds;
   #cancelTimeout = (): void => {};
   #sequenceId = 0;
   /** Drawn anew for each turn. */
@@ -58,11 +75,7 @@ export class FluxLiveStream {
     this.#detector = new SpeechDetector(settings.speechThreshold);
     this.#script = new ScriptReader(() => settings.transcripts, url.pathname + url.search);
     const query = url.searchParams;
-    this.#thresholds = {
-      eot: Number(query.get('eot_threshold') ?? 0.7),
-      eager: Number(query.get('eager_eot_threshold') ?? Infinity),
-      timeoutMs: Number(query.get('eot_timeout_ms') ?? 5000),
-    };
+    this.#thresholds = changed({ eot: 0.7, eager: Infinity, timeoutMs: 5000 }, Object.fromEntries(query));
     socket.onText = (text) => this.#onText(text);
     socket.onBinary = (bytes) => this.#onAudio(bytes);
     socket.after(0, () => this.#say({ type: 'Connected', request_id: 'emulated' }));
@@ -81,19 +94,19 @@ export class FluxLiveStream {
   }
 
   #onText(text: string): void {
-    let message: unknown;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      message = undefined;
-    }
-    const type = typeof message === 'object' && message !== null && 'type' in message ? message.type : undefined;
+    const message = parseRecord(text);
+    const type = message?.['type'];
     if (type === 'CloseStream') return this.#socket.close(1000);
-    if (type === 'Configure') return this.#say({ type: 'ConfigureSuccess' });
+    if (type === 'Configure') return this.#configure(message?.['thresholds']);
     // As KeepAlive and Finalize, which only the older API knows.
     const description = 'The message is not one of CloseStream, Configure.';
     this.#say({ type: 'Error', code: 'UNPARSABLE_CLIENT_MESSAGE', description });
     this.#socket.close(1008, 'UNPARSABLE_CLIENT_MESSAGE');
+  }
+
+  #configure(given: unknown): void {
+    this.#thresholds = changed(this.#thresholds, isRecord(given) ? given : {});
+    this.#say({ type: 'ConfigureSuccess' });
   }
 
   #onAudio(bytes: Uint8Array): void {

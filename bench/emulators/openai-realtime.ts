@@ -3,7 +3,7 @@ import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
 import { isRecord, parseRecord } from './json.ts';
 import type { JsonRecord } from './json.ts';
-import { ScriptReader } from './script.ts';
+import { ScriptReader, USUAL_TRANSCRIPTS } from './script.ts';
 import type { Script, Stretch, Word } from './script.ts';
 import { SpeechDetector } from './speech-detector.ts';
 import type { DetectorFrame } from './speech-detector.ts';
@@ -21,13 +21,7 @@ export interface RealtimeSettings {
 }
 
 export const REALTIME_DEFAULTS: RealtimeSettings = {
-  transcripts: [
-    'Hello there.',
-    'What are your opening hours?',
-    'Can I book a table for two tomorrow evening?',
-    'Where are you located?',
-    'Great, thank you. Goodbye.',
-  ],
+  transcripts: USUAL_TRANSCRIPTS,
   transcriptDelayMs: 250,
   liveDelayMs: 150,
   speechThreshold: 500,

@@ -2,7 +2,7 @@
 import { delaySchema } from './delays.ts';
 import type { Delay } from './delays.ts';
 import { parseRecord } from './json.ts';
-import { ScriptReader } from './script.ts';
+import { ScriptReader, USUAL_TRANSCRIPTS } from './script.ts';
 import type { Script, Stretch, Word } from './script.ts';
 import { SpeechDetector } from './speech-detector.ts';
 import type { DetectorFrame } from './speech-detector.ts';
@@ -21,13 +21,7 @@ export interface ScribeSettings {
 }
 
 export const SCRIBE_DEFAULTS: ScribeSettings = {
-  transcripts: [
-    'Hello there.',
-    'What are your opening hours?',
-    'Can I book a table for two tomorrow evening?',
-    'Where are you located?',
-    'Great, thank you. Goodbye.',
-  ],
+  transcripts: USUAL_TRANSCRIPTS,
   commitDelayMs: 300,
   partialEveryMs: 250,
   partialDelayMs: 150,

@@ -10,6 +10,14 @@ export type Said = string | { readonly text: string; readonly speechMs: number }
 /** The n-th stretch of speech of a stream says the n-th entry, the last one repeats; or whatever the function decides. */
 export type Script = readonly Said[] | ((stretch: { readonly url: string; readonly index: number }) => Said);
 
+export const USUAL_TRANSCRIPTS: Script = [
+  'Hello there.',
+  'What are your opening hours?',
+  'Can I book a table for two tomorrow evening?',
+  'Where are you located?',
+  'Great, thank you. Goodbye.',
+];
+
 export interface Word {
   readonly word: string;
   readonly start: number;

@@ -121,7 +121,7 @@ async function benchOpus(): Promise<void> {
   const demuxed: AsyncIterable<Uint8Array> = Readable.from([bytes]).pipe(new OggOpusDemuxer());
   for await (const packet of demuxed) packets.push(packet);
 
-  const decoder = await OpusStreamDecoder.create({ clock: systemClock }, 8_000);
+  const decoder = await OpusStreamDecoder.create({ clock: systemClock });
   const codes = new Uint8Array(160);
   let turn = 0;
   print(

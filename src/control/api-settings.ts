@@ -30,6 +30,7 @@ export interface ApiParts {
 
 export function apiDependencies(settings: ApiSettings, { database, feed, desk }: ApiParts): ApiDependencies {
   const { authSecret, publicUrl, registration, quotas, instanceId, twilio, callsPerSecond, mediaPort } = settings;
+  const rest = twilio && new TwilioRest(twilio);
   return {
     database,
     authSecret,
@@ -41,9 +42,10 @@ export function apiDependencies(settings: ApiSettings, { database, feed, desk }:
       desk,
       feed,
       instanceId,
-      twilio: twilio && new TwilioRest(twilio),
+      twilio: rest,
       turns: new DialTurns({ clock: systemClock, callsPerSecond }),
       webSocketUrl: (requestHost) => socketUrl({ publicUrl, requestHost, mediaPort, path: WEB_PATH }),
     },
+    phoneNumbers: { twilio: rest },
   };
 }

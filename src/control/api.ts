@@ -41,6 +41,7 @@ import { Invitations } from './invitations/store.ts';
 import { memberRoutes } from './members/routes.ts';
 import { organizationRoutes } from './organizations/routes.ts';
 import { phoneNumberRoutes } from './phone-numbers/routes.ts';
+import type { PhoneNumberDependencies } from './phone-numbers/routes.ts';
 import { voiceConfigurationRoutes } from './voice-configurations/routes.ts';
 
 export interface ApiDependencies {
@@ -50,6 +51,7 @@ export interface ApiDependencies {
   readonly authSecret: string;
   readonly clock: Clock;
   readonly calls: NewCallDependencies & CallActionDependencies & { readonly feed: EventFeed };
+  readonly phoneNumbers: PhoneNumberDependencies;
   readonly eventStreams?: EventStreamTimes;
   readonly publicUrl?: string | undefined;
   /** Default `open`. */
@@ -90,7 +92,7 @@ export async function installApi(app: FastifyInstance, deps: ApiDependencies): P
     passwordRoute(api, { ...resources, sessions, passwords, throttle });
     organizationRoutes(api, { ...resources, registration });
     for (const declare of RESOURCES) declare(api, resources);
-    phoneNumberRoutes(api, { ...resources, twilio: deps.calls.twilio });
+    phoneNumberRoutes(api, { ...resources, ...deps.phoneNumbers });
     newCallRoute(api, { ...resources, ...deps.calls });
     callActionRoutes(api, { ...resources, ...deps.calls });
     callEventRoutes(api, { ...resources, feed: deps.calls.feed, eventStreams: deps.eventStreams });

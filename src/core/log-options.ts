@@ -11,7 +11,7 @@ const CREDENTIAL = /\bbv_live_\w+|\beyJ[\w-]+\.[\w-]+\.[\w-]+/gu;
 const MAX_DEPTH = 5;
 
 /** A text with the numbers masked and the credentials taken out. */
-export function redactText(text: string): string {
+function redactText(text: string): string {
   return text.replaceAll(CREDENTIAL, '[redacted]').replaceAll(PHONE_NUMBER, maskPhoneNumber);
 }
 

@@ -19,11 +19,12 @@ export interface AudioSpan {
   readonly durationMs: number;
 }
 
+/** A mark follows at most this much audio. */
+const MARK_EVERY_BYTES = 240 * BYTES_PER_MS;
+
 export interface PlayoutOptions {
   /** How far ahead of real time the far buffer is kept. */
   readonly leadMs?: number;
-  /** A mark follows at most this much audio. */
-  readonly markEveryMs?: number;
   /** Audio of one reply; more is refused. */
   readonly capacityMs?: number;
   /** How far heard may run ahead of the last mark while marks come back. */
@@ -100,7 +101,6 @@ const MAX_PENDING_MARKS = 256;
 
 export class Playout {
   readonly #leadMs: number;
-  readonly #markEveryBytes: number;
   readonly #capacityBytes: number;
   readonly #unprovenBytes: number;
   readonly #markOverdueMs: number;
@@ -118,7 +118,6 @@ export class Playout {
 
   constructor(options: PlayoutOptions = {}) {
     this.#leadMs = options.leadMs ?? 400;
-    this.#markEveryBytes = (options.markEveryMs ?? 240) * BYTES_PER_MS;
     this.#capacityBytes = (options.capacityMs ?? 180_000) * BYTES_PER_MS;
     this.#unprovenBytes = (options.unprovenMs ?? 1_000) * BYTES_PER_MS;
     this.#markOverdueMs = options.markOverdueMs ?? 2_000;
@@ -200,7 +199,7 @@ export class Playout {
       this.#bufferEndsAtMs = Math.max(this.#bufferEndsAtMs, nowMs) + payload.length / BYTES_PER_MS;
       this.#sentBytes += payload.length;
       outputs.push({ type: 'media', generation: generation.id, payload });
-      if (this.#sentBytes - this.#lastMarkAtByte >= this.#markEveryBytes) outputs.push(this.#mark());
+      if (this.#sentBytes - this.#lastMarkAtByte >= MARK_EVERY_BYTES) outputs.push(this.#mark());
     }
     if (generation.finished && this.#pendingBytes === 0 && this.#sentBytes > this.#lastMarkAtByte)
       outputs.push(this.#mark());

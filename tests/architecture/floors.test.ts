@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import {
   clockFaults,
   environmentFaults,
+  exportFaults,
   floorFaults,
   importCycles,
   lengthFaults,
@@ -16,6 +17,7 @@ import { parseSource, projectRoot, readSources } from './source-tree.ts';
 
 const src = readSources('src');
 const bench = readSources('bench');
+const tests = readSources('tests');
 
 const manifest = JSON.parse(fs.readFileSync(path.join(projectRoot, 'package.json'), 'utf8')) as {
   dependencies: Record<string, string>;
@@ -49,6 +51,8 @@ describe('the sources keep to the house', () => {
   test('no ring of imports', () => expect(importCycles(src)).toEqual([]));
   test('media and pipeline never read a clock', () => expect(clockFaults(src)).toEqual([]));
   test('only main.ts and config.ts read the environment', () => expect(environmentFaults(src)).toEqual([]));
+  test('nothing is exported that no other file names', () =>
+    expect(exportFaults([...src, ...bench, ...tests])).toEqual([]));
   test('no file is longer than one sitting', () => expect(lengthFaults([...src, ...bench])).toEqual([]));
   test('what is to be pure does nothing but decide', () => expect(purityFaults(src)).toEqual([]));
   test('the provider spec holds types only', () => expect(specFaults(src)).toEqual([]));
@@ -131,6 +135,13 @@ describe('the rules bite', () => {
     expect(importCycles(ring('import'))).toEqual(['src/core/a.ts ↔ src/core/b.ts ↔ src/core/c.ts']);
     expect(importCycles(ring('export'))).toHaveLength(1);
     expect(importCycles(ring('import type'))).toEqual([]);
+  });
+
+  test('exports for nobody', () => {
+    const exporting = parseSource('src/core/a.ts', 'export const x = 1;\nexport function f() {}\nx;');
+    const naming = (text: string) => exportFaults([exporting, parseSource('src/core/b.ts', text)]);
+    expect(naming('// x and f')).toHaveLength(2);
+    expect(naming("import { x, f } from './a.ts';")).toEqual([]);
   });
 
   test('long files, impure decisions, values in the spec, undeclared packages', () => {

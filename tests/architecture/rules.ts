@@ -171,6 +171,23 @@ export function specFaults(files: readonly SourceFile[]): string[] {
     );
 }
 
+/** Its tables are all described, used from here or not. */
+const DESCRIBES = 'src/control/db/schema.ts';
+
+/** Functions, classes and values that src exports and no other of the files names. */
+export function exportFaults(files: readonly SourceFile[]): string[] {
+  const code = new Map(files.map(({ path, text }) => [path, blankNonCode(text, { keepStrings: false })]));
+  const names = new Map([...code].map(([path, text]) => [path, new Set(text.match(/[\w$]+/g))]));
+  return files
+    .filter(({ path, isTest }) => path.startsWith('src/') && !isTest && path !== DESCRIBES)
+    .flatMap(({ path }) => {
+      const exported = (code.get(path) ?? '').matchAll(/^export (?:async )?(?:function\*?|class|const|let) ([\w$]+)/gm);
+      return Array.from(exported, ([, name = '']) => name)
+        .filter((name) => ![...names].some(([other, used]) => other !== path && used.has(name)))
+        .map((name) => `${path}: nobody else needs ${name}: do not export it`);
+    });
+}
+
 /** Packages that src imports at run time without package.json promising them to a production installation. */
 export function undeclaredPackages(files: readonly SourceFile[], declared: ReadonlySet<string>): string[] {
   return files

@@ -170,13 +170,11 @@ class Server {
   }
 
   async written(): Promise<void> {
-    await this.recorder.onDisk();
     await expect.poll(() => this.recorder.status.waitingBytes, GENEROUS).toBe(0);
   }
 
   /** As kill -9 does it: nobody is told. */
   async die(): Promise<void> {
-    await this.recorder.onDisk();
     await this.recorder.close(0);
     await this.orphans.close();
   }

@@ -43,7 +43,7 @@ it('answers whatever events with the right parts, or one error, and keeps nothin
       // What has told its end still reads the tail.
       clock.advance(1_000);
       ended = false;
-      generation = new Generation('anthropic', sink, { log: silentLog, clock, signal }, 60_000);
+      generation = new Generation('anthropic', sink, { log: silentLog, clock, signal });
       reader = new ReplyReader(generation, new CountedRequest(usage, 'anthropic', 'm'));
     }
     try {

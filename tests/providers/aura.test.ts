@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { startDeepgramEmulator } from '../../bench/emulators/deepgram.ts';
 import type { DeepgramEmulatorSettings } from '../../bench/emulators/deepgram.ts';
+import { VirtualClock } from '../../src/core/clock.ts';
 import { createDeepgramTts } from '../../src/pipeline/providers/deepgram/tts.ts';
-import { sleep, until } from './harness.ts';
+import { until } from './harness.ts';
 import { EmulatedVoice, ttsContract } from './tts-contract.ts';
 import { heard, say } from './voice-call.ts';
 
@@ -40,13 +41,12 @@ describe('deepgram aura', () => {
 
   it('flushes the first clause at once, and no other while the audio before it lasts', async () => {
     await voice.start();
-    const { received, stream } = voice.open();
+    // Its time stands still: the audio before lasts.
+    const { received, stream } = voice.open({ clock: new VirtualClock() });
     stream.speak('a', 'This first clause is long enough to be heard for a good while, more than two seconds.');
     await received.first('audio-chunk');
-    for (const clause of ['One more.', 'And another.', 'And a last one.']) {
-      stream.speak('a', clause);
-      await sleep(20);
-    }
+    for (const clause of ['One more.', 'And another.', 'And a last one.']) stream.speak('a', clause);
+    await until('the clauses', () => sent().filter((type) => type === 'Speak').length === 4);
     expect(sent().filter((type) => type === 'Flush')).toHaveLength(1);
     stream.finish('a');
     await received.first('utterance-finished');
@@ -58,11 +58,17 @@ describe('deepgram aura', () => {
 
   it('flushes text that waits when the audio before it runs out, although the utterance has not ended', async () => {
     await voice.start();
-    const { received, stream } = voice.open();
-    // 13 characters are heard for 780 ms: there are 80 ms to spare before the second clause must be flushed.
+    const clock = new VirtualClock();
+    const { received, stream } = voice.open({ clock });
+    // With the space after it this is heard for 840 ms: there are 140 to spare before the second clause must be flushed.
     stream.speak('a', 'Just a moment');
-    await received.first('audio-chunk', 3);
+    await until('the first clause', () => heard(received, 'a') === 'Just a moment');
     stream.speak('a', 'Here it is.');
+    await until('the wait for that', () => clock.pendingTimers === 1);
+    clock.advance(139);
+    expect(clock.pendingTimers).toBe(1);
+    clock.advance(1);
+    expect(clock.pendingTimers).toBe(0);
     await until('the second clause', () => heard(received, 'a') === 'Just a moment Here it is.');
     expect(received.of('utterance-finished')).toEqual([]);
     stream.finish('a');
@@ -73,17 +79,20 @@ describe('deepgram aura', () => {
   });
 
   it('opens another socket when a Clear is not answered', async () => {
-    await voice.start();
-    const call = voice.open();
-    await until('open', () => voice.emulator.requests.length === 1);
-    voice.emulator.settings.faults = { stallAfter: 1 };
+    await voice.start({ faults: { stallAfter: 1 } });
+    const clock = new VirtualClock();
+    const call = voice.open({ clock });
     call.stream.speak('a', 'Never heard.');
     await until('the text', () => sent().includes('Flush'));
     call.stream.cancel('a');
-    voice.emulator.settings.faults = { ...voice.emulator.settings.faults };
     await until('the clear', () => sent().includes('Clear'));
     voice.emulator.settings.faults = {};
-    expect(await say(call, 'b', 'Heard.')).toBe('Heard.');
+    const saying = say(call, 'b', 'Heard.');
+    clock.advance(499);
+    expect(voice.emulator.requests).toHaveLength(1);
+    clock.advance(1);
+    expect(await saying).toBe('Heard.');
+    expect(voice.emulator.requests).toHaveLength(2);
     call.stream.close();
     await voice.gone();
   });

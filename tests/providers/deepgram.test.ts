@@ -91,6 +91,18 @@ describe('deepgram', () => {
     await stt.gone();
   });
 
+  it('takes words as they are spoken when the route turns formatting off', async () => {
+    await stt.start({ transcripts: ['Hello there, friend.'] });
+    const { received, stream } = stt.open({ request: { options: { smart_format: null } } });
+    stream.write(speech(1000));
+    stream.write(silence(400));
+    const final = await received.first('transcript-final');
+    expect(final.text).toBe('hello there friend');
+    expect(final.words.map(({ text }) => text)).toEqual(['hello', 'there', 'friend']);
+    stream.close();
+    await stt.gone();
+  });
+
   sttContract(stt, {
     final: 'transcript-final',
     messagesUnderWay: 3,

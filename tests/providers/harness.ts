@@ -5,7 +5,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import type { Clock, Timer } from '../../src/core/clock.ts';
 import { BvraiError } from '../../src/core/errors.ts';
 import type { ErrorCode } from '../../src/core/errors.ts';
-import { silentLog } from '../../src/core/log.ts';
+import { memoryLog } from '../../src/core/log.ts';
 import type { Sink, StreamContext } from '../../src/pipeline/providers/spec.ts';
 import { UsageLedger } from '../../src/pipeline/usage.ts';
 
@@ -65,14 +65,24 @@ class CountedClock implements Clock {
   }
 }
 
+/** Throws twice: an adapter may catch what its sink throws, and take it for a failure of the vendor's. */
+function failTheTest(message: string): never {
+  const error = new assert.AssertionError({ message });
+  queueMicrotask(() => {
+    throw error;
+  });
+  throw error;
+}
+
 /** Takes a stream's parts, and asserts the rules that hold for every stream. */
 export class Received<Part extends { readonly type: string }> {
   readonly parts: Part[] = [];
   readonly controller = new AbortController();
   readonly clock = new CountedClock();
   readonly usage = new UsageLedger();
+  readonly log = memoryLog();
   readonly context: StreamContext = {
-    log: silentLog,
+    log: this.log,
     clock: this.clock,
     signal: this.controller.signal,
     usage: this.usage,
@@ -82,8 +92,8 @@ export class Received<Part extends { readonly type: string }> {
   #closed = false;
 
   readonly sink: Sink<Part> = (part) => {
-    assert(!this.opening, 'a part arrived synchronously');
-    assert(!this.#closed, `a ${part.type} arrived after the end`);
+    if (this.opening) failTheTest(`a ${part.type} arrived synchronously`);
+    if (this.#closed) failTheTest(`a ${part.type} arrived after the end`);
     this.parts.push(part);
     if (part.type === 'stream-failed' || part.type === 'generation-failed') this.#closed = true;
   };

@@ -35,10 +35,6 @@ export interface LlmEmulatorSettings extends EmulatorSettings {
   interTokenMs: Delay;
 }
 
-export interface LlmAccess extends Access {
-  readonly maxGenerationMs?: number;
-}
-
 type ClosableLlm = LlmProvider & { close(): Promise<void> };
 
 export interface LlmCall {
@@ -48,17 +44,17 @@ export interface LlmCall {
 
 /** A model's emulator, and the one adapter that asks it: which goes first, and leaves no connection. */
 export class EmulatedLlm<Settings extends LlmEmulatorSettings> extends Emulated<Settings> {
-  readonly #create: (access: LlmAccess) => ClosableLlm;
+  readonly #create: (access: Access) => ClosableLlm;
   #provider: ClosableLlm | undefined;
 
-  constructor(emulate: Emulate<Settings>, create: (access: LlmAccess) => ClosableLlm) {
+  constructor(emulate: Emulate<Settings>, create: (access: Access) => ClosableLlm) {
     super(emulate);
     this.#create = create;
   }
 
-  override async start(settings: Partial<Settings> = {}, maxGenerationMs?: number): Promise<void> {
+  override async start(settings: Partial<Settings> = {}): Promise<void> {
     await super.start(settings);
-    this.connect({ ...this.access(), ...(maxGenerationMs === undefined ? {} : { maxGenerationMs }) });
+    this.connect(this.access());
   }
 
   override async stop(): Promise<void> {
@@ -71,7 +67,7 @@ export class EmulatedLlm<Settings extends LlmEmulatorSettings> extends Emulated<
   }
 
   /** Makes the adapter, in place of the one that there may be and that has not been asked yet. */
-  connect(access: LlmAccess): void {
+  connect(access: Access): void {
     this.#provider = this.#create(access);
   }
 
@@ -397,12 +393,12 @@ function llmKeepsDeadlines(llm: AnyLlm, { eventsToWords }: LlmTraits): void {
     ['is silent after the headers', { stallAfter: 0 }, 'provider.timeout-first'],
     ['stalls after its first words', { stallAfter: eventsToWords }, 'provider.timeout-gap'],
   ] as const)('gives a vendor up that %s', async (_what, faults, code) => {
-    await llm.start({ faults }, 30_000);
+    await llm.start({ faults });
     const clock = new VirtualClock();
     const { received } = llm.generate({}, { clock });
     await until('the request', () => llm.emulator.activeRequests === 1);
     if (code === 'provider.timeout-gap') await received.first('text-delta');
-    clock.advance(29_999);
+    clock.advance(119_999);
     expect(received.of('generation-failed')).toEqual([]);
     clock.advance(1);
     const error = await received.failedWith('generation-failed', code);

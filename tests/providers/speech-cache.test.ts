@@ -62,17 +62,17 @@ const comparable = (part: TtsPart) =>
   part.type === 'audio-chunk' ? { ...part, audio: Buffer.from(part.audio).toString('base64') } : part;
 
 describe('a greeting that has been spoken before', () => {
-  it('begins in a fraction of the time, to the byte the same, and costs the vendor nothing', async () => {
+  it('is heard without the vendor, to the byte the same, and costs nothing', async () => {
     const first = await greet();
     const toldByFirst = emulator.received.length;
+    // From now on the vendor would be too late for any test.
+    emulator.settings.firstAudioMs = 1_000_000;
     const second = await greet();
     expect(second.parts.map(comparable)).toEqual(first.parts.map(comparable));
     const spoken = emulator.received.slice(toldByFirst).filter(({ text }) => text.includes('context_id'));
     expect(spoken).toEqual([]);
-    expect(first.firstAudioMs).toBeGreaterThan(FIRST_AUDIO_MS - 1);
     console.info(
       `first audio after ${first.firstAudioMs.toFixed(1)} ms, on the second call after ${second.firstAudioMs.toFixed(1)} ms`,
     );
-    expect(second.firstAudioMs).toBeLessThan(first.firstAudioMs / 4);
   });
 });

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { AudioFault } from '../../bench/emulators/faults.ts';
 import type { EmulatorSettings } from '../../bench/emulators/server.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import { HttpConnections } from '../../src/pipeline/providers/http-connections.ts';
 import type { TtsPart, TtsProvider, TtsRequest } from '../../src/pipeline/providers/spec.ts';
 import { Emulated } from './emulated.ts';
@@ -19,6 +20,7 @@ type Create = (access: Access, connections: HttpConnections) => TtsProvider;
 interface VoiceOptions {
   readonly access?: Partial<Access> | undefined;
   readonly request?: Partial<TtsRequest> | undefined;
+  readonly clock?: Clock;
   /** One that other streams have too. */
   readonly provider?: TtsProvider;
 }
@@ -48,8 +50,8 @@ export class EmulatedVoice<Settings extends EmulatorSettings> extends Emulated<S
 
   /** Opens a stream; what is not given is as it should be. */
   open(options: VoiceOptions = {}, received = new Received<TtsPart>()): VoiceCall {
-    const { access, request, provider = this.provider(access) } = options;
-    return openVoice(provider, { ...this.#request, ...request }, received);
+    const { access, request, clock, provider = this.provider(access) } = options;
+    return openVoice(provider, { ...this.#request, ...request }, received, clock);
   }
 }
 
@@ -159,6 +161,8 @@ function voiceSpeaks(voice: AnyVoice, { wire, joint }: VoiceTraits, gone: Gone):
     stream.cancel('b');
     stream.speak('b', 'Cancelled before it began.');
     stream.finish('b');
+    stream.finish('c');
+    stream.cancel('c');
     await sleep(50);
     expect(received.parts).toHaveLength(1);
     expect(voice.texts).toEqual([]);
@@ -322,14 +326,20 @@ function voiceKnowsWrongAudio(voice: AnyVoice, { knowsWrongAudio }: VoiceTraits,
   });
 }
 
+/** Waits until a stream over a WebSocket knows that the vendor has closed it, and that nothing is lost. */
+export async function idleCloseSeen({ received }: VoiceCall): Promise<void> {
+  await until('the end of the socket', () =>
+    received.log.lines.some(({ message }) => message.startsWith('idle socket')),
+  );
+}
+
 function voiceOutlivesIdleCloses(voice: AnyVoice, { setSpeed }: VoiceTraits): void {
   it('opens another socket for the next utterance after an idle close', async () => {
     await voice.start();
     const call = voice.open();
     expect(await say(call, 'a', 'One.')).toBe('One.');
     voice.emulator.disconnect(1000);
-    await voice.gone();
-    await sleep(20);
+    await idleCloseSeen(call);
     expect(await say(call, 'b', 'Two.')).toBe('Two.');
     call.stream.close();
     await voice.gone();
@@ -337,11 +347,9 @@ function voiceOutlivesIdleCloses(voice: AnyVoice, { setSpeed }: VoiceTraits): vo
 
   it('fails when the line is cut while nothing is pending', async () => {
     await voice.start();
-    const { received, stream } = voice.open();
-    stream.speak('a', 'Hi.');
-    stream.cancel('a');
-    await until('open', () => voice.emulator.webSockets === 1);
-    await sleep(30);
+    const call = voice.open();
+    const { received, stream } = call;
+    expect(await say(call, 'a', 'Hi.')).toBe('Hi.');
     voice.emulator.disconnect(1006);
     await received.failedWith('stream-failed', 'provider.closed');
     stream.speak('b', 'Anybody?');
@@ -359,7 +367,6 @@ function voiceOutlivesIdleCloses(voice: AnyVoice, { setSpeed }: VoiceTraits): vo
     const { received, stream } = voice.open();
     stream.speak('a', 'Hi. This takes its time.');
     await received.first('audio-chunk');
-    await sleep(30);
     voice.emulator.disconnect(closeCode);
     await received.failedWith('stream-failed', code);
     stream.speak('b', 'Anybody?');

@@ -1,6 +1,7 @@
 /** What the voices' tests share: a stream that is open, and what a listener hears of it by its audio alone. */
 import { decodeMulaw } from '../../bench/emulators/mulaw.ts';
 import { decodeToneSpeech } from '../../bench/emulators/tone-speech.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import type { TtsPart, TtsProvider, TtsRequest, TtsStream } from '../../src/pipeline/providers/spec.ts';
 import { Received } from './harness.ts';
 
@@ -13,8 +14,10 @@ export function openVoice(
   provider: TtsProvider,
   request: Partial<TtsRequest> = {},
   received = new Received<TtsPart>(),
+  clock: Clock = received.clock,
 ): VoiceCall {
-  const stream = received.open(() => provider.open({ language: 'en-US', ...request }, received.sink, received.context));
+  const context = { ...received.context, clock };
+  const stream = received.open(() => provider.open({ language: 'en-US', ...request }, received.sink, context));
   return { received, stream };
 }
 

@@ -103,7 +103,7 @@ function callsOf(
   { door }: TestDatabase,
   clock: Clock,
   telephone: TestApiOptions['telephone'],
-): { readonly calls: Api['calls']; readonly unopened: UnopenedCalls } {
+): Pick<Api, 'calls' | 'phoneNumbers'> & { readonly unopened: UnopenedCalls } {
   const agents = new AnsweringAgents({ door, log: silentLog, onNewAgent: () => {} });
   const desk = new CallDesk({
     recorder: { begin: () => {}, append: () => {} },
@@ -121,10 +121,10 @@ function callsOf(
   const dial = (): Promise<string> => Promise.resolve(`CA${'0'.repeat(32)}`);
   const twilio = {
     dial: (request: DialRequest) => telephone?.twilio.dial(request) ?? dial(),
-    hasNumber: (number: string) => telephone?.twilio.hasNumber(number) ?? Promise.resolve(true),
     hangUp: done,
     transfer: done,
   };
+  const hasNumber = (number: string): Promise<boolean> => telephone?.twilio.hasNumber(number) ?? Promise.resolve(true);
   const feed = new EventFeed(door, silentLog);
   const unopened = new UnopenedCalls({ door, desk, carrier: undefined, clock, log: silentLog });
   const turns = new DialTurns({ clock, callsPerSecond: telephone?.callsPerSecond ?? 1_000 });
@@ -138,6 +138,7 @@ function callsOf(
       feed,
       webSocketUrl,
     },
+    phoneNumbers: { twilio: telephone === null ? undefined : { hasNumber } },
     unopened,
   };
 }
@@ -158,7 +159,7 @@ let accounts = 0;
 
 async function buildTestApi(database: TestDatabase, options: TestApiOptions): Promise<TestApi> {
   const log: Record<string, unknown>[] = [];
-  const { calls, unopened } = callsOf(database, options.api?.clock ?? systemClock, options.telephone);
+  const { unopened, ...calls } = callsOf(database, options.api?.clock ?? systemClock, options.telephone);
   const app = await buildHttp({
     log: pino({ level: 'debug', ...LOG_OPTIONS }, { write: (line) => log.push(JSON.parse(line)) }),
     version: 'test',
@@ -171,7 +172,7 @@ async function buildTestApi(database: TestDatabase, options: TestApiOptions): Pr
       database: database.database,
       authSecret: TEST_SECRET,
       clock: systemClock,
-      calls,
+      ...calls,
       ...NO_LIMITS,
       ...options.api,
     },

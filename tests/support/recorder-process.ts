@@ -40,7 +40,7 @@ async function main({ dataDirectory, url, owner }: RecorderProcessOptions): Prom
     // Two of them end on the way.
     if (turn === 10) calls.splice(0, 2).forEach((call) => call.end());
     const safe = calls.map(({ id: callId, events }): SafeEvents => ({ callId, events: events.length }));
-    await recorder.onDisk();
+    while (recorder.status.unsafeBytes > 0) await sleep(1);
     process.stdout.write(`${JSON.stringify(safe)}\n`);
     await sleep(20);
   }

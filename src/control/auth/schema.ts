@@ -11,14 +11,14 @@ export const emailSchema = z
   .meta({ examples: ['ada@example.com'] });
 
 /** Long rather than odd (NIST SP 800-63B); the bound keeps a hash from costing more than it should. */
-export const newPasswordSchema = z
+const newPasswordSchema = z
   .string()
   .min(10)
   .max(200)
   .describe('At least 10 characters.')
   .meta({ examples: ['correct horse battery staple'] });
 
-export const personNameSchema = z
+const personNameSchema = z
   .string()
   .trim()
   .min(1)
@@ -91,7 +91,7 @@ export const changePasswordBody = z.strictObject({
   new_password: newPasswordSchema,
 });
 
-export const userSchema = z.object({ id: z.uuid(), email: z.string(), name: z.string() }).meta({ id: 'User' });
+const userSchema = z.object({ id: z.uuid(), email: z.string(), name: z.string() }).meta({ id: 'User' });
 
 const membershipFields = {
   id: z.uuid(),

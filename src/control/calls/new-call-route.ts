@@ -26,7 +26,7 @@ import { OPEN_WITHIN_MS, START_GRACE_MS, admitWebCall } from './web.ts';
 export interface NewCallDependencies {
   readonly desk: Pick<ApiDesk, 'check' | 'ring' | 'endRinging' | 'expect' | 'watch'>;
   /** Absent: no telephone can be rung. */
-  readonly twilio: Pick<TwilioRest, 'dial' | 'hasNumber'> | undefined;
+  readonly twilio: Pick<TwilioRest, 'dial'> | undefined;
   /** At which telephones are rung. */
   readonly turns: Pick<DialTurns, 'take' | 'close'>;
   /** This start of this server, which closes what it began; null: nobody does. */

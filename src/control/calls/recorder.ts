@@ -64,6 +64,8 @@ export interface RecorderStatus {
   /** False while the database does not take records: calls go on, and their records wait on disk. */
   readonly writing: boolean;
   readonly waitingBytes: number;
+  /** Of those, the ones that would go with this process, because the disk has not taken them yet. */
+  readonly unsafeBytes: number;
   /** Events lost because the spool was full. */
   readonly droppedLines: number;
   /** Lines that the database refused for good; they are in `rejected.jsonl` of DATA_DIR. */
@@ -115,8 +117,8 @@ export class CallRecorder {
   }
 
   get status(): RecorderStatus {
-    const { waitingBytes, droppedLines } = this.#spool;
-    return { writing: this.#writing, waitingBytes, droppedLines, rejectedLines: this.#rejectedLines };
+    const { waitingBytes, unsafeBytes, droppedLines } = this.#spool;
+    return { writing: this.#writing, waitingBytes, unsafeBytes, droppedLines, rejectedLines: this.#rejectedLines };
   }
 
   /** Resolves when what the earlier process left has been written. */
@@ -167,11 +169,6 @@ export class CallRecorder {
     }
     this.#spool.append({ kind: 'event', ...about, seq: call.nextSeq++, event });
     if (event.type === 'call-ended') this.#live.delete(id);
-  }
-
-  /** Resolves when what was said so far survives the end of this process. */
-  onDisk(): Promise<void> {
-    return this.#spool.onDisk();
   }
 
   /** Lets the database take what it takes within `graceMs`; the rest waits on disk for the next process. Idempotent. */

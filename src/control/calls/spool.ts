@@ -70,6 +70,8 @@ export class Spool {
   #writable: { readonly segment: Segment; readonly handle: FileHandle } | undefined;
   #queue: Queued[] = [];
   #queuedBytes = 0;
+  /** Of lines on their way into their file. */
+  #writingBytes = 0;
   #writing: Promise<void> | undefined;
   #syncedAtMs = 0;
   #writes = 0;
@@ -109,7 +111,12 @@ export class Spool {
 
   /** Bytes that the database has not got. */
   get waitingBytes(): number {
-    return this.#storedBytes() - this.#readOffset + this.#queuedBytes;
+    return this.#storedBytes() - this.#readOffset + this.unsafeBytes;
+  }
+
+  /** Of those, the ones that are in no file yet, and would go with this process. */
+  get unsafeBytes(): number {
+    return this.#writingBytes + this.#queuedBytes;
   }
 
   /** Lines that were let go of because the spool was full, or that could not be read. */
@@ -124,11 +131,6 @@ export class Spool {
     this.#queuedBytes += queued.text.length;
     if (this.#queuedBytes > MAX_QUEUED_BYTES) this.#dropQueued();
     this.#writing ??= this.#write();
-  }
-
-  /** Resolves when what has been appended so far is safe, or the spool was closed without. */
-  async onDisk(): Promise<void> {
-    await this.#writing;
   }
 
   /** The lines after the last committed ones, as soon as there are any; undefined once `signal` aborts. */
@@ -202,6 +204,7 @@ export class Spool {
     while (this.#queue.length > 0 && !this.#stop.signal.aborted) {
       const taken = this.#queue;
       this.#queue = [];
+      this.#writingBytes = this.#queuedBytes;
       this.#queuedBytes = 0;
       let isWritten = false;
       try {
@@ -218,6 +221,7 @@ export class Spool {
           { err: thrown, lines: taken.length },
           'call records cannot be written to the spool; trying again',
         );
+        this.#writingBytes = 0;
         this.#queue.unshift(...taken);
         this.#queuedBytes = this.#queue.reduce((sum, { text }) => sum + text.length, 0);
         if (this.#queuedBytes > MAX_QUEUED_BYTES) this.#dropQueued();
@@ -238,6 +242,7 @@ export class Spool {
       throw thrown;
     }
     segment.bytes += bytes.length;
+    this.#writingBytes = 0;
     this.#writes++;
     this.#wakeReader?.();
   }

@@ -27,7 +27,7 @@ const IDLE_IN_TRANSACTION_TIMEOUT_MS = 15_000;
 const HUNG_AFTER_MS = 2_000;
 
 /** What each session is opened with. */
-export function connectionSettings(url: string, statementTimeoutMs = STATEMENT_TIMEOUT_MS): pg.ClientConfig {
+function connectionSettings(url: string, statementTimeoutMs = STATEMENT_TIMEOUT_MS): pg.ClientConfig {
   return {
     connectionString: url,
     application_name: 'bvrai',

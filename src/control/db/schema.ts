@@ -29,7 +29,7 @@ export const CALL_STATUSES = [...OPEN_CALL_STATUSES, ...ENDED_CALL_STATUSES] as 
 export type CallStatus = (typeof CALL_STATUSES)[number];
 export type EndedCallStatus = (typeof ENDED_CALL_STATUSES)[number];
 /** How a call ends that a server was asked to end which does not run it. */
-export const ASKED_ENDS = ['transferred', 'agent-hung-up'] as const;
+const ASKED_ENDS = ['transferred', 'agent-hung-up'] as const;
 export type AskedEnd = (typeof ASKED_ENDS)[number];
 export const CONVERSATION_STATUSES = ['active', 'completed', 'abandoned'] as const;
 

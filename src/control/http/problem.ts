@@ -63,7 +63,7 @@ const FRAMEWORK_ERRORS: ReadonlyMap<string, readonly [ErrorCode, string]> = new 
 ]);
 
 /** The problem document, for the OpenAPI document and for tests. */
-export const problemSchema = z
+const problemSchema = z
   .object({
     type: z.string().describe('Always `about:blank`: the code says what happened.'),
     title: z.string().describe('The status in words.'),

@@ -104,7 +104,7 @@ export function quotasPerMinute({
 }
 
 /** The quota of a route that does not name one. */
-export function limitOf(method: string, named: LimitName | undefined): LimitName {
+function limitOf(method: string, named: LimitName | undefined): LimitName {
   return named ?? (method === 'GET' || method === 'HEAD' ? 'read' : 'write');
 }
 

@@ -19,7 +19,7 @@ const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-
 const SANE_REQUEST_ID = /^[\w.:~+/=-]{1,100}$/u;
 
 /** The trace that a `traceparent` header continues, or a new one if it is absent or malformed. */
-export function traceOf(traceparent: string | undefined): Trace {
+function traceOf(traceparent: string | undefined): Trace {
   const match = traceparent === undefined ? null : TRACEPARENT.exec(traceparent);
   const spanId = randomBytes(8).toString('hex');
   // Version 00 has exactly four parts; a later one may have more.

@@ -15,7 +15,7 @@ import { invitations, memberships, users } from '../db/schema.ts';
 import type { TenantDoor, Transaction } from '../db/tenant.ts';
 import { fieldProblem } from '../http/problem.ts';
 
-export const INVITATION_DAYS = 7;
+const INVITATION_DAYS = 7;
 /** Who may invite. */
 export const INVITING_ROLE = 'admin';
 

@@ -6,6 +6,8 @@
  */
 import { BvraiError } from '../../core/errors.ts';
 
+/** Samples a second of G.711, and of all audio of a telephone call. */
+export const TELEPHONE_RATE_HZ = 8_000;
 /** The μ-law code of a zero sample (positive zero). */
 export const MULAW_SILENCE = 0xff;
 /** The A-law code nearest to a zero sample: A-law has no zero, this one decodes to +8. */

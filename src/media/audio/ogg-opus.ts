@@ -4,10 +4,11 @@ import type { TransformCallback } from 'node:stream';
 import { opus } from 'prism-media';
 import type { Clock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
+import { TELEPHONE_RATE_HZ } from './g711.ts';
 import { OggPageCheck } from './ogg-page.ts';
 import { readOpusHead } from './opus-packet.ts';
 import type { OpusHead } from './opus-packet.ts';
-import { OPUS_RATE_HZ } from './opus.ts';
+import { DECIMATION } from './opus.ts';
 import type { OpusDecoderPool, OpusStreamDecoder } from './opus.ts';
 
 /**
@@ -76,7 +77,7 @@ export interface OggOpusContext {
 const MAX_TURN_MS = 200;
 
 /**
- * Bytes of an Ogg Opus stream in, however they are cut; mono samples at the pool's rate out, as soon as their packet has come,
+ * Bytes of an Ogg Opus stream in, however they are cut; mono samples at 8 kHz out, as soon as their packet has come,
  * without pre-skip and padding. What is yielded belongs to the receiver. Throws what the source throws, what
  * {@link OggOpusDemuxer} and the decoder say of damaged streams, `engine.failed` if no decoder starts and `aborted` on the signal.
  * However it ends, the source has been told to stop and the decoder is back in the pool.
@@ -90,7 +91,7 @@ export async function* decodeOggOpus(
   // What goes wrong is thrown by the iteration below.
   pipeline(Readable.from(bytes, { objectMode: false }), demuxer, () => {});
   const packets: AsyncIterable<Uint8Array> = demuxer;
-  const turnSamples = (MAX_TURN_MS * pool.sampleRateHz) / 1000;
+  const turnSamples = (MAX_TURN_MS * TELEPHONE_RATE_HZ) / 1000;
   let decoder: OpusStreamDecoder | undefined;
   let played = 0;
   let inThisTurn = 0;
@@ -99,7 +100,7 @@ export async function* decodeOggOpus(
       decoder ??= await pool.take(context, demuxer.head);
       const samples = decoder.decode(packet);
       const end = demuxer.playableSamples ?? Number.POSITIVE_INFINITY;
-      const whole = samples.subarray(0, Math.max(0, Math.floor((end * pool.sampleRateHz) / OPUS_RATE_HZ) - played));
+      const whole = samples.subarray(0, Math.max(0, Math.floor(end / DECIMATION) - played));
       played += samples.length;
       inThisTurn += samples.length;
       if (whole.length > 0) yield whole;

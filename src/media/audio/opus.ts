@@ -1,13 +1,14 @@
-/** Streaming Opus decoding: packets in, mono 16-bit samples out. libopus in WebAssembly (`opus-decoder`). */
+/** Streaming Opus decoding: packets in, mono 16-bit samples at 8 kHz out. libopus in WebAssembly (`opus-decoder`). */
 import { OpusDecoder } from 'opus-decoder';
 import type { Clock } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
+import { TELEPHONE_RATE_HZ } from './g711.ts';
 import { isCeltPacket, opusPacketSamples } from './opus-packet.ts';
 
-/** Opus counts at this rate, whatever it is decoded to. */
-export const OPUS_RATE_HZ = 48_000;
-/** libopus decodes to any of these itself: frequencies that the rate cannot carry are left out, not folded. */
-export type OpusOutputRateHz = 8_000 | 16_000 | 24_000 | 48_000;
+/** Opus counts at 48 kHz, and libopus itself decodes to the telephone's rate: what that cannot carry is left out, not folded. */
+export const DECIMATION = 48_000 / TELEPHONE_RATE_HZ;
+
+type TelephoneDecoder = OpusDecoder<typeof TELEPHONE_RATE_HZ>;
 
 /** The input buffer of `opus-decoder` for one channel; 60 ms of Opus at its highest rate fit. */
 const MAX_PACKET_BYTES = 3840;
@@ -38,8 +39,7 @@ export interface OpusStartContext {
  * decodes. The owner calls `free`.
  */
 export class OpusStreamDecoder {
-  readonly #decoder: OpusDecoder<OpusOutputRateHz>;
-  readonly #sampleRateHz: OpusOutputRateHz;
+  readonly #decoder: TelephoneDecoder;
   #scale = 32_768;
   #toSkip = 0;
   /** What it knows is of another stream. */
@@ -47,21 +47,20 @@ export class OpusStreamDecoder {
   #used = false;
   #freed = false;
 
-  private constructor(decoder: OpusDecoder<OpusOutputRateHz>, sampleRateHz: OpusOutputRateHz) {
+  private constructor(decoder: TelephoneDecoder) {
     this.#decoder = decoder;
-    this.#sampleRateHz = sampleRateHz;
   }
 
   /** Starts a decoder. Throws `engine.failed` if WebAssembly does not start in time, `aborted` on the signal. */
-  static async create(context: OpusStartContext, sampleRateHz: OpusOutputRateHz): Promise<OpusStreamDecoder> {
-    const decoder = new OpusDecoder({ channels: 1, sampleRate: sampleRateHz });
+  static async create(context: OpusStartContext): Promise<OpusStreamDecoder> {
+    const decoder = new OpusDecoder({ channels: 1, sampleRate: TELEPHONE_RATE_HZ });
     await ready(decoder, context);
-    return new OpusStreamDecoder(decoder, sampleRateHz);
+    return new OpusStreamDecoder(decoder);
   }
 
   /** The next packet is the first of a stream, and is decoded as by a decoder that has just started. */
   begin({ preSkipSamples = 0, outputGainDb = 0 }: OpusStreamOptions): void {
-    this.#toSkip = Math.round((preSkipSamples * this.#sampleRateHz) / OPUS_RATE_HZ);
+    this.#toSkip = Math.round(preSkipSamples / DECIMATION);
     this.#scale = 32_768 * 10 ** (outputGainDb / 20);
     this.#stale = this.#used;
   }
@@ -73,7 +72,7 @@ export class OpusStreamDecoder {
   decode(packet: Uint8Array): Int16Array {
     if (this.#freed) throw new BvraiError('internal', 'The Opus decoder has been freed.');
     // Checked here first: the library writes each packet that it refuses to the console.
-    const samples = (opusPacketSamples(packet) * this.#sampleRateHz) / OPUS_RATE_HZ;
+    const samples = opusPacketSamples(packet) / DECIMATION;
     if (packet.length > MAX_PACKET_BYTES) {
       throw new BvraiError(
         'audio.invalid',
@@ -123,21 +122,16 @@ export class OpusStreamDecoder {
  * address space of its memory, 29 MB, as if it were used.
  */
 export class OpusDecoderPool {
-  readonly sampleRateHz: OpusOutputRateHz;
   readonly #idle: OpusStreamDecoder[] = [];
-
-  constructor(sampleRateHz: OpusOutputRateHz) {
-    this.sampleRateHz = sampleRateHz;
-  }
 
   /** Has one decoder ready, unless there is one. Rejects as `take` does. */
   async warm(context: OpusStartContext): Promise<void> {
-    if (this.#idle.length === 0) this.giveBack(await OpusStreamDecoder.create(context, this.sampleRateHz));
+    if (this.#idle.length === 0) this.giveBack(await OpusStreamDecoder.create(context));
   }
 
   /** A decoder at the beginning of a stream. Throws `engine.failed` if WebAssembly does not start in time, `aborted` on the signal. */
   async take(context: OpusStartContext, stream: OpusStreamOptions = {}): Promise<OpusStreamDecoder> {
-    const decoder = this.#idle.pop() ?? (await OpusStreamDecoder.create(context, this.sampleRateHz));
+    const decoder = this.#idle.pop() ?? (await OpusStreamDecoder.create(context));
     decoder.begin(stream);
     return decoder;
   }
@@ -153,7 +147,7 @@ export class OpusDecoderPool {
  * The library's own promise never rejects, so a start that fails would hang without a deadline. A decoder that starts
  * after all is left to the garbage collector, with the WebAssembly memory that only it refers to.
  */
-async function ready(decoder: OpusDecoder<OpusOutputRateHz>, { clock, signal }: OpusStartContext): Promise<void> {
+async function ready(decoder: TelephoneDecoder, { clock, signal }: OpusStartContext): Promise<void> {
   let stop: () => void = () => {};
   const stopped = new Promise<never>((_, reject) => {
     const onAbort = (): void => reject(new BvraiError('aborted', 'The start of the Opus decoder was aborted.'));

@@ -4,7 +4,7 @@ import { BvraiError } from '../../core/errors.ts';
 import type { CallInfo } from '../call-port.ts';
 
 /** Longest text frame that is looked at. */
-export const MAX_FRAME_CHARS = 64 * 1024;
+const MAX_FRAME_CHARS = 64 * 1024;
 /** Most audio one frame may carry: one second of 8 kHz μ-law. */
 export const MAX_PAYLOAD_BYTES = 8000;
 const MAX_PAYLOAD_CHARS = Math.ceil(MAX_PAYLOAD_BYTES / 3) * 4;

@@ -6,11 +6,6 @@ export interface UpgradeSignatureOptions {
   readonly authToken: string;
   /** The origin that Twilio connects to, e.g. `https://voice.example.com`; never taken from the request's Host header. */
   readonly publicUrl: string;
-  /**
-   * It is not proven that Twilio signs every upgrade, and the stream token is the real guard; so a request without a signature
-   * may pass (`accept`, the default). A wrong signature never does.
-   */
-  readonly unsigned?: 'accept' | 'refuse' | undefined;
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, string>> = { 'wss:': '443', 'ws:': '80' };
@@ -20,10 +15,8 @@ export function upgradeSignatureCheck(options: UpgradeSignatureOptions): (reques
   const origin = socketOrigin(options.publicUrl);
   return (request) => {
     const signature = request.headers.get('x-twilio-signature');
-    if (signature === undefined || signature === '') {
-      if (options.unsigned === 'refuse') return { ok: false, status: 403, reason: 'The request is not signed.' };
-      return { ok: true };
-    }
+    // It is not proven that Twilio signs every upgrade, and the stream token is the real guard. A wrong signature never passes.
+    if (signature === undefined || signature === '') return { ok: true };
     // Given a URL with a port, the SDK tries it with and without (in constant time). For a wss URL without one it would add 80.
     const url = origin + request.url;
     const signed = [url, withSlash(url)].some((candidate) =>

@@ -19,7 +19,7 @@ const FALL_RATIO = 0.3;
 const RISE_DB = 0.1;
 const RISE_IN_SPEECH_DB = 0.03;
 
-export const ENERGY_LAG: ModelLag = { onsetMs: 0, offsetMs: 0, breathMs: 0 };
+const ENERGY_LAG: ModelLag = { onsetMs: 0, offsetMs: 0, breathMs: 0 };
 
 /** Judges windows by how much louder they are than the line's noise, which it learns as it goes. */
 export class EnergyScorer {

@@ -24,7 +24,7 @@ const GATHER_MS = 1;
  */
 const SILENCE_DB = -90;
 
-export const SILERO_LAG: ModelLag = { onsetMs: 32, offsetMs: 64, breathMs: 60 };
+const SILERO_LAG: ModelLag = { onsetMs: 32, offsetMs: 64, breathMs: 60 };
 
 /** One call's recurrent state and its queue of windows. */
 class SileroDetector implements VadDetector {

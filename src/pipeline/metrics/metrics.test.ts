@@ -153,12 +153,13 @@ describe('the metrics of the process', () => {
     const metrics = new Metrics();
     const state = { open: true, lost: 0 };
     metrics.observeAdmission(() => state.open);
-    metrics.observeRecords(() => ({ waitingBytes: 5, droppedLines: state.lost, rejectedLines: 2 }));
+    metrics.observeRecords(() => ({ waitingBytes: 5, unsafeBytes: 4, droppedLines: state.lost, rejectedLines: 2 }));
     expect((await metrics.expose()).text).toContain('\nbvrai_accepting_calls 1\n');
     Object.assign(state, { open: false, lost: 3 });
     const { text } = await metrics.expose();
     expect(text).toContain('\nbvrai_accepting_calls 0\n');
     expect(text).toContain('\nbvrai_records_waiting_bytes 5\n');
+    expect(text).toContain('\nbvrai_records_unsafe_bytes 4\n');
     // Read anew each time, not added up.
     await metrics.expose();
     expect((await metrics.expose()).text).toContain('bvrai_records_lost_total{cause="spool-full"} 3\n');

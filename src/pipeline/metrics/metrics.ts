@@ -34,8 +34,10 @@ class ProviderLabelling {
 
 /** Of the records of calls, on their way to the database. */
 export interface RecordsStatus {
-  /** On disk, waiting. */
+  /** Waiting for the database. */
   readonly waitingBytes: number;
+  /** Of those, the ones that are not on disk yet. */
+  readonly unsafeBytes: number;
   /** Events let go of since the start, because the disk or the spool was full. */
   readonly droppedLines: number;
   /** Events that the database refused for good since the start. */
@@ -55,13 +57,18 @@ export class Metrics {
   #isAccepting: () => boolean = () => true;
   readonly #spool = new Gauge({
     name: 'bvrai_records_waiting_bytes',
-    help: 'Call records that wait on disk for the database',
+    help: 'Call records that wait for the database',
+    registers: [this.#registry],
+  });
+  readonly #unsafe = new Gauge({
+    name: 'bvrai_records_unsafe_bytes',
+    help: 'Call records that the disk has not taken yet, and that would go with this process',
     registers: [this.#registry],
   });
   readonly #recordsLost = this.#counter('bvrai_records_lost_total', 'Events of calls that the database never got', [
     'cause',
   ]);
-  #records: () => RecordsStatus = () => ({ waitingBytes: 0, droppedLines: 0, rejectedLines: 0 });
+  #records: () => RecordsStatus = () => ({ waitingBytes: 0, unsafeBytes: 0, droppedLines: 0, rejectedLines: 0 });
   readonly #ended = this.#counter('bvrai_calls_total', 'Calls ended, by reason', ['reason']);
   readonly #usage = this.#counter(
     'bvrai_usage_total',
@@ -267,8 +274,9 @@ export class Metrics {
   async expose(): Promise<{ contentType: string; text: string }> {
     this.#readHealth();
     this.#accepting.set(this.#isAccepting() ? 1 : 0);
-    const { waitingBytes, droppedLines, rejectedLines } = this.#records();
+    const { waitingBytes, unsafeBytes, droppedLines, rejectedLines } = this.#records();
     this.#spool.set(waitingBytes);
+    this.#unsafe.set(unsafeBytes);
     this.#droppedWindows.reset();
     this.#droppedWindows.inc(this.#voiceActivity());
     this.#recordsLost.reset();

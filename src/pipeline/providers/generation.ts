@@ -4,7 +4,7 @@ import { BvraiError } from '../../core/errors.ts';
 import type { LlmPart, LlmStream, Sink, StreamContext, ToolCall } from './spec.ts';
 
 /** Nobody listens to a reply for longer; the router's deadlines for first and next token are far shorter. */
-export const DEFAULT_MAX_GENERATION_MS = 120_000;
+export const MAX_GENERATION_MS = 120_000;
 /** How long the usage and the stream's formal end may follow the last word; then the connection is given up. */
 const TAIL_MS = 500;
 
@@ -32,7 +32,7 @@ export class Generation implements LlmStream {
   #timer: Timer | undefined;
   #spoke = false;
 
-  constructor(provider: string, sink: Sink<LlmPart>, context: StreamContext, maxGenerationMs: number) {
+  constructor(provider: string, sink: Sink<LlmPart>, context: StreamContext) {
     this.#provider = provider;
     this.#sink = sink;
     this.#context = context;
@@ -41,7 +41,7 @@ export class Generation implements LlmStream {
       return;
     }
     context.signal.addEventListener('abort', this.#onAbort, { once: true });
-    this.#timer = context.clock.after(maxGenerationMs, () => this.#onDeadline(maxGenerationMs));
+    this.#timer = context.clock.after(MAX_GENERATION_MS, () => this.#onDeadline());
   }
 
   /** For the request: aborts when the generation is over, however it came to that. */
@@ -104,10 +104,12 @@ export class Generation implements LlmStream {
     if (tell) this.#sink({ type: 'generation-failed', error });
   }
 
-  #onDeadline(maxGenerationMs: number): void {
+  #onDeadline(): void {
     const code = this.#spoke ? 'provider.timeout-gap' : 'provider.timeout-first';
-    const message = `${this.#provider} did not finish the generation in ${maxGenerationMs} ms.`;
-    this.fail(new BvraiError(code, message, { details: { provider: this.#provider, maxGenerationMs } }));
+    const message = `${this.#provider} did not finish the generation in ${MAX_GENERATION_MS} ms.`;
+    this.fail(
+      new BvraiError(code, message, { details: { provider: this.#provider, maxGenerationMs: MAX_GENERATION_MS } }),
+    );
   }
 
   #end(): void {

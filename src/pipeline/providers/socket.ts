@@ -1,6 +1,7 @@
 /** A vendor's WebSocket as the adapters use it: one failure at most, told once; bounded; gone when closed. */
 import type { IncomingMessage } from 'node:http';
-import type { RawData, WebSocket } from 'ws';
+import { WebSocket } from 'ws';
+import type { RawData } from 'ws';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
@@ -8,7 +9,7 @@ import { dialOnDemand } from './dial.ts';
 import type { Dialler, SocketAddress, SocketMessage } from './dial.ts';
 import { networkError, statusError } from './http.ts';
 import type { VendorError } from './http.ts';
-import type { Connecting } from './spec.ts';
+import type { Connecting, StreamContext } from './spec.ts';
 
 /** reliability.md, fault 19: a vendor that does not answer within a second is passed over, unless more is known of it. */
 export const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;
@@ -17,6 +18,16 @@ const LINGER_MS = 250;
 /** Of a refusal's body, enough for every vendor's error JSON. */
 const MAX_REFUSAL_BYTES = 4 * 1024;
 const REFUSAL_BODY_TIMEOUT_MS = 250;
+
+/** Where a vendor is reached. */
+export interface VendorSettings {
+  readonly apiKey: string;
+  /** http(s); the WebSocket address derives from it. */
+  readonly baseUrl?: string | undefined;
+  readonly connectTimeoutMs?: number | undefined;
+  /** Whose owner closes it. Absent: every socket is dialled when it is needed. */
+  readonly dialler?: Dialler | undefined;
+}
 
 /** How to reach a vendor, and how much may wait for it. */
 export interface SocketSettings extends SocketAddress {
@@ -35,6 +46,19 @@ export interface SocketSettings extends SocketAddress {
   readonly parseRefusal?: ((body: string) => VendorError) | undefined;
   /** A vendor's own meaning of a close code; undefined: the usual one. */
   readonly codeOfClose?: ((closeCode: number, reason: string) => ErrorCode | undefined) | undefined;
+}
+
+/** What an adapter says of the socket that a stream of its speaks over. */
+export interface StreamSocketSettings extends Pick<
+  SocketSettings,
+  'provider' | 'dialler' | 'connectTimeoutMs' | 'maxQueuedBytes' | 'parseRefusal' | 'codeOfClose'
+> {
+  /** Whom what is sent is counted for. */
+  readonly model: string | undefined;
+  /** Throws a BvraiError when the base URL is none. */
+  readonly address: () => SocketAddress;
+  /** Sent before we close. */
+  readonly farewell?: string | undefined;
 }
 
 /** What a socket tells its adapter. Never called from within the constructor, nor after {@link ProviderSocket.close}. */
@@ -121,15 +145,32 @@ export class ProviderSocket {
       return;
     }
     if (this.#wasOpen) {
-      // A turn of the event loop, in which it shows if the vendor has hung up meanwhile.
-      this.#timer = clock.after(0, () => this.#onOpen());
+      // In which it shows if the vendor has hung up meanwhile.
+      this.#afterATurn(0, () => this.#onWarm());
       return;
     }
     const limitMs = this.#connectLimitMs;
-    this.#timer = clock.after(limitMs, () => {
-      // One more turn of the event loop: after a stall of ours, timers run before the answer that waits in the kernel.
-      this.#timer = clock.after(0, () => this.#onConnectDeadline(limitMs));
+    this.#afterATurn(limitMs, () => this.#onConnectDeadline(limitMs));
+  }
+
+  /** After the delay and one more turn of the event loop: after a stall of ours, timers run before what waits in the kernel. */
+  #afterATurn(delayMs: number, run: () => void): void {
+    const { clock } = this.#settings;
+    this.#timer = clock.after(delayMs, () => {
+      this.#timer = clock.after(0, run);
     });
+  }
+
+  /** A socket that is closing already needs no more waiting for: its `close` may be long in coming. */
+  #onWarm(): void {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#onOpen();
+    else this.#replace();
+  }
+
+  #replace(): void {
+    this.#timer?.cancel();
+    this.#socket?.terminate();
+    this.#connect();
   }
 
   get #connectLimitMs(): number {
@@ -147,9 +188,7 @@ export class ProviderSocket {
     /** It came open, and was dead before anybody used it. */
     const isReplaced = (): boolean => {
       if (!wasOpen || this.#open || this.#listener === undefined || socket !== this.#socket) return false;
-      this.#timer?.cancel();
-      socket.terminate();
-      this.#connect();
+      this.#replace();
       return true;
     };
     const isOurs = (): boolean => socket === this.#socket;
@@ -283,13 +322,22 @@ export class ProviderSocket {
   }
 }
 
+/** Begins to connect for a stream. Throws what `settings.address` throws. */
+export function openStreamSocket(
+  { address, ...settings }: StreamSocketSettings,
+  { clock, connecting }: StreamContext,
+  listener: SocketListener,
+): ProviderSocket {
+  return new ProviderSocket({ ...settings, ...address(), clock, connecting }, listener);
+}
+
 function bytesOf(data: RawData): Buffer {
   if (Array.isArray(data)) return Buffer.concat(data);
   return data instanceof ArrayBuffer ? Buffer.from(data) : data;
 }
 
 /** What a close means that came without our doing (RFC 6455, 7.4.1, and the IANA registry of close codes). */
-export function codeOfCloseCode(closeCode: number): ErrorCode {
+function codeOfCloseCode(closeCode: number): ErrorCode {
   switch (closeCode) {
     case 1002:
     case 1003:

@@ -2,33 +2,9 @@
 import type { Timer } from '../../core/clock.ts';
 import { BvraiError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
-import type { Dialler, SocketAddress } from './dial.ts';
-import { DEFAULT_CONNECT_TIMEOUT_MS, ProviderSocket } from './socket.ts';
-import type { SocketSettings } from './socket.ts';
+import { DEFAULT_CONNECT_TIMEOUT_MS, openStreamSocket } from './socket.ts';
+import type { ProviderSocket, StreamSocketSettings } from './socket.ts';
 import type { Sink, StreamContext, SttPart, SttTally } from './spec.ts';
-
-/** Where a vendor is reached. */
-export interface SttSettings {
-  readonly apiKey: string;
-  /** http(s); the WebSocket address derives from it. */
-  readonly baseUrl?: string | undefined;
-  readonly connectTimeoutMs?: number | undefined;
-  /** Whose owner closes it. Absent: every socket is dialled when it is needed. */
-  readonly dialler?: Dialler | undefined;
-}
-
-export interface SttSocketSettings extends Pick<
-  SocketSettings,
-  'provider' | 'dialler' | 'maxQueuedBytes' | 'parseRefusal' | 'codeOfClose'
-> {
-  /** Whom the audio is counted for. */
-  readonly model: string | undefined;
-  /** Throws a BvraiError when the base URL is none. */
-  readonly address: () => SocketAddress;
-  readonly connectTimeoutMs: number | undefined;
-  /** Sent before we close. */
-  readonly farewell?: string | undefined;
-}
 
 /** Never called from within the constructor, nor once it is over. */
 export interface SttSocketListener {
@@ -38,7 +14,7 @@ export interface SttSocketListener {
 
 /** Connecting → open → over; over by `close`, by the context's signal, or by a failure, which it tells. */
 export class SttSocket {
-  readonly #settings: SttSocketSettings;
+  readonly #settings: StreamSocketSettings;
   readonly #listener: SttSocketListener;
   readonly #sink: Sink<SttPart>;
   readonly #context: StreamContext;
@@ -51,7 +27,12 @@ export class SttSocket {
   #queuedAudioBytes: number | undefined = 0;
   #over = false;
 
-  constructor(settings: SttSocketSettings, listener: SttSocketListener, sink: Sink<SttPart>, context: StreamContext) {
+  constructor(
+    settings: StreamSocketSettings,
+    listener: SttSocketListener,
+    sink: Sink<SttPart>,
+    context: StreamContext,
+  ) {
     this.#settings = settings;
     this.#listener = listener;
     this.#sink = sink;
@@ -63,7 +44,11 @@ export class SttSocket {
     }
     context.signal.addEventListener('abort', this.#onAbort, { once: true });
     try {
-      this.#socket = this.#connect();
+      this.#socket = openStreamSocket(settings, context, {
+        onOpen: () => this.#onOpen(),
+        onText: (text) => this.#listener.onText(text),
+        onEnd: (error) => this.fail(error),
+      });
     } catch (thrown) {
       const error = BvraiError.from(thrown, 'internal');
       this.after(0, () => this.fail(error));
@@ -137,19 +122,6 @@ export class SttSocket {
     if (this.#over) return;
     this.#release();
     this.#socket?.close(this.#settings.farewell);
-  }
-
-  #connect(): ProviderSocket {
-    const { address, dialler, connectTimeoutMs, maxQueuedBytes, parseRefusal, codeOfClose } = this.#settings;
-    const { clock, connecting } = this.#context;
-    return new ProviderSocket(
-      { ...address(), dialler, clock, connectTimeoutMs, connecting, maxQueuedBytes, parseRefusal, codeOfClose },
-      {
-        onOpen: () => this.#onOpen(),
-        onText: (text) => this.#listener.onText(text),
-        onEnd: (error) => this.fail(error),
-      },
-    );
   }
 
   #onOpen(): void {

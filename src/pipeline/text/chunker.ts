@@ -27,7 +27,7 @@ export interface ChunkerSettings {
   readonly maxCharacters: number;
 }
 
-export const DEFAULT_CHUNKER_SETTINGS: ChunkerSettings = {
+const DEFAULT_CHUNKER_SETTINGS: ChunkerSettings = {
   language: 'en',
   firstMinWords: 3,
   firstMaxWords: 9,

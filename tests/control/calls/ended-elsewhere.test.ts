@@ -39,7 +39,6 @@ describe('the record of a call that another server was asked to end', () => {
   });
 
   const written = async (): Promise<void> => {
-    await recorder.onDisk();
     await vi.waitFor(() => expect(recorder.status.waitingBytes).toBe(0), { timeout: 15_000, interval: 20 });
   };
   const going = async (): Promise<TalkingCall> => {

@@ -62,7 +62,6 @@ async function startServer(door: TenantDoor = db.door): Promise<Server> {
 }
 
 async function untilWritten({ recorder }: Server): Promise<void> {
-  await recorder.onDisk();
   await vi.waitFor(() => expect(recorder.status.waitingBytes).toBe(0), { timeout: 15_000, interval: 20 });
 }
 

@@ -2,7 +2,7 @@
 import { createParser } from 'eventsource-parser';
 import { BvraiError } from '../../../core/errors.ts';
 import { CountedRequest } from '../counted.ts';
-import { DEFAULT_MAX_GENERATION_MS, Generation } from '../generation.ts';
+import { Generation } from '../generation.ts';
 import { HttpConnections } from '../http-connections.ts';
 import type { HttpResponse } from '../http-connections.ts';
 import { httpUrl, networkError } from '../http.ts';
@@ -21,7 +21,6 @@ export interface AnthropicSettings {
   readonly connectTimeoutMs?: number | undefined;
   /** Shared ones, which their owner closes; without them the adapter has its own. */
   readonly connections?: HttpConnections | undefined;
-  readonly maxGenerationMs?: number | undefined;
 }
 
 /**
@@ -68,8 +67,7 @@ export function createAnthropicLlm(settings: AnthropicSettings): LlmProvider & {
       if (wanted() && !closed) connections.prewarm(url, connecting);
     },
     generate(request, sink, context) {
-      const maxGenerationMs = settings.maxGenerationMs ?? DEFAULT_MAX_GENERATION_MS;
-      const generation = new Generation(PROVIDER, sink, context, maxGenerationMs);
+      const generation = new Generation(PROVIDER, sink, context);
       connections.heed(url, context.connecting);
       running.set(
         generation,

@@ -1,6 +1,7 @@
 /** Deepgram Flux: a recogniser that also decides when the caller's turn is over, and says so early when it is likely. */
 import type { Sink, StreamContext, SttPart, SttRequest, SttStream } from '../spec.ts';
-import type { SttSettings, SttSocket } from '../stt-socket.ts';
+import type { VendorSettings } from '../socket.ts';
+import type { SttSocket } from '../stt-socket.ts';
 import { fluxUrl, parseFluxMessage } from './flux-wire.ts';
 import type { DeepgramMessage } from './wire.ts';
 import { openLiveSocket } from './live-socket.ts';
@@ -29,7 +30,7 @@ export class FluxStream implements SttStream {
   /** Silence of our own was put into the stream: its times are no longer those of the caller's audio. */
   #isPadded = false;
 
-  constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
+  constructor(settings: VendorSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
     this.#context = context;
     this.#lastWriteMs = context.clock.nowMs();
     const { model } = request;

@@ -2,7 +2,7 @@
 import type { SocketAddress } from '../dial.ts';
 import type { Sink, StreamContext, SttPart } from '../spec.ts';
 import { SttSocket } from '../stt-socket.ts';
-import type { SttSettings } from '../stt-socket.ts';
+import type { VendorSettings } from '../socket.ts';
 import { CLOSE_STREAM, PROVIDER, parseRefusal } from './wire.ts';
 import type { DeepgramMessage } from './wire.ts';
 
@@ -20,7 +20,7 @@ export interface LiveProtocol {
 }
 
 /** Where a live API is reached; throws a BvraiError when the base URL is none. */
-export function liveAddress(settings: SttSettings, url: (baseUrl: string) => URL): SocketAddress {
+export function liveAddress(settings: VendorSettings, url: (baseUrl: string) => URL): SocketAddress {
   return {
     provider: PROVIDER,
     url: url(settings.baseUrl ?? 'https://api.deepgram.com'),
@@ -30,7 +30,7 @@ export function liveAddress(settings: SttSettings, url: (baseUrl: string) => URL
 
 /** Opens a socket that tells `stream-opened` and the parts that its messages give. */
 export function openLiveSocket(
-  settings: SttSettings,
+  settings: VendorSettings,
   protocol: LiveProtocol,
   sink: Sink<SttPart>,
   context: StreamContext,

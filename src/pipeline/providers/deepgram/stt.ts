@@ -1,6 +1,7 @@
 /** Deepgram as a recogniser: one live WebSocket per stream, audio up as it comes, transcripts down. */
 import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream } from '../spec.ts';
-import type { SttSettings, SttSocket } from '../stt-socket.ts';
+import type { VendorSettings } from '../socket.ts';
+import type { SttSocket } from '../stt-socket.ts';
 import { FluxStream, isFlux } from './flux.ts';
 import { fluxUrl } from './flux-wire.ts';
 import { liveAddress, openLiveSocket } from './live-socket.ts';
@@ -15,7 +16,7 @@ const IDLE_MS = 8_000;
  * Speech-to-text by Deepgram: models named `flux…`, which decide themselves when a turn is over, by the v2 live API, all
  * others by v1. Owns nothing between streams.
  */
-export function createDeepgramStt(settings: SttSettings): SttProvider {
+export function createDeepgramStt(settings: VendorSettings): SttProvider {
   return {
     name: PROVIDER,
     // Word times by v1, the eager end of a turn by v2.
@@ -37,7 +38,7 @@ class DeepgramStream implements SttStream {
   readonly #socket: SttSocket;
   #lastSentMs: number;
 
-  constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
+  constructor(settings: VendorSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
     this.#context = context;
     this.#lastSentMs = context.clock.nowMs();
     const model = request.model ?? DEFAULT_MODEL;

@@ -4,7 +4,7 @@ import { RingBuffer } from '../../../core/ring-buffer.ts';
 import type { SocketAddress } from '../dial.ts';
 import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream } from '../spec.ts';
 import { SttSocket } from '../stt-socket.ts';
-import type { SttSettings } from '../stt-socket.ts';
+import type { VendorSettings } from '../socket.ts';
 import {
   COMMIT,
   DEFAULT_SCRIBE_MODEL,
@@ -29,13 +29,13 @@ const TRANSCRIPT_TIMEOUT_MS = 5_000;
 /** How long a session may wait for its first audio; the vendor documents no limit, and none was measured. */
 const IDLE_MS = 8_000;
 
-function addressOf(settings: SttSettings, request: SttRequest): SocketAddress {
+function addressOf(settings: VendorSettings, request: SttRequest): SocketAddress {
   const url = scribeUrl(settings.baseUrl ?? 'https://api.elevenlabs.io', request);
   return { provider: PROVIDER, url, headers: { 'xi-api-key': settings.apiKey } };
 }
 
 /** Speech-to-text by ElevenLabs' Scribe. Owns nothing between streams. */
-export function createElevenLabsStt(settings: SttSettings): SttProvider {
+export function createElevenLabsStt(settings: VendorSettings): SttProvider {
   return {
     name: PROVIDER,
     // Word times come after the words, and only when the route asks for them (`include_timestamps`).
@@ -65,7 +65,7 @@ class ScribeStream implements SttStream {
   /** Commits whose transcript has not come. */
   #awaited = 0;
 
-  constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
+  constructor(settings: VendorSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
     const address = (): SocketAddress => {
       const made = addressOf(settings, request);
       this.#vendorCommits = made.url.searchParams.get('commit_strategy') !== 'manual';

@@ -72,7 +72,7 @@ class FallbackStream implements TtsStream {
 
   speak(utteranceId: string, text: string): void {
     const utterance = this.#over ? undefined : this.#utterances.open(utteranceId);
-    if (utterance === undefined) return;
+    if (utterance === undefined || text.trim() === '') return;
     const error = this.#utterances.addText(utterance, text);
     if (error === undefined) return this.#stream.speak(utteranceId, text);
     this.cancel(utteranceId);

@@ -19,11 +19,11 @@ export interface Candidate {
 }
 
 /** From here the answer is given without asking back, if no other is nearly as similar (README.md: chosen on measured paraphrases). */
-export const ANSWER_SIMILARITY = 0.65;
+const ANSWER_SIMILARITY = 0.65;
 /** From here the caller is asked whether this was meant. */
-export const CONFIRM_SIMILARITY = 0.5;
+const CONFIRM_SIMILARITY = 0.5;
 /** Another entry within this makes the best one doubtful. */
-export const CLEAR_LEAD = 0.12;
+const CLEAR_LEAD = 0.12;
 
 const NOT_CAUGHT = 'Sorry, I did not catch that. Could you say it again, please?';
 const DID_YOU_MEAN = 'Did you mean:';

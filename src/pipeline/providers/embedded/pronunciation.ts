@@ -15,7 +15,7 @@ const MAX_GUESSES_A_GRAMMAR = 100;
 const MAX_REMEMBERED_GUESSES = 5_000;
 
 /** Flite's sounds of a word as ARPABET: the same set, but for the schwa, which CMU's dictionary writes AH. */
-export function guessPronunciation(flite: WebAssembly.Module, word: string): string {
+function guessPronunciation(flite: WebAssembly.Module, word: string): string {
   return runFlite(flite, GUESSING_VOICE, word)
     .phones.filter(({ name }) => name !== PAUSE)
     .map(({ name }) => (name === 'ax' ? 'AH' : name.toUpperCase()))

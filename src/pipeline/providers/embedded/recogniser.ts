@@ -47,6 +47,7 @@ export function createRecogniser(options: RecogniserOptions): Recogniser {
   const pool = new RecogniserPool(workers, options.log);
   return {
     name: 'embedded',
+    capabilities: { wordTimes: true },
     open: (request, sink, context) => new RecogniserStream(request, sink, context, pool),
     warm: () => pool.warm(),
     close: () => pool.close(),

@@ -56,6 +56,7 @@ export function createSynthesiser(options: SynthesiserOptions): Synthesiser {
   const cache: ClauseCache = new ByteCache(CACHE_BYTES);
   return {
     name: 'embedded',
+    capabilities: { wordTimes: true },
     open: (request, sink, context) => new SynthesiserStream(request, sink, context, pool, cache),
     warm: () => pool.warm(),
     close: () => pool.close(),

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import type * as Sdk from 'openai';
 import type * as Undici from 'undici';
 import { BvraiError } from '../../../core/errors.ts';
+import { MAX_GENERATION_MS } from '../generation.ts';
 import { networkError, statusError } from '../http.ts';
 import type { HeaderReader } from '../http.ts';
 import type { HttpConnections } from '../http-connections.ts';
@@ -16,8 +17,6 @@ export interface ClientSettings {
   /** With `/v1`. */
   readonly baseUrl: string;
   readonly connections: HttpConnections;
-  /** The longest a generation may take; the SDK's own timer lies beyond it and never decides anything. */
-  readonly maxGenerationMs: number;
 }
 
 /** A loaded SDK with its connections. */
@@ -45,7 +44,8 @@ export async function loadChatClient(settings: ClientSettings): Promise<ChatClie
       webhookSecret: null,
       logLevel: 'off',
       maxRetries: 0,
-      timeout: settings.maxGenerationMs + 60_000,
+      // Its own timer lies beyond ours and never decides anything.
+      timeout: MAX_GENERATION_MS + 60_000,
       fetch,
     });
   const client = open(fetchThrough(undici, dispatcher));

@@ -1,7 +1,7 @@
 /** OpenAI, or whoever speaks its chat completions, as a text generator: one streamed POST per generation. */
 import { BvraiError } from '../../../core/errors.ts';
 import { CountedRequest } from '../counted.ts';
-import { DEFAULT_MAX_GENERATION_MS, Generation } from '../generation.ts';
+import { Generation } from '../generation.ts';
 import { httpUrl } from '../http.ts';
 import { HttpConnections } from '../http-connections.ts';
 import type { LlmProvider, LlmRequest, UsageMeter } from '../spec.ts';
@@ -19,7 +19,6 @@ export interface OpenAiSettings {
   readonly connectTimeoutMs?: number | undefined;
   /** Shared ones, which their owner closes; without them the adapter has its own. */
   readonly connections?: HttpConnections | undefined;
-  readonly maxGenerationMs?: number | undefined;
 }
 
 /**
@@ -30,9 +29,8 @@ export interface OpenAiSettings {
 export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close(): Promise<void> } {
   const baseUrl = settings.baseUrl ?? DEFAULT_BASE_URL;
   const url = httpUrl(PROVIDER, baseUrl, '');
-  const maxGenerationMs = settings.maxGenerationMs ?? DEFAULT_MAX_GENERATION_MS;
   const connections = settings.connections ?? new HttpConnections(settings.connectTimeoutMs);
-  const loading = loadChatClient({ apiKey: settings.apiKey, baseUrl, connections, maxGenerationMs });
+  const loading = loadChatClient({ apiKey: settings.apiKey, baseUrl, connections });
   // Whoever generates is told of a failure to load; until then it is nobody's unhandled rejection.
   loading.catch(() => {});
   const running = new Map<Generation, Promise<void>>();
@@ -72,7 +70,7 @@ export function createOpenAiLlm(settings: OpenAiSettings): LlmProvider & { close
       if (wanted() && !closed) connections.prewarm(url, connecting);
     },
     generate(request, sink, context) {
-      const generation = new Generation(PROVIDER, sink, context, maxGenerationMs);
+      const generation = new Generation(PROVIDER, sink, context);
       connections.heed(url, context.connecting);
       running.set(
         generation,

@@ -1,10 +1,9 @@
 /** OpenAI's speech, 24 kHz 16-bit little-endian PCM in pieces of any length, into the telephone's μ-law. */
-import { encodeMulaw } from '../../../media/audio/g711.ts';
+import { TELEPHONE_RATE_HZ, encodeMulaw } from '../../../media/audio/g711.ts';
 import { Resampler } from '../../../media/audio/resampler.ts';
 import type { SampleDecoder } from '../raw-speech.ts';
 
 const PCM_RATE_HZ = 24_000;
-const TELEPHONE_RATE_HZ = 8_000;
 
 /** For one response. The resampler delays by 3.4 ms. */
 export class PcmToMulaw implements SampleDecoder {

@@ -3,7 +3,7 @@ import { RingBuffer } from '../../../core/ring-buffer.ts';
 import type { SocketAddress } from '../dial.ts';
 import type { Sink, StreamContext, SttPart, SttProvider, SttRequest, SttStream } from '../spec.ts';
 import { SttSocket } from '../stt-socket.ts';
-import type { SttSettings } from '../stt-socket.ts';
+import type { VendorSettings } from '../socket.ts';
 import { TranscriptItems } from './realtime-items.ts';
 import {
   COMMIT,
@@ -37,13 +37,13 @@ const TRANSCRIPT_TIMEOUT_MS = 5_000;
 /** How long a session may wait to be told what it is for; nothing is documented that would end it. */
 const IDLE_MS = 20_000;
 
-function addressOf(settings: SttSettings): SocketAddress {
+function addressOf(settings: VendorSettings): SocketAddress {
   const url = realtimeUrl(settings.baseUrl ?? 'https://api.openai.com/v1');
   return { provider: PROVIDER, url, headers: { authorization: `Bearer ${settings.apiKey}` } };
 }
 
 /** Speech-to-text by OpenAI's realtime API. `baseUrl` has `/v1`. Owns nothing between streams. */
-export function createOpenAiStt(settings: SttSettings): SttProvider {
+export function createOpenAiStt(settings: VendorSettings): SttProvider {
   return {
     name: PROVIDER,
     capabilities: { mulawIn: true },
@@ -72,7 +72,7 @@ class RealtimeStream implements SttStream {
   #awaited = 0;
   #ready = false;
 
-  constructor(settings: SttSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
+  constructor(settings: VendorSettings, request: SttRequest, sink: Sink<SttPart>, context: StreamContext) {
     this.#vendorDetects = detectsTurns(request);
     this.#socket = new SttSocket(
       {

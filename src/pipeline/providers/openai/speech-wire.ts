@@ -7,7 +7,7 @@ import type { TtsRequest } from '../spec.ts';
 import { PROVIDER, codeBeyondStatus } from './wire.ts';
 
 export const DEFAULT_SPEECH_MODEL = 'gpt-4o-mini-tts';
-export const DEFAULT_SPEECH_VOICE = 'alloy';
+const DEFAULT_SPEECH_VOICE = 'alloy';
 
 /** Where the vendor is, and who asks. */
 export interface SpeechAccess {

@@ -13,7 +13,6 @@ import { DEFAULT_SPEECH_MODEL, parseSpeechRefusal, speechFormat, speechRequest }
 import { PROVIDER } from './wire.ts';
 
 const DEFAULT_BASE_URL = 'https://api.openai.com/v1';
-const TELEPHONE_RATE_HZ = 8_000;
 
 export interface OpenAiSpeechSettings {
   readonly apiKey: string;
@@ -29,7 +28,7 @@ export interface OpenAiSpeechSettings {
  */
 export function createOpenAiTts(settings: OpenAiSpeechSettings): TtsProvider {
   const access = { apiKey: settings.apiKey, baseUrl: settings.baseUrl ?? DEFAULT_BASE_URL };
-  const decoders = new OpusDecoderPool(TELEPHONE_RATE_HZ);
+  const decoders = new OpusDecoderPool();
   return checkedSpeech({
     name: PROVIDER,
     capabilities: { contexts: true },
