@@ -71,7 +71,11 @@ export type CallEventBody =
   /** The caller made a sound while the agent spoke: the agent is silenced until it is known what was said. */
   | { readonly type: 'interruption-suspected' }
   /** It was nothing, or only a "go on". */
-  | { readonly type: 'false-interruption'; readonly cause: 'nothing-recognised' | 'backchannel'; readonly text: string }
+  | {
+      readonly type: 'false-interruption';
+      readonly cause: 'nothing-recognised' | 'backchannel' | 'echo';
+      readonly text: string;
+    }
   /** The agent goes on; `repeated_ms` of what had been heard is said again, to begin at a word. */
   | { readonly type: 'resumed'; readonly repeated_ms: number }
   /** The caller took the floor. */

@@ -520,6 +520,25 @@ describe('a sound that does not end', () => {
 });
 
 describe('what the operator has the agent say', () => {
+  it('is said before the answer to what the caller has said already, a cough notwithstanding', () => {
+    const call = new ScriptedCall({
+      agent: { turn_taking: NO_GUESSES },
+      reply: () => ({ pieces: ['We open at nine.'], firstMs: 2_000 }),
+    });
+    call.say('When do you open?');
+    call.advance(500);
+    call.say('', 300);
+    call.session.say('Please hold the line.');
+    call.advance(400);
+    call.say('', 300);
+    call.advance(9_000);
+    expect(call.of('barge-in')).toEqual([]);
+    expect(call.of('agent-said').map(({ heard_text }) => heard_text)).toEqual([
+      'Please hold the line.',
+      'We open at nine.',
+    ]);
+  });
+
   it('is said although the caller is speaking, and is no turn of theirs', () => {
     const call = new ScriptedCall();
     call.beginNoise(600);

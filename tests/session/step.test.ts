@@ -115,17 +115,17 @@ describe('the call machine', () => {
       const first = run(speaking('What', false).state, [
         [2_100, { type: 'voice-ended', endedAtMs: 2_000 }],
         [2_120, { type: 'voice-started', startedAtMs: 2_110 }],
-        [2_300, { type: 'transcript-interim', text: 'What does it', confidence: 1 }],
+        [2_300, { type: 'transcript-interim', text: 'What is it', confidence: 1 }],
         [2_400, { type: 'voice-ended', endedAtMs: 2_310 }],
       ]);
       expect(started(first.actions)).toEqual(['What']);
       expect(nextWakeMs(first.state, 2_400)).toBe(2_470);
       const unmarked = run(first.state, [[2_470, { type: 'tick' }]]);
-      expect(started(unmarked.actions)).toEqual(['What does it']);
+      expect(started(unmarked.actions)).toEqual(['What is it']);
       const marked = run(first.state, [
-        [2_410, { type: 'transcript-interim', text: 'What does it cost?', confidence: 1 }],
+        [2_410, { type: 'transcript-interim', text: 'What is it worth?', confidence: 1 }],
       ]);
-      expect(started(marked.actions)).toEqual(['What does it cost?']);
+      expect(started(marked.actions)).toEqual(['What is it worth?']);
     });
   });
 
@@ -134,6 +134,7 @@ describe('the call machine', () => {
       [2_400, { type: 'tick' }],
       [2_500, { type: 'voice-started', startedAtMs: 2_450 }],
       [2_600, { type: 'voice-continued', speechMs: 150, voicedAtMs: 2_600, faded: false, heard: undefined }],
+      [2_650, { type: 'transcript-interim', text: 'On Sundays', confidence: 1 }],
     ]);
     expect(actions.map(({ type }) => type)).toContain('cut-reply');
     for (const event of [

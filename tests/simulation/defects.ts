@@ -144,7 +144,7 @@ export const DEFECTS: readonly Defect[] = [
   ]),
   defect('the transcripts of a withdrawn turn are lost', [
     INTERRUPTION,
-    `      finals: [reply.callerText, ...state.turn.finals],\n`,
+    `      finals: [reply.callerText, ...turn.finals],\n`,
     ``,
   ]),
   defect(
@@ -187,8 +187,8 @@ export const DEFECTS: readonly Defect[] = [
   defect('a pressed key is lost', [CALLER, `: [...turn.finals, digit];`, `: turn.finals;`]),
   defect('words are taken for a false alarm', [
     BARGE_IN,
-    `  if (takesFloor(turn, settings, language)) return { type: 'barge-in' };`,
-    `  if (takesFloor(turn, { ...settings, bargeInMinWords: 4 }, language)) return { type: 'barge-in' };`,
+    `>= bargeInMinWords && !isEcho(text, overlap);`,
+    `>= 4 && !isEcho(text, overlap);`,
   ]),
   defect('a confirmed guess is not let go', [
     REPLY,
@@ -208,8 +208,8 @@ export const DEFECTS: readonly Defect[] = [
   ]),
   defect('the agent is never interrupted', [
     INTERRUPTION,
-    `  if (phase.type !== 'speaking' || turn.voice.type !== 'speaking' || !phase.reply.interruptible) return state;`,
-    `  return state;`,
+    `  if (phase.type !== 'speaking' || turn.voice.type !== 'speaking') return { ...known, heard };`,
+    `  return { ...known, heard };`,
   ]),
   defect('the next voice says again what was said', [
     PROGRESS,
@@ -228,8 +228,8 @@ export const DEFECTS: readonly Defect[] = [
   ]),
   defect('words too few to take the floor are forgotten', [
     INTERRUPTION,
-    `  const isMeant = text !== '' && cause !== 'backchannel';`,
-    `  const isMeant = false;`,
+    `turn.voice.type === 'speaking' : turnText(turn) !== '' && cause !== 'backchannel';`,
+    `turn.voice.type === 'speaking' : false;`,
   ]),
   defect('a text that must be spoken to its end is cut', [
     INTERRUPTION,

@@ -7,7 +7,7 @@ import { BvraiError } from '../../src/core/errors.ts';
 import { silentLog } from '../../src/core/log.ts';
 import { BYTES_PER_MS, FRAME_BYTES } from '../../src/media/call-port.ts';
 import type { CallPort } from '../../src/media/call-port.ts';
-import type { VadEngine, VadSink } from '../../src/media/vad/vad.ts';
+import type { VadEngine, VadEvent, VadSink } from '../../src/media/vad/vad.ts';
 import { agentSchema, toAgentConfig } from '../../src/control/agents/schema.ts';
 import type { CallEvent } from '../../src/pipeline/events.ts';
 import type {
@@ -21,6 +21,7 @@ import type {
   TtsProvider,
 } from '../../src/pipeline/providers/spec.ts';
 import { CallSession } from '../../src/pipeline/session/session.ts';
+import { Loudspeaker, writeLetters } from './loudspeaker.ts';
 
 /** What a scripted model does with a request: text pieces and when they come, and how it ends. */
 export interface ScriptedReply {
@@ -42,6 +43,8 @@ export interface CallScript {
   /** Of all texts, or of those of which it says so. */
   readonly ttsFails?: boolean | ((text: string) => boolean);
   readonly echoMarks?: boolean;
+  /** The caller's telephone is a loudspeaker: what the agent says comes back as their speech so much later. */
+  readonly loudspeakerMs?: number;
   /** An operator can connect the caller to another number. */
   readonly canTransfer?: boolean;
 }
@@ -69,9 +72,11 @@ export class ScriptedCall {
   #writtenMs = 0;
   #farEndsAtMs = 0;
   #clears = 0;
+  readonly #loudspeaker: Loudspeaker | undefined;
 
   constructor(script: CallScript = {}) {
     this.#script = script;
+    if (script.loudspeakerMs !== undefined) this.#loudspeaker = this.#makeLoudspeaker(script.loudspeakerMs);
     const agent = toAgentConfig('test', agentSchema.parse({ name: 'Test', ...script.agent }));
     this.session = new CallSession(this.#port(), agent, {
       clock: this.clock,
@@ -95,6 +100,7 @@ export class ScriptedCall {
       this.clock.advance(ms);
       this.#writtenMs += ms;
       this.session.onAudio(frame.subarray(0, ms * BYTES_PER_MS));
+      this.#loudspeaker?.advance(this.clock.nowMs(), this.#writtenMs);
     }
   }
 
@@ -172,6 +178,15 @@ export class ScriptedCall {
     this.#vad?.onEvent({ type: 'speech-continued', startedAtMs, speechMs, faded: false, detectedAtMs });
   }
 
+  #makeLoudspeaker(delayMs: number): Loudspeaker {
+    const ears = {
+      voice: (event: VadEvent) => this.#vad?.onEvent(event),
+      interim: (text: string) => this.clock.after(150, () => this.interim(text)),
+      final: (text: string) => this.clock.after(150, () => this.final(text)),
+    };
+    return new Loudspeaker(ears, delayMs);
+  }
+
   #port(): CallPort {
     const put = (type: string, ms = 0) => this.wire.push({ type, atMs: this.clock.nowMs(), ms });
     return {
@@ -180,6 +195,7 @@ export class ScriptedCall {
         const ms = payload.length / BYTES_PER_MS;
         put('media', ms);
         this.#farEndsAtMs = Math.max(this.#farEndsAtMs, this.clock.nowMs()) + ms;
+        this.#loudspeaker?.play(payload, this.clock.nowMs(), BYTES_PER_MS);
       },
       sendMark: (name) => {
         put('mark');
@@ -192,6 +208,7 @@ export class ScriptedCall {
         put('clear');
         this.#clears++;
         this.#farEndsAtMs = this.clock.nowMs();
+        this.#loudspeaker?.clear(this.clock.nowMs());
       },
       isCongested: () => this.congested,
       hangUp: () => {
@@ -286,7 +303,7 @@ export class ScriptedCall {
       return;
     }
     const durationMs = text.trim().length * MS_PER_CHARACTER;
-    const audio = new Uint8Array(durationMs * BYTES_PER_MS);
+    const audio = writeLetters(text.trim(), MS_PER_CHARACTER * BYTES_PER_MS, BYTES_PER_MS);
     this.#tts?.({ type: 'audio-chunk', utteranceId, audio, spans: [{ text, startMs: 0, durationMs }] });
   }
 }

@@ -15,7 +15,7 @@ import {
   toldWithin,
 } from './known-words.ts';
 import type { Action, CallState, CallerTurn, SessionEvent, Voice } from './state.ts';
-import { observeResumption } from './turn-taking/endpointing.ts';
+import { TRANSCRIPT_DEADLINE_MS, observeResumption, turnText } from './turn-taking/endpointing.ts';
 
 type VoiceEvent = Extract<SessionEvent, { type: 'voice-started' | 'voice-continued' | 'voice-faded' | 'voice-ended' }>;
 type TranscriptEvent = Extract<
@@ -35,6 +35,7 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
       return {
         ...forgetRetracted(state),
         rhythm,
+        overlap: outlived(state, nowMs) ? undefined : state.overlap,
         ignoredVoiceMs: undefined,
         falseAlarm: undefined,
         turn: { ...turn, voice, settled: false },
@@ -56,6 +57,11 @@ export function hearVoice(state: CallState, event: VoiceEvent, nowMs: number, ac
     default:
       return unreachable(event);
   }
+}
+
+/** Whether nothing more will be recognised of a sound that came while the agent spoke. */
+function outlived({ overlap, turn }: CallState, nowMs: number): boolean {
+  return turnText(turn) === '' && overlap !== undefined && nowMs - overlap.atMs > TRANSCRIPT_DEADLINE_MS;
 }
 
 /** The caller's turn is over, or a "go on": the transcripts that follow say its guess again before they say anything new. */
@@ -165,7 +171,10 @@ function hearFinal(
     modelTurn: 'none',
   };
   if (text !== '') emitTranscript(text, true, confidence, actions);
-  if (fresh === '') return { ...state, countedIsSettled: state.countedIsSettled || isLeftOut, turn };
+  if (fresh === '') {
+    const countedIsSettled = state.countedIsSettled || isLeftOut;
+    return { ...state, countedIsSettled, turn: settled ? withKeysPlaced(turn) : turn };
+  }
   return withTurn(state, { ...withFinal(turn, fresh, nowMs), transcriptAtMs: nowMs }, nowMs);
 }
 
@@ -179,11 +188,18 @@ function withInterim(turn: CallerTurn, interim: string, nowMs: number): CallerTu
 /** What is final, after the words of a lost guess that come before it; those after it the successor has yet to say. */
 function withFinal(turn: CallerTurn, text: string, nowMs: number): CallerTurn {
   const { before, leftover } = standing(text, turn);
-  const finals = [...turn.finals, joined(before, text)];
   // A final that says nothing of the guess may be of the words before it, which came out of order.
   const isOfGuess = leftover === '' && standingBeside(text, turn.guessTold.text).common > 0;
   const guessTold = isOfGuess ? NOTHING_TOLD : turn.guessTold;
-  return { ...withInterim({ ...turn, guessTold }, leftover, nowMs), finals, lostGuess: leftover, lostGuessMet: false };
+  const finals = [...turn.finals, joined(before, text)];
+  const told = withInterim({ ...turn, guessTold }, leftover, nowMs);
+  return withKeysPlaced({ ...told, finals, lostGuess: leftover, lostGuessMet: false });
+}
+
+/** Keys have their place in the turn when no words before them are to come any more. */
+function withKeysPlaced(turn: CallerTurn): CallerTurn {
+  if (turn.keys === '' || turn.interim !== '') return turn;
+  return { ...turn, finals: [...turn.finals, turn.keys], keys: '' };
 }
 
 function withLostGuessMet(state: CallState, text: string): CallState {
@@ -246,12 +262,20 @@ function beyondSecondThought(text: string, { turn, countedInterim }: CallState):
 export function hearDigit(state: CallState, digit: string, nowMs: number, actions: Action[]): CallState {
   actions.push({ type: 'emit', event: { type: 'dtmf', digit } });
   const { turn } = state;
+  // The hash key ends what is keyed in, as it does everywhere.
+  const keysUntilMs = digit === '#' ? nowMs : nowMs + state.agent.turnTaking.dictationSilenceMs;
+  return withTurn(state, { ...withDigit(turn, digit), transcriptAtMs: nowMs, keysUntilMs }, nowMs);
+}
+
+/** Behind the words that were said before it, the last of which the recogniser may not have told yet. */
+function withDigit(turn: CallerTurn, digit: string): CallerTurn {
+  if (turn.keys !== '' || turn.interim !== '' || (turn.voice.type !== 'silent' && !turn.settled)) {
+    return { ...turn, keys: turn.keys + digit };
+  }
   const last = turn.finals.at(-1);
   const goesOn = last !== undefined && /^[\d*#A-D]+$/u.test(last);
   const finals = goesOn ? [...turn.finals.slice(0, -1), last + digit] : [...turn.finals, digit];
-  // The hash key ends what is keyed in, as it does everywhere.
-  const keysUntilMs = digit === '#' ? nowMs : nowMs + state.agent.turnTaking.dictationSilenceMs;
-  return withTurn(state, { ...turn, finals, settled: true, transcriptAtMs: nowMs, keysUntilMs }, nowMs);
+  return { ...turn, finals, settled: true };
 }
 
 /** The log's line for a stage that failed this turn. */

@@ -4,18 +4,28 @@ import * as replies from './reply.ts';
 import type { HeardSpeech } from '../../media/playout.ts';
 import type { Action, CallState, CallerTurn, Phase, Reply } from './state.ts';
 import { emptyTurn } from './state.ts';
-import { isAnswer, isProtected, judgeHeld, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
+import { asksForNothing } from './turn-taking/backchannel.ts';
+import { isAnswer, isProtected, judgeHeld, onlyWaited, silencesAgent, takesFloor } from './turn-taking/barge-in.ts';
 import { asksToStay, takesLeave } from './turn-taking/end-call.ts';
+import { isEcho, observeOverlap } from './turn-taking/echo.ts';
 import { TRANSCRIPT_DEADLINE_MS, turnText } from './turn-taking/endpointing.ts';
 
+/** A line that echoes goes on to: for so long only words silence the agent. */
+const ECHOES_MS = 30_000;
 /** How often it is looked whether a text that must be spoken to its end has been. */
 const PROTECTED_LOOK_MS = 100;
 
 /** More voiced audio of the caller: it may silence an agent that is speaking. */
 export function onVoice(known: CallState, heard: HeardSpeech | undefined, nowMs: number, actions: Action[]): CallState {
-  const state = { ...known, heard };
-  const { phase, turn, agent } = state;
-  if (phase.type !== 'speaking' || turn.voice.type !== 'speaking' || !phase.reply.interruptible) return state;
+  const { phase, turn, agent } = known;
+  if (phase.type !== 'speaking' || turn.voice.type !== 'speaking') return { ...known, heard };
+  const echoes = nowMs < known.echoesUntilMs;
+  const state = {
+    ...known,
+    heard,
+    overlap: observeOverlap(known.overlap, turn, heard, phase.reply.clauses, echoes, nowMs),
+  };
+  if (!phase.reply.interruptible || echoes) return state;
   if (state.ignoredVoiceMs === turn.voice.startedAtMs) return state;
   if (!silencesAgent(turn, agent.turnTaking, nowMs < state.coolDownUntilMs)) return state;
   if (isProtectedNow(state, phase.reply)) return state;
@@ -32,18 +42,20 @@ export function settleSpeaking(state: CallState, reply: Reply, nowMs: number, ac
 
 /** Whether the caller has said enough, or pressed a key, to stop an agent that is speaking. */
 function wantsFloor(state: CallState, reply: Reply): boolean {
-  const { agent, turn, ignoredVoiceMs } = state;
+  const { turn, ignoredVoiceMs } = state;
   if (isLateAnswer(state, reply)) return true;
   const didSomething = turn.voice.type !== 'silent' || ignoredVoiceMs !== undefined || turn.keysUntilMs !== undefined;
   if (!didSomething) return false;
-  return reply.interruptible ? takesFloor(turn, agent.turnTaking, agent.language) : staysOn(turn, reply);
+  return reply.interruptible ? takesFloor(state) : staysOn(turn, reply);
 }
 
 /** Words of a sound that was taken for a false alarm before they came, which answer what the caller was hearing then. */
-function isLateAnswer({ falseAlarm, turn }: CallState, reply: Reply): boolean {
+function isLateAnswer({ falseAlarm, turn, overlap }: CallState, reply: Reply): boolean {
   if (falseAlarm === undefined || turn.transcriptAtMs === undefined || !reply.interruptible) return false;
-  if (turn.transcriptAtMs - falseAlarm.atMs > TRANSCRIPT_DEADLINE_MS) return false;
-  return turnText(turn) !== '' && isAnswered(falseAlarm.heard, reply);
+  const afterMs = turn.transcriptAtMs - falseAlarm.atMs;
+  if (afterMs < 0 || afterMs > TRANSCRIPT_DEADLINE_MS) return false;
+  const text = turnText(turn);
+  return text !== '' && isAnswered(falseAlarm.heard, reply) && !isEcho(text, overlap);
 }
 
 /** Whether the caller wants the call to go on that the agent is ending because they seemed to be done. */
@@ -65,15 +77,17 @@ export function settleHeld(
   actions: Action[],
 ): CallState {
   const { agent, turn } = state;
-  const verdict = judgeHeld(turn, phase.sinceMs, agent.turnTaking, agent.language, nowMs);
+  const verdict = judgeHeld(state, phase.sinceMs, nowMs);
   if (verdict.type === 'wait') return state;
   if (verdict.type === 'barge-in') return bargeIn(state, nowMs, actions);
   const { cause, text } = verdict;
-  if (text !== '' && isAnswered(state.heard, phase.reply)) return bargeIn(state, nowMs, actions);
+  const mayAnswer = text !== '' && cause !== 'echo' && !onlyWaited(state);
+  if (mayAnswer && isAnswered(state.heard, phase.reply)) return bargeIn(state, nowMs, actions);
   actions.push({ type: 'emit', event: { type: 'false-interruption', cause, text } });
   const falseAlarms = state.falseAlarms + 1;
   const { coolDownAfter, coolDownMs } = agent.turnTaking;
-  const isMeant = text !== '' && cause !== 'backchannel';
+  // An echo that goes on may yet turn out to be the beginning of something else.
+  const isMeant = cause === 'echo' ? turn.voice.type === 'speaking' : turnText(turn) !== '' && cause !== 'backchannel';
   const goingOn: CallState = {
     ...state,
     ...(isMeant ? { turn: withoutPause(turn) } : withoutWords(state, nowMs)),
@@ -81,6 +95,7 @@ export function settleHeld(
     ignoredVoiceMs: turn.voice.type === 'silent' ? undefined : turn.voice.startedAtMs,
     falseAlarm: text === '' ? { atMs: nowMs, heard: state.heard } : undefined,
     falseAlarms,
+    echoesUntilMs: cause === 'echo' ? nowMs + ECHOES_MS : state.echoesUntilMs,
     coolDownUntilMs: coolDownAfter > 0 && falseAlarms >= coolDownAfter ? nowMs + coolDownMs : state.coolDownUntilMs,
   };
   // Its time may have run out meanwhile: then there is nothing to go on with.
@@ -99,6 +114,23 @@ function withoutPause(turn: CallerTurn): CallerTurn {
   return turn.voice.type === 'paused' ? { ...turn, voice: { type: 'silent' } } : turn;
 }
 
+/** The agent's own words, when they are final, are none of the caller's. While it is silenced they are still to be judged. */
+export function forgetEcho(state: CallState, nowMs: number): CallState {
+  const { turn, overlap, phase } = state;
+  if (overlap === undefined || turn.finals.length === 0 || phase.type === 'held') return state;
+  const finals = turn.finals.filter((text) => !isEcho(text, overlap));
+  if (finals.length === turn.finals.length) return state;
+  const left = { ...turn, finals };
+  return turnText(left) === '' ? forgetTurn(state, nowMs) : { ...state, turn: left };
+}
+
+/** All that was recognised of the turn is none of the caller's words, nor is the sound. */
+export function forgetTurn(state: CallState, nowMs: number): CallState {
+  const { voice } = state.turn;
+  const ignoredVoiceMs = voice.type === 'speaking' ? voice.startedAtMs : state.ignoredVoiceMs;
+  return { ...state, ...withoutWords(state, nowMs), ignoredVoiceMs };
+}
+
 /** A "go on" asks for nothing: what the recogniser makes of it later is known already. */
 function withoutWords(state: CallState, nowMs: number): Partial<CallState> {
   const { turn, modelDecides } = state;
@@ -111,7 +143,7 @@ function withoutWords(state: CallState, nowMs: number): Partial<CallState> {
 
 /** When time alone would decide about a silenced agent. */
 export function wakes(state: CallState, sinceMs: number, nowMs: number): number[] {
-  const verdict = judgeHeld(state.turn, sinceMs, state.agent.turnTaking, state.agent.language, nowMs);
+  const verdict = judgeHeld(state, sinceMs, nowMs);
   return [verdict.type === 'wait' ? verdict.untilMs : nowMs];
 }
 
@@ -137,22 +169,31 @@ export function withdraws(state: CallState, reply: Reply): boolean {
   return state.withdrawnText !== reply.callerText;
 }
 
-/** Takes the reply back: the caller's words so far stay part of their turn. */
+/**
+ * Takes the reply back: the caller's words so far stay part of their turn. As long as they say nothing that it would not answer,
+ * it stays in the making, as a guess.
+ */
 export function withdraw(state: CallState, reply: Reply, nowMs: number, actions: Action[]): CallState {
-  actions.push({ type: 'cut-reply', generation: reply.generation });
-  return {
+  const { turn, agent } = state;
+  const text = turnText(turn);
+  const goingOn: CallState = {
     ...state,
     phase: { type: 'listening' },
     withdrawnText: reply.callerText,
     turn: {
-      ...state.turn,
-      finals: [reply.callerText, ...state.turn.finals],
-      transcriptAtMs: state.turn.transcriptAtMs ?? reply.trace.transcriptAtMs ?? nowMs,
+      ...turn,
+      finals: [reply.callerText, ...turn.finals],
+      transcriptAtMs: turn.transcriptAtMs ?? reply.trace.transcriptAtMs ?? nowMs,
     },
     turnNumber: state.turnNumber - 1,
-    wastedTokens: state.wastedTokens + reply.tokens,
     quietSinceMs: nowMs,
   };
+  if (reply.kind === 'reply' && (text === '' || asksForNothing(text, agent.language))) {
+    actions.push({ type: 'hold-reply', generation: reply.generation });
+    return { ...goingOn, speculation: { reply, startedAtMs: nowMs, takenBack: reply } };
+  }
+  actions.push({ type: 'cut-reply', generation: reply.generation });
+  return { ...goingOn, wastedTokens: state.wastedTokens + reply.tokens };
 }
 
 function isProtectedNow({ agent, heard }: CallState, { clauses }: Reply): boolean {

@@ -125,7 +125,7 @@ export function restAfterLast(text: string, known: string): string | undefined {
 }
 
 /** The same word, or a recogniser's other spelling or inflection of it: their beginnings agree for the most part. */
-function isAlike(word: string, other: string): boolean {
+export function isAlike(word: string, other: string): boolean {
   if (word === other) return true;
   let same = 0;
   while (same < word.length && word[same] === other[same]) same++;

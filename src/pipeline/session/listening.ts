@@ -2,12 +2,14 @@
 import { unreachable } from '../../core/errors.ts';
 import { fixedPhrases } from '../fixed-phrases.ts';
 import { failure } from './caller.ts';
+import { forgetTurn } from './interruption.ts';
 import * as replies from './reply.ts';
 import { collectRest, collectText, speakGuess } from './reply-text.ts';
 import type { Action, CallState, SessionEvent, Speculation } from './state.ts';
 import { emptyTurn, newReply } from './state.ts';
 import { waitedMs } from './trace.ts';
 import { takesLeave } from './turn-taking/end-call.ts';
+import { isEcho } from './turn-taking/echo.ts';
 import { judgeTurnEnd, turnText } from './turn-taking/endpointing.ts';
 import type { TurnEnd } from './turn-taking/endpointing.ts';
 import { isSameTurn, judgeGuess } from './turn-taking/speculation.ts';
@@ -24,6 +26,8 @@ const MAX_GUESS_AGE_MS = 4_000;
 /** Draws the consequences, while listening, of what is known at `nowMs`. */
 export function settle(state: CallState, nowMs: number, actions: Action[]): CallState {
   const judged = judge(state, nowMs);
+  if (isEcho(turnText(state.turn), state.overlap))
+    return judged.type === 'confirmed' ? forgetTurn(state, nowMs) : state;
   if (judged.type === 'confirmed') return confirm(state, judged.text, nowMs, actions);
   if (judged.type === 'no-words') return pardon(replies.dropGuess(state, actions), judged.ask, nowMs, actions);
   const kept = isSpoiled(state, nowMs) ? replies.dropGuess(state, actions) : state;
@@ -92,7 +96,7 @@ function judge(state: CallState, nowMs: number): TurnEnd {
 /** The caller's turn is over. */
 function confirm(state: CallState, text: string, nowMs: number, actions: Action[]): CallState {
   const { speculation } = state;
-  if (speculation && isSameTurn(speculation.reply.callerText, text)) {
+  if (speculation && isSameTurn(speculation.reply.callerText, text, state.agent.language)) {
     return replies.releaseGuess(state, speculation, text, nowMs, actions);
   }
   const dropped = replies.dropGuess(state, actions);
@@ -120,7 +124,7 @@ function beginGuess(state: CallState, text: string, nowMs: number, actions: Acti
   actions.push(replies.startModel(dropped, reply));
   return {
     ...dropped,
-    speculation: { reply, startedAtMs: nowMs },
+    speculation: { reply, startedAtMs: nowMs, takenBack: undefined },
     guesses: dropped.guesses + 1,
     nextGeneration: reply.generation + 1,
   };
@@ -128,9 +132,9 @@ function beginGuess(state: CallState, text: string, nowMs: number, actions: Acti
 
 /** The caller has said something else since, goes on talking, or never confirms. */
 function isSpoiled(state: CallState, nowMs: number): boolean {
-  const { speculation, turn } = state;
+  const { speculation, turn, agent } = state;
   if (!speculation) return false;
-  if (!isSameTurn(speculation.reply.callerText, turnText(turn))) return true;
+  if (!isSameTurn(speculation.reply.callerText, turnText(turn), agent.language)) return true;
   return nowMs >= speculation.startedAtMs + MAX_GUESS_AGE_MS;
 }
 

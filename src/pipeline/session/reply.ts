@@ -12,7 +12,7 @@ import { addClauses, collectRest, collectText, isAudible, speakAll, speakClauses
 import { currentReply, emptyTurn, newReply } from './state.ts';
 import { END_CALL, TOOLS, resultOf } from './tools.ts';
 import { beginTrace, confirmTrace, stages, waitedMs } from './trace.ts';
-import { isBackchannel } from './turn-taking/backchannel.ts';
+import { asksForNothing, isBackchannel } from './turn-taking/backchannel.ts';
 import { turnText } from './turn-taking/endpointing.ts';
 
 /** After this many turns in a row that no provider could answer, trying on would only keep the caller from help. */
@@ -42,36 +42,43 @@ export function answer(state: CallState, text: string, nowMs: number, actions: A
   return { ...answered, phase: { type: 'thinking', reply }, nextGeneration: reply.generation + 1 };
 }
 
-/** The caller has said just what was guessed: the reply begun then is let go. */
+/** The caller has said just what was guessed: the reply begun then is let go. One that was taken back goes on where it was. */
 export function releaseGuess(
   state: CallState,
-  { reply, startedAtMs }: Speculation,
+  { reply, startedAtMs, takenBack }: Speculation,
   text: string,
   nowMs: number,
   actions: Action[],
 ): CallState {
   const turn = state.turnNumber + 1;
   actions.push({ type: 'emit', event: { type: 'turn-confirmed', turn, text, ...waitedMs(state, nowMs) } });
-  actions.push({ type: 'emit', event: { type: 'speculation-hit', lead_ms: Math.round(nowMs - startedAtMs) } });
-  if (reply.trace.firstTokenAtMs !== undefined) actions.push({ type: 'emit', event: { type: 'first-token', turn } });
-  const confirmed: Reply = {
-    ...reply,
-    callerText: text,
-    sinceMs: nowMs,
-    deadlineAtMs: nowMs + state.agent.turnTaking.turnDeadlineMs,
-    trace: confirmTrace(reply.trace, beginTrace(state, turn, nowMs)),
-  };
+  if (!takenBack) {
+    actions.push({ type: 'emit', event: { type: 'speculation-hit', lead_ms: Math.round(nowMs - startedAtMs) } });
+  }
+  if (reply.trace.firstTokenAtMs !== undefined && takenBack?.trace.firstTokenAtMs === undefined) {
+    actions.push({ type: 'emit', event: { type: 'first-token', turn } });
+  }
+  const confirmed: Reply = takenBack
+    ? { ...reply, callerText: text }
+    : {
+        ...reply,
+        callerText: text,
+        sinceMs: nowMs,
+        deadlineAtMs: nowMs + state.agent.turnTaking.turnDeadlineMs,
+        trace: confirmTrace(reply.trace, beginTrace(state, turn, nowMs)),
+      };
   const taken: CallState = {
     ...turnTaken(state, turn, text, nowMs),
     speculation: undefined,
     phase: { type: 'thinking', reply: confirmed },
   };
-  for (const { original } of reply.clauses.slice(0, reply.clausesSpoken)) {
+  for (const { original } of reply.clauses.slice(takenBack?.clausesSpoken ?? 0, reply.clausesSpoken)) {
     actions.push({ type: 'emit', event: { type: 'agent-clause', kind: reply.kind, text: original } });
   }
   actions.push({ type: 'resume-reply', generation: reply.generation });
   const spoken = speakAll(confirmed, nowMs, actions);
-  return reply.modelFinished ? close(taken, spoken, nowMs, actions) : withReply(taken, spoken);
+  const isToClose = reply.modelFinished && takenBack?.modelFinished !== true;
+  return isToClose ? close(taken, spoken, nowMs, actions) : withReply(taken, spoken);
 }
 
 /** The caller said one of the end-call phrases: says goodbye, then hangs up. */
@@ -218,6 +225,7 @@ export function becameAudible(state: CallState, generation: number, nowMs: numbe
     phase: { type: 'speaking', reply: recorded.reply },
     falseAlarm: undefined,
     heard: undefined,
+    overlap: undefined,
     withdrawnText: '',
   };
 }
@@ -246,9 +254,9 @@ export function cutCurrent(state: CallState, actions: Action[]): CallState {
 /** Gives up the guess, if there is one. */
 export function dropGuess(state: CallState, actions: Action[]): CallState {
   if (!state.speculation) return state;
-  const { reply } = state.speculation;
+  const { reply, takenBack } = state.speculation;
   actions.push({ type: 'cut-reply', generation: reply.generation });
-  actions.push({ type: 'emit', event: { type: 'speculation-missed', wasted_tokens: reply.tokens } });
+  if (!takenBack) actions.push({ type: 'emit', event: { type: 'speculation-missed', wasted_tokens: reply.tokens } });
   return { ...state, speculation: undefined, wastedTokens: state.wastedTokens + reply.tokens };
 }
 
@@ -360,7 +368,8 @@ function isOldBackchannel({ turn, agent }: CallState, nowMs: number): boolean {
   if (turn.voice.type === 'speaking' || turn.transcriptAtMs === undefined) return false;
   const text = turnText(turn);
   const { language, turnTaking } = agent;
-  return nowMs - turn.transcriptAtMs > ANSWER_AT_THE_END_MS && isBackchannel(text, language, turnTaking.backchannels);
+  const asksNothing = isBackchannel(text, language, turnTaking.backchannels) || asksForNothing(text, language);
+  return asksNothing && nowMs - turn.transcriptAtMs > ANSWER_AT_THE_END_MS;
 }
 
 function withReply(state: CallState, reply: Reply): CallState {

@@ -7,6 +7,7 @@ import { createChunker } from '../text/chunker.ts';
 import type { ChunkerState } from '../text/chunker.ts';
 import { NOTHING_TOLD } from './known-words.ts';
 import type { TimedWords } from './known-words.ts';
+import type { Overlap } from './turn-taking/echo.ts';
 import { NEW_RHYTHM } from './turn-taking/rhythm.ts';
 import type { Rhythm } from './turn-taking/rhythm.ts';
 
@@ -61,6 +62,8 @@ export interface CallerTurn {
   readonly modelTurn: 'none' | 'open' | 'likely' | 'ended';
   /** Keys were pressed: until when another one may follow. */
   readonly keysUntilMs: number | undefined;
+  /** Keys that were pressed after words that are not final yet. */
+  readonly keys: string;
 }
 
 /** Something the agent is about to say or is saying. */
@@ -126,6 +129,8 @@ export type Phase =
 export interface Speculation {
   readonly reply: Reply;
   readonly startedAtMs: number;
+  /** It was the answer to a whole turn, and had come so far, when the caller made another sound. */
+  readonly takenBack: Reply | undefined;
 }
 
 /** What was said and, for the agent, what of it was heard. */
@@ -183,6 +188,10 @@ export interface CallState {
   readonly falseAlarm: { readonly atMs: number; readonly heard: HeardSpeech | undefined } | undefined;
   /** When the sound began that was a false alarm: it silences the agent no more, but words of it still make a barge-in. */
   readonly ignoredVoiceMs: number | undefined;
+  /** What the agent was saying while the caller's line sounded last. */
+  readonly overlap: Overlap | undefined;
+  /** The line has been found to echo: until then sounds alone do not silence the agent. */
+  readonly echoesUntilMs: number;
   /** How much of the current reply was heard when that last mattered: while the caller speaks, and while it must not be cut. */
   readonly heard: HeardSpeech | undefined;
   /** Turns in a row in which the caller spoke and nothing was understood. */
@@ -297,6 +306,7 @@ export function emptyTurn(modelDecides: boolean): CallerTurn {
     transcriptAtMs: undefined,
     modelTurn: modelDecides ? 'open' : 'none',
     keysUntilMs: undefined,
+    keys: '',
   };
 }
 
@@ -327,6 +337,8 @@ export function newCall(agent: AgentConfig, nowMs: number, greetsAlike = true): 
     coolDownUntilMs: 0,
     falseAlarm: undefined,
     ignoredVoiceMs: undefined,
+    overlap: undefined,
+    echoesUntilMs: 0,
     heard: undefined,
     misheardTurns: 0,
     failedTurns: 0,

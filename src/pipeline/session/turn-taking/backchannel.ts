@@ -42,6 +42,27 @@ const LISTS: Readonly<Record<string, readonly string[]>> = {
 /** For the other languages: what is hummed is hummed everywhere. */
 const HUMMED = ['okay', 'ok', 'hm', 'mhm', 'ah', 'oh', 'uh huh', 'aha'];
 
+/** What somebody says who waits for an answer: it asks for nothing but that. */
+const WAITING: Readonly<Record<string, readonly string[]>> = {
+  en: list(
+    `hello, hi, are you there, are you still there, you there, you still there, is anybody there, is anyone there, anybody there,
+    anyone there, can you hear me, um, uh, er, erm, uh huh`,
+  ),
+  de: list(
+    `hallo, sind sie da, sind sie noch da, bist du da, bist du noch da, noch da, ist da jemand, jemand da, hören sie mich,
+    können sie mich hören, hörst du mich, äh, ähm`,
+  ),
+  es: list(
+    'hola, aló, oiga, está ahí, sigue ahí, estás ahí, hay alguien, hay alguien ahí, me oye, me escucha, me oyes, eh',
+  ),
+  fr: list(
+    `allô, allo, vous êtes là, vous êtes toujours là, tu es là, il y a quelqu'un, vous m'entendez, tu m'entends, euh`,
+  ),
+  it: list(`pronto, è lì, è ancora lì, ci sei, c'è qualcuno, mi sente, mi senti, ehm`),
+  pt: list('alô, está aí, ainda está aí, tem alguém aí, está me ouvindo, me ouve, hum'),
+  nl: list('hallo, bent u er, bent u er nog, bent u daar, ben je er nog, is daar iemand, hoort u mij, eh, ehm'),
+};
+
 /** However a recogniser writes a hum: "mmm", "hmm", "mhmm". */
 const HUM = /^h*m+h*m*$/u;
 /** Drawn-out words: "yeahhh", "ohh", "sooo". Both sides of every comparison are shortened, so "see" stays "see" to itself. */
@@ -77,6 +98,12 @@ export function meaningfulWords(text: string, language: string, own?: readonly s
   return spanOf(wordsOf(text), phrasesFor(language, own));
 }
 
+/** Whether all that an utterance says is that its speaker is there and waits ("Hello? Are you there?"), or thinks ("um"). */
+export function asksForNothing(text: string, language: string): boolean {
+  const words = wordsOf(text);
+  return words.length > 0 && spanOf(words, waitingPhrases.get(primaryTag(language)) ?? preparedHums) === 0;
+}
+
 /** The words from the first to the last that no backchannel covers. Covers as many words as can be covered. */
 function spanOf(words: readonly string[], phrases: Phrases): number {
   const leading = coveredFrom(words, phrases);
@@ -110,6 +137,9 @@ interface Phrases {
 /** Lists do not change during a call: each is prepared once. */
 const preparedByLanguage = new Map<string, Phrases>(
   Object.entries(LISTS).map(([language, phrases]) => [language, prepare(phrases)]),
+);
+const waitingPhrases = new Map<string, Phrases>(
+  Object.entries(WAITING).map(([language, phrases]) => [language, prepare([...phrases, 'hm'])]),
 );
 const preparedHums = prepare(HUMMED);
 const preparedOwn = new WeakMap<readonly string[], Phrases>();

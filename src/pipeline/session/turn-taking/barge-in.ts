@@ -5,8 +5,9 @@ import type { HeardSpeech } from '../../../media/playout.ts';
 import type { TurnTakingSettings } from '../../ports.ts';
 import { heardText } from '../../text/heard-text.ts';
 import { heardCharacters } from '../heard.ts';
-import type { CallerTurn, Clause } from '../state.ts';
-import { isBackchannel, meaningfulWords } from './backchannel.ts';
+import type { CallState, CallerTurn, Clause } from '../state.ts';
+import { asksForNothing, isBackchannel, meaningfulWords } from './backchannel.ts';
+import { isEcho } from './echo.ts';
 import { turnText } from './endpointing.ts';
 
 /** During a cool-down a sound must be this many times as long. */
@@ -18,10 +19,37 @@ export function silencesAgent(turn: CallerTurn, settings: TurnTakingSettings, co
   return turn.voice.type === 'speaking' && turn.voice.speechMs >= neededMs;
 }
 
-/** Whether what was recognised is enough to take the floor. Keys always are: nobody presses one by accident. */
-export function takesFloor(turn: CallerTurn, settings: TurnTakingSettings, language: string): boolean {
+/** What the caller is saying, and the agent was while they were. */
+export type Interruption = Pick<CallState, 'turn' | 'overlap' | 'agent' | 'phase'>;
+
+/**
+ * Whether what was recognised is enough to take the floor. Keys always are: nobody presses one by accident. The agent's own words
+ * never are.
+ */
+export function takesFloor(interruption: Interruption): boolean {
+  const { turn, overlap, agent } = interruption;
+  if (isOlder(interruption)) return false;
   if (turn.keysUntilMs !== undefined) return true;
-  return meaningfulWords(turnText(turn), language, settings.backchannels) >= settings.bargeInMinWords;
+  if (onlyWaited(interruption)) return false;
+  const text = turnText(turn);
+  const { backchannels, bargeInMinWords } = agent.turnTaking;
+  return meaningfulWords(text, agent.language, backchannels) >= bargeInMinWords && !isEcho(text, overlap);
+}
+
+/** Whether all that the caller has said is from before the agent was told to say this: they get their answer to it after that. */
+function isOlder({ turn, phase }: Interruption): boolean {
+  return 'reply' in phase && turn.transcriptAtMs !== undefined && turn.transcriptAtMs < phase.reply.sinceMs;
+}
+
+/** Whoever begins to speak so soon after the agent does has not heard it yet. */
+const UNHEARD_MS = 500;
+
+/** Whether the caller asked where the agent was just as it began to speak: what it says is what they were waiting for. */
+export function onlyWaited({ turn, agent, phase }: Interruption): boolean {
+  if (turn.voice.type === 'silent' || !('reply' in phase)) return false;
+  const { firstAudioAtMs } = phase.reply.trace;
+  if (firstAudioAtMs === undefined || turn.voice.startedAtMs > firstAudioAtMs + UNHEARD_MS) return false;
+  return asksForNothing(turnText(turn), agent.language);
 }
 
 /** So much audio of a reply is left when it is as good as over: who says "yes" then answers it. */
@@ -46,22 +74,23 @@ export function isAnswer(heard: HeardSpeech | undefined, clauses: readonly Claus
 export type HeldVerdict =
   | { readonly type: 'wait'; readonly untilMs: number }
   | { readonly type: 'barge-in' }
-  | { readonly type: 'false-alarm'; readonly cause: 'nothing-recognised' | 'backchannel'; readonly text: string };
+  | {
+      readonly type: 'false-alarm';
+      readonly cause: 'nothing-recognised' | 'backchannel' | 'echo';
+      readonly text: string;
+    };
 
 /** The second step: the agent has been silent since `heldSinceMs`; was that right? */
-export function judgeHeld(
-  turn: CallerTurn,
-  heldSinceMs: number,
-  settings: TurnTakingSettings,
-  language: string,
-  nowMs: number,
-): HeldVerdict {
-  if (takesFloor(turn, settings, language)) return { type: 'barge-in' };
-  const text = turnText(turn);
-  const untilMs = heldSinceMs + settings.falseAlarmMs;
+export function judgeHeld(interruption: Interruption, heldSinceMs: number, nowMs: number): HeldVerdict {
+  if (takesFloor(interruption)) return { type: 'barge-in' };
+  const { turn, overlap, agent } = interruption;
+  const text = isOlder(interruption) ? '' : turnText(turn);
+  const untilMs = heldSinceMs + agent.turnTaking.falseAlarmMs;
   const answered = turn.voice.type === 'paused' && turn.settled;
   if (nowMs < untilMs && !answered) return { type: 'wait', untilMs };
-  const backchannel = text !== '' && isBackchannel(text, language, settings.backchannels);
+  if (isEcho(text, overlap)) return { type: 'false-alarm', cause: 'echo', text };
+  const isGoOn = isBackchannel(text, agent.language, agent.turnTaking.backchannels) || onlyWaited(interruption);
+  const backchannel = text !== '' && isGoOn;
   return { type: 'false-alarm', cause: backchannel ? 'backchannel' : 'nothing-recognised', text };
 }
 

@@ -23,6 +23,10 @@ export const ENGLISH_UNFINISHED: Readonly<Record<Exclude<Completeness, 'complete
     I need to
     I want to book a
     I'd like to book a table for
+    when do you
+    how can I
+    what time does it
+    where should we
     I'd like to book a table for two and
     I'd like to book a table for two, and
     I'd like to book a table, um

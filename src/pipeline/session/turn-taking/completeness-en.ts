@@ -96,6 +96,8 @@ function subjectLast(words: readonly string[], stop: boolean): Verdict {
   const before = words.at(-2);
   if (before === undefined) return /^(?:me|it|you|this|that)$/u.test(last) ? 'open' : 'incomplete';
   if (lexicon.SUBORDINATORS.has(before)) return 'incomplete';
+  // "When do you", "how can I": no question word makes up for the verb.
+  if (lexicon.BEFORE_SUBJECT.test(`${before} ${last}`)) return incompleteOr(stop);
   if (lexicon.ONLY_SUBJECTS.has(last))
     return hasGap(words) && lexicon.AUXILIARIES.has(before) ? undefined : incompleteOr(stop);
   if (!lexicon.AUXILIARIES.has(before)) return undefined;

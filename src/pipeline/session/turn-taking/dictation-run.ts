@@ -30,21 +30,42 @@ const words = (text: string): ReadonlySet<string> => new Set(text.split(' '));
 const UNITS: Readonly<Record<string, ReadonlySet<string>>> = {
   en: words('zero oh one two three four five six seven eight nine nought'),
   de: words('null eins zwei zwo drei vier fünf sechs sieben acht neun'),
+  es: words('cero uno dos tres cuatro cinco seis siete ocho nueve'),
+  fr: words('zéro un deux trois quatre cinq six sept huit neuf'),
+  it: words('zero uno due tre quattro cinque sei sette otto nove'),
+  pt: words('zero um dois três quatro cinco seis meia sete oito nove'),
+  nl: words('nul een één twee drie vier vijf zes zeven acht negen'),
 };
 const TEENS: Readonly<Record<string, ReadonlySet<string>>> = {
   en: words('ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen'),
   de: words('zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn'),
+  es: words('diez once doce trece catorce quince dieciséis diecisiete dieciocho diecinueve'),
+  fr: words('dix onze douze treize quatorze quinze seize'),
+  it: words('dieci undici dodici tredici quattordici quindici sedici diciassette diciotto diciannove'),
+  pt: words(
+    'dez onze doze treze catorze quatorze quinze dezesseis dezasseis dezessete dezassete dezoito dezenove dezanove',
+  ),
+  nl: words('tien elf twaalf dertien veertien vijftien zestien zeventien achttien negentien'),
 };
 const TENS: Readonly<Record<string, ReadonlySet<string>>> = {
   en: words('twenty thirty forty fifty sixty seventy eighty ninety'),
   de: words('zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig'),
+  es: words('veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa'),
+  fr: words('vingt trente quarante cinquante soixante'),
+  it: words('venti trenta quaranta cinquanta sessanta settanta ottanta novanta'),
+  pt: words('vinte trinta quarenta cinquenta sessenta setenta oitenta noventa'),
+  nl: words('twintig dertig veertig vijftig zestig zeventig tachtig negentig'),
 };
 const SCALES: Readonly<Record<string, ReadonlySet<string>>> = {
   en: words('hundred thousand'),
   de: words('hundert tausend'),
 };
-/** "dreiundzwanzig". */
-const GERMAN_COMPOUND = /^(?:ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun)und(?:zwanzig|dreißig|\p{L}{3,5}zig)$/u;
+/** "dreiundzwanzig", "vierendertig", "quatre-vingt-dix-huit". */
+const COMPOUNDS: Readonly<Record<string, RegExp>> = {
+  de: /^(?:ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun)und(?:zwanzig|dreißig|\p{L}{3,5}zig)$/u,
+  nl: /^(?:een|twee|drie|vier|vijf|zes|zeven|acht|negen)[eë]n(?:twintig|dertig|veertig|vijftig|zestig|zeventig|tachtig|negentig)$/u,
+  fr: /^(?:vingt|trente|quarante|cinquante|soixante|quatre-vingts?)(?:-\p{L}+)*$/u,
+};
 const REPEATS = words('double triple doppel');
 /** Spelling alphabets: NATO's, and the German one where it differs. */
 const ALPHABET = words(
@@ -85,7 +106,7 @@ function explainedLetter(text: string, language: string): DictatedRun {
 
 /** "555-0123", "s-m-i", "(415)", "+1", "5:30": what a formatting recogniser joins. */
 function splitToken(token: string): string[] {
-  if (ALPHABET.has(token)) return [token];
+  if (ALPHABET.has(token) || COMPOUNDS['fr']?.test(token)) return [token];
   const bare = token.replace(/^[("'+#]+|[)"';]+$/gu, '');
   const isJoined = /^[\d.-]+$/u.test(bare) || /^\p{L}(?:[-.]\p{L})+\.?$/u.test(bare) || /^\p{L}+-\p{L}+$/u.test(bare);
   return isJoined ? bare.split(/[-.]/u).filter((part) => part !== '') : [bare];
@@ -109,8 +130,8 @@ function readToken(word: string, language: string): Token | undefined {
   });
   if (UNITS[language]?.has(word)) return spoken('unit', 1);
   if (TEENS[language]?.has(word)) return spoken('teen', 2);
-  if (language === 'de' && GERMAN_COMPOUND.test(word)) return spoken('teen', 2);
   if (TENS[language]?.has(word)) return spoken('ten', 2);
+  if (COMPOUNDS[language]?.test(word)) return spoken('teen', 2);
   if (SCALES[language]?.has(word)) return spoken('scale', 2);
   return undefined;
 }
@@ -180,7 +201,9 @@ function isQuantity(tokens: readonly Token[], language: string): boolean {
   if (kinds === 'numeral') return isQuantityNumeral(first.characters);
   // "seven forty five", "nineteen eighty four", "two thousand twelve", "five thirty"; German compounds are teens here.
   if (/\bscale\b/u.test(kinds)) return /^(?:unit|teen|ten(?: unit)?|numeral) scale/u.test(kinds);
-  if (language !== 'en') return tokens.length === 1;
+  if (language === 'de') return tokens.length === 1;
+  // "Seis treinta", "trente quatre".
+  if (language !== 'en') return tokens.length <= 2;
   return /^(?:unit|teen|ten|ten unit)$/u.test(kinds) || /^(?:unit|teen|ten) (?:teen|ten|ten unit)$/u.test(kinds);
 }
 

@@ -37,7 +37,7 @@ const REFERENCE =
   /\b(?:account|order|reference|booking|confirmation|policy|member(?:ship)?|customer|tracking|invoice|case|ticket|serial|licen[cs]e|plate|(?:kunden|auftrags|bestell|rechnungs|vertrags)nummer)\b/u;
 /** A number is coming. */
 const NUMBER =
-  /\b(?:number|numbers|digits?|phone|telephone|mobile|cell|code|postcode|area code|nummer|telefonnummer|handynummer|vorwahl)\b/u;
+  /\b(?:number|numbers|digits?|phone|telephone|mobile|cell|code|postcode|area code|nummer|telefonnummer|handynummer|vorwahl|número|numéro|numero|teléfono|téléphone|telefono|telefone|telefoon|código|codice|telefoonnummer)\b/u;
 /** Before one small number these say that it counts, names or dates something. */
 const COUNTS =
   /\b(?:at|around|by|until|till|from|to|for|in|on|of|about|after|before|than|or|and|only|just|over|under|room|flight|gate|platform|page|step|option|chapter|table|line|bus|train|floor|terminal|apartment|suite|unit|size|age|aged|street|avenue|um|gegen|ab|bis|nach|vor|für|zimmer|gleis|flug|seite|tisch|nur|etwa|circa)$/u;
@@ -80,7 +80,7 @@ function judgeNumber(run: DictatedRun): Dictation {
 
 /** By the lengths of phone numbers; what the words before it announce has been looked at already. */
 function judgePhoneNumber({ digits, groups, separated, language }: DictatedRun): Dictation {
-  if (digits >= 10) return 'complete';
+  if (digits >= (language === 'es' || language === 'pt' ? 9 : 10)) return 'complete';
   // German numbers have any length.
   if (language === 'de') return digits >= 7 ? 'unclear' : 'dictating';
   if (digits !== 7) return 'dictating';

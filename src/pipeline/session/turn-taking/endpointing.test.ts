@@ -173,8 +173,11 @@ describe('a recogniser that decides turns itself', () => {
   });
 
   it.each(['open', 'likely'] as const)('is waited for while it says %s, but not for good', (modelTurn) => {
-    expect(silenceOf(paused('Yes.', { modelTurn }))).toBe(MODEL_DEADLINE_MS);
-    expect(judgeTurnEnd(paused('Yes.', { modelTurn }), context, ENDED_MS + MODEL_DEADLINE_MS).type).toBe('confirmed');
+    const deciding = paused('', { interim: 'Yes.', modelTurn });
+    expect(silenceOf(deciding)).toBe(MODEL_DEADLINE_MS);
+    expect(judgeTurnEnd(deciding, context, ENDED_MS + MODEL_DEADLINE_MS).type).toBe('confirmed');
+    // Of words that it has decided about it says no more, whatever is heard after them.
+    expect(silenceOf(paused('Yes.', { modelTurn }))).toBe(200);
     // It has heard nothing, so it will end nothing.
     expect(silenceOf(paused('', { modelTurn, settled: false }))).toBe(TRANSCRIPT_DEADLINE_MS);
   });
@@ -225,6 +228,7 @@ describe('whatever the turn', () => {
       lostTold: NOTHING_TOLD,
       lostGuessMet: false,
       keysUntilMs: undefined,
+      keys: '',
       transcriptAtMs: transcriptAfterMs === undefined ? undefined : endedAtMs + transcriptAfterMs,
       voice: voiceOf(voiceType, endedAtMs - spokenMs, endedAtMs),
     }));
@@ -278,7 +282,7 @@ describe('whatever the turn', () => {
         if (judged.type !== 'wait') return;
         const { endOfTurnSilenceMs, incompleteSilenceMs, dictationSilenceMs } = given.settings;
         const ofWords = Math.max(endOfTurnSilenceMs, incompleteSilenceMs, dictationSilenceMs, TRANSCRIPT_DEADLINE_MS);
-        const longestMs = turn.modelTurn === 'none' ? ofWords : Math.max(MODEL_DEADLINE_MS, endOfTurnSilenceMs);
+        const longestMs = turn.modelTurn === 'none' ? ofWords : Math.max(MODEL_DEADLINE_MS, ofWords);
         expect(judged.untilMs - anchorOf(turn)).toBeLessThanOrEqual(longestMs);
         expect(judged.untilMs - anchorOf(turn)).toBeGreaterThanOrEqual(Math.min(endOfTurnSilenceMs, MODEL_DEADLINE_MS));
       }),

@@ -47,7 +47,7 @@ export type TurnEnd =
 
 /** Everything recognised in this turn so far. */
 export function turnText(turn: CallerTurn): string {
-  return [...turn.finals, turn.interim].filter((part) => part !== '').join(' ');
+  return [...turn.finals, turn.interim, turn.keys].filter((part) => part !== '').join(' ');
 }
 
 /**
@@ -93,15 +93,10 @@ export function observeResumption(rhythm: Rhythm, turn: CallerTurn, resumedAtMs:
 /** How long after the last speech the turn is over; 0 or less: at once. */
 function waitMs(turn: CallerTurn, text: string, context: EndpointingContext): number {
   if (text === '') return modelEnded(turn) ? 0 : emptyWaitMs(turn, context.settings);
-  switch (turn.modelTurn) {
-    case 'ended':
-      return modelEnded(turn) ? 0 : MODEL_DEADLINE_MS;
-    case 'open':
-    case 'likely':
-      return MODEL_DEADLINE_MS;
-    case 'none':
-      return Math.max(silenceMs(text, context), transcriptWaitMs(turn));
-  }
+  if (modelEnded(turn)) return 0;
+  // It has words to decide about. Of a sound without any after those that it has decided about it says nothing.
+  if (turn.modelTurn !== 'none' && turn.interim !== '') return MODEL_DEADLINE_MS;
+  return Math.max(silenceMs(text, context), transcriptWaitMs(turn));
 }
 
 /** No words so far: a model that has sent none will not end a turn that it has not noticed. */

@@ -71,6 +71,9 @@ export const NEGATED_AUXILIARIES = words(
 /** Pronouns that may be the beginning of a clause. */
 export const SUBJECTS = words('i we he she they you it this these those there who');
 export const ONLY_SUBJECTS = words('i we he she they');
+/** An auxiliary and its subject: the verb is still to come. ("Did it" may be one, as in "who did it".) */
+export const BEFORE_SUBJECT =
+  /^(?:(?:will|would|can|could|shall|should|may|might|must|does) \S+|(?:do|did) (?:you|i|we|he|she|they))$/u;
 export const SUBORDINATORS = words(
   'and but or because if that when whether so unless until while since as where how than',
 );

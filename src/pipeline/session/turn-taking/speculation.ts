@@ -2,6 +2,7 @@
 import type { AgentConfig } from '../../ports.ts';
 import { normaliseTranscript } from '../../text/normalise.ts';
 import type { CallState } from '../state.ts';
+import { asksForNothing } from './backchannel.ts';
 import { assessCompleteness } from './completeness.ts';
 import { takesLeave } from './end-call.ts';
 import { turnText } from './endpointing.ts';
@@ -26,7 +27,8 @@ export function judgeGuess(state: CallState, nowMs: number): Guess {
   const { agent, turn } = state;
   const text = turnText(turn);
   if (text === '' || turn.keysUntilMs !== undefined || !mayGuess(state)) return { type: 'none' };
-  if (state.speculation && isSameTurn(state.speculation.reply.callerText, text)) return { type: 'none' };
+  if (state.speculation && isSameTurn(state.speculation.reply.callerText, text, agent.language))
+    return { type: 'none' };
   if (takesLeave(text, agent.endCallPhrases) || !soundsDone(text, agent)) return { type: 'none' };
   if (turn.modelTurn !== 'none') return turn.modelTurn === 'likely' ? { type: 'begin', text } : { type: 'none' };
   const fromMs = guessFromMs(state, SENTENCE_END.test(text));
@@ -51,9 +53,11 @@ function guessFromMs({ turn, agent, guesses }: CallState, marked: boolean): numb
   }
 }
 
-/** Whether two transcripts say the same words. */
-export function isSameTurn(guessed: string, said: string): boolean {
-  return normaliseTranscript(guessed) === normaliseTranscript(said);
+/** Whether a reply to what was guessed answers what was said: the same words, and nothing after them that asks for anything. */
+export function isSameTurn(guessed: string, said: string, language: string): boolean {
+  const first = normaliseTranscript(guessed);
+  const whole = normaliseTranscript(said);
+  return whole === first || (whole.startsWith(`${first} `) && asksForNothing(whole.slice(first.length), language));
 }
 
 function mayGuess(state: CallState): boolean {
