@@ -155,42 +155,6 @@ describe('what was heard', () => {
     expect(playout.heard(380)?.heardMs).toBe(280);
   });
 
-  it('takes nothing back for one mark that was kept waiting, but does for two in a row', () => {
-    const playout = new Playout({ leadMs: 400 });
-    playout.begin(1);
-    playout.push(1, audioOf(2_000));
-    const marks: string[] = [];
-    const pollUntil = (fromMs: number, toMs: number): void => {
-      for (let nowMs = fromMs; nowMs <= toMs; nowMs += 20)
-        for (const output of playout.poll(nowMs)) if (output.type === 'mark') marks.push(output.name);
-    };
-    pollUntil(0, 240);
-    playout.onMark(marks[0] ?? '', 240);
-    pollUntil(260, 640);
-    // The mark at 480 ms of audio is read 160 ms late, the one at 720 ms as well.
-    playout.onMark(marks[1] ?? '', 640);
-    expect(playout.heard(640)?.heardMs).toBe(640);
-    expect(playout.heard(700)?.heardMs).toBe(700);
-    pollUntil(660, 880);
-    playout.onMark(marks[2] ?? '', 880);
-    expect(playout.heard(880)?.heardMs).toBe(720);
-  });
-
-  it('learns of each run of the far buffer by marks of its own', () => {
-    const playout = new Playout({ leadMs: 400 });
-    playout.begin(1);
-    playout.push(1, audioOf(240));
-    const marksOf = (nowMs: number): string[] =>
-      playout.poll(nowMs).flatMap((output) => (output.type === 'mark' ? [output.name] : []));
-    const [first] = marksOf(0);
-    playout.onMark(first ?? '', 240);
-    // The far buffer has run dry; what is sent at 1000 ms begins to play 100 ms late.
-    playout.push(1, audioOf(1_000));
-    const [second] = marksOf(1_000);
-    playout.onMark(second ?? '', 1_340);
-    expect(playout.heard(1_340)?.heardMs).toBe(480);
-  });
-
   it('does not take marks that a clear sent back for played', () => {
     const playout = new Playout({ leadMs: 400 });
     speak(playout, 1);

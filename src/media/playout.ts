@@ -7,8 +7,7 @@
  * buffer filled up to a bounded lead, computed on the monotonic clock, and after a stall it catches up at once.
  *
  * What the caller has heard is the least of: what was sent; what the far buffer can have played by now; and, while marks
- * come back, what a mark proves plus the time since then, bounded. Of the last two marks the one that says more counts: one may have
- * waited for this process, or on its way, which shows when the next one is on time; two in a row mean that the far side plays late.
+ * come back, what the last mark proves plus the time since then, bounded.
  */
 import { BvraiError } from '../core/errors.ts';
 import { BYTES_PER_MS, FRAME_BYTES, FRAME_MS } from './call-port.ts';
@@ -96,12 +95,6 @@ interface PendingMark {
   readonly expectedAtMs: number;
 }
 
-/** Everything before `byte` of the stream had been played at this moment. */
-interface Proof {
-  readonly byte: number;
-  readonly atMs: number;
-}
-
 /** A far side that never echoes marks must not make this list grow for the length of the call. */
 const MAX_PENDING_MARKS = 256;
 
@@ -120,10 +113,8 @@ export class Playout {
   /** When the far buffer runs empty if nothing more is sent. */
   #bufferEndsAtMs = Number.NEGATIVE_INFINITY;
   #marksTrusted = false;
-  /** Where the far buffer last began to play: it was empty before. */
-  #runStart: Proof = { byte: 0, atMs: Number.NEGATIVE_INFINITY };
-  /** By marks of what was sent since then: the last two, the newest last. */
-  #proofs: readonly Proof[] = [];
+  #provenByte = 0;
+  #provenAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: PlayoutOptions = {}) {
     this.#leadMs = options.leadMs ?? 400;
@@ -206,7 +197,6 @@ export class Playout {
       // A last part shorter than a frame waits for its successor, unless none comes: the wire carries whole frames.
       if (this.#pendingBytes < FRAME_BYTES && !generation.finished) break;
       const payload = takeFrame(generation);
-      if (this.#bufferEndsAtMs < nowMs) this.#beginRun(nowMs);
       this.#bufferEndsAtMs = Math.max(this.#bufferEndsAtMs, nowMs) + payload.length / BYTES_PER_MS;
       this.#sentBytes += payload.length;
       outputs.push({ type: 'media', generation: generation.id, payload });
@@ -239,9 +229,8 @@ export class Playout {
     this.#marks.splice(0, index + 1);
     if (!mark) return;
     this.#marksTrusted = true;
-    // One of what was played before the far buffer ran empty says nothing about what came then.
-    if (mark.atByte <= this.#runStart.byte) return;
-    this.#proofs = [...this.#proofs.slice(-1), { byte: mark.atByte, atMs: nowMs }];
+    this.#provenByte = mark.atByte;
+    this.#provenAtMs = nowMs;
   }
 
   /** How much of the current generation was heard by now. */
@@ -332,14 +321,9 @@ export class Playout {
   #forgetFarBuffer(nowMs: number): void {
     this.#marks.length = 0;
     this.#lastMarkAtByte = this.#sentBytes;
-    this.#beginRun(nowMs);
+    this.#provenByte = this.#sentBytes;
+    this.#provenAtMs = nowMs;
     this.#bufferEndsAtMs = Math.min(this.#bufferEndsAtMs, nowMs);
-  }
-
-  /** The far buffer is empty, and plays what comes next from now on. */
-  #beginRun(nowMs: number): void {
-    this.#runStart = { byte: this.#sentBytes, atMs: nowMs };
-    this.#proofs = [];
   }
 
   /** In bytes from the generation's start. Never less than was heard before it was held. */
@@ -358,11 +342,9 @@ export class Playout {
     const oldest = this.#marks[0];
     if (oldest && nowMs > oldest.expectedAtMs + this.#markOverdueMs) this.#marksTrusted = false;
     if (!this.#marksTrusted) return Math.floor(estimate);
-    const proofs = this.#proofs.length > 0 ? this.#proofs : [this.#runStart];
-    const playedTo = proofs.map(
-      ({ byte, atMs }) => byte + Math.min((nowMs - atMs) * BYTES_PER_MS, this.#unprovenBytes),
-    );
-    return Math.floor(Math.min(estimate, Math.max(...playedTo)));
+    // With no mark outstanding and nothing sent since, the proof already covers all.
+    const sinceProof = Math.min((nowMs - this.#provenAtMs) * BYTES_PER_MS, this.#unprovenBytes);
+    return Math.floor(Math.min(estimate, this.#provenByte + sinceProof));
   }
 
   #mark(): PlayoutOutput {
