@@ -7,6 +7,7 @@ import { Phone } from '../../bench/phone/phone.ts';
 import type { RingOptions } from '../../bench/phone/phone.ts';
 import { startEmulatedCloud } from '../support/cloud.ts';
 import type { EmulatedCloud } from '../support/cloud.ts';
+import { heardOfAnswer, words } from '../support/heard-words.ts';
 import { startTestServer } from '../support/server.ts';
 import type { TestCallRecord, TestServer } from '../support/server.ts';
 import { fixtureAudio } from '../support/speech-fixtures.ts';
@@ -24,7 +25,6 @@ const human = (file: string, maxMs = Infinity): Uint8Array => {
   const mulaw = fixtureAudio(file).mulaw();
   return mulaw.subarray(0, Math.min(mulaw.length, maxMs * 8));
 };
-const words = (text: string): number => text.split(/\s+/u).filter((word) => word !== '').length;
 
 let cloud: EmulatedCloud;
 let server: TestServer;
@@ -116,25 +116,6 @@ const recordOf = async (phone: Phone): Promise<TestCallRecord> => {
 
 const eventTypes = async (phone: Phone): Promise<string[]> => (await recordOf(phone)).events.map(({ type }) => type);
 
-/** When the server decided that the agent be silent, for the last time, on the phone's clock: from the server's log. */
-function toldToStopMs(phone: Phone, { id }: TestCallRecord): number {
-  const lines = server.log.filter(({ call }) => call === id);
-  const from = lines.findLastIndex(({ msg }) => msg === 'resumed') + 1;
-  const line = lines.slice(from).find(({ msg }) => msg === 'interruption-suspected' || msg === 'barge-in');
-  return z.number().parse(line?.['time']) - (Date.now() - performance.now()) - phone.startedAtMs;
-}
-
-/** Words of the story of which at least half reached the ear, up to the last one that did. */
-function wordsHeard(pcm: Int16Array): number {
-  const { heardCharacters, foreign } = compareHeard(pcm, STORY);
-  expect(foreign).toEqual([]);
-  let end = 0;
-  return STORY.split(' ').filter((word) => {
-    end += word.length;
-    return heardCharacters >= end - word.length / 2;
-  }).length;
-}
-
 describe.concurrent('a caller who makes a sound while the agent speaks', () => {
   it.each([
     ['coughs', 'noise-cough.wav', 4_500],
@@ -186,10 +167,7 @@ describe.concurrent('a caller who makes a sound while the agent speaks', () => {
       await waitForAnswer(phone);
       const silencedMs = phone.events.findLast(({ type }) => type === 'clear')?.atMs ?? 0;
       expect(decoded(phone, silencedMs)).toBe(HOURS);
-      const record = await recordOf(phone);
-      const most = wordsHeard(phone.heard(askedMs, silencedMs));
-      // What is heard while the order to stop is on its way no server can know.
-      const least = wordsHeard(phone.heard(askedMs, toldToStopMs(phone, record)));
+      const { least, most } = heardOfAnswer(server, phone, await recordOf(phone), STORY, askedMs);
       expect(least).toBeGreaterThan(2);
       // The last request is the one that was answered: earlier ones may have been guesses.
       const request = cloud.openai.received.findLast(({ text }) => text.includes(line));
