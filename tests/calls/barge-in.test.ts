@@ -7,8 +7,9 @@ import { Phone } from '../../bench/phone/phone.ts';
 import type { RingOptions } from '../../bench/phone/phone.ts';
 import { startEmulatedCloud } from '../support/cloud.ts';
 import type { EmulatedCloud } from '../support/cloud.ts';
+import { heardOfAnswer, words } from '../support/heard-words.ts';
 import { startTestServer } from '../support/server.ts';
-import type { TestServer } from '../support/server.ts';
+import type { TestCallRecord, TestServer } from '../support/server.ts';
 import { fixtureAudio } from '../support/speech-fixtures.ts';
 
 const QUESTION = 'Please tell me about the house.';
@@ -24,7 +25,6 @@ const human = (file: string, maxMs = Infinity): Uint8Array => {
   const mulaw = fixtureAudio(file).mulaw();
   return mulaw.subarray(0, Math.min(mulaw.length, maxMs * 8));
 };
-const words = (text: string): number => text.split(/\s+/u).filter((word) => word !== '').length;
 
 let cloud: EmulatedCloud;
 let server: TestServer;
@@ -46,9 +46,17 @@ beforeAll(async () => {
   });
   const agents = LINES.map((name) => [
     name,
-    { name, system_prompt: `You answer ${name}.`, stt: [{ provider: 'deepgram', options: { tag: name } }] },
+    {
+      name,
+      system_prompt: `You answer ${name}.`,
+      stt: [{ provider: 'deepgram', options: { tag: name } }],
+      // Only the story is said, however slow the machine is.
+      turn_taking: { filler_after_ms: 30_000, turn_deadline_ms: 30_000 },
+    },
   ]);
-  server = await startTestServer({ agents: Object.fromEntries(agents), environment: cloud.environment });
+  // On a busy machine every answer may look late: the embedded voice, which no tone decoder understands, would take its place.
+  const environment = { ...cloud.environment, HEDGE_SHARE: '0' };
+  server = await startTestServer({ agents: Object.fromEntries(agents), environment });
 });
 
 afterAll(async () => {
@@ -76,7 +84,7 @@ async function listenToStory(options: Partial<RingOptions> = {}): Promise<Listen
   const phone = await Phone.ring({ serverUrl: server.url, agent: line, ...options });
   phones.push(phone);
   const question = await phone.say(human('cards-001.wav'));
-  await phone.waitUntilAgentSpeaks();
+  await phone.waitUntilAgentSpeaks(TIMEOUT_MS);
   await phone.sayNothing(1_200);
   return { phone, line, askedMs: question?.endMs ?? 0, recognise: (...texts) => script.set(line, texts) };
 }
@@ -92,10 +100,21 @@ async function waitForEndOfSpeech(phone: Phone): Promise<void> {
 const decoded = (phone: Phone, fromMs: number, toMs?: number): string =>
   decodeToneSpeech(phone.heard(fromMs, toMs)).text.replace(/\s+/gu, ' ').trim();
 
-const eventTypes = async (phone: Phone): Promise<string[]> => {
+/** The agent was silenced, has said something since, and nothing came for so long that it was all. */
+async function waitForAnswer(phone: Phone): Promise<void> {
+  await phone.waitUntil('the agent to be silenced and to answer', 30_000, () => {
+    const last = phone.events.findLast(({ type }) => type === 'media' || type === 'clear');
+    const silenced = phone.events.some(({ type }) => type === 'clear');
+    return silenced && last?.type === 'media' && phone.nowMs - last.atMs > SILENCE_MS;
+  });
+}
+
+const recordOf = async (phone: Phone): Promise<TestCallRecord> => {
   await phone.hangUp();
-  return (await server.call(phone.callSid)).events.map(({ type }) => type);
+  return server.call(phone.callSid);
 };
+
+const eventTypes = async (phone: Phone): Promise<string[]> => (await recordOf(phone)).events.map(({ type }) => type);
 
 describe.concurrent('a caller who makes a sound while the agent speaks', () => {
   it.each([
@@ -144,20 +163,20 @@ describe.concurrent('a caller who makes a sound while the agent speaks', () => {
     async (_what, echoMarks, tolerance) => {
       const { phone, line, askedMs, recognise } = await listenToStory({ echoMarks });
       recognise('Stop, when do you open?');
-      const interruption = await phone.say(human('cards-001.wav'));
-      await phone.waitForAgent({ silenceMs: 600 });
-      const heard = decoded(phone, askedMs, (interruption?.endMs ?? 0) - 50);
-      expect(words(heard)).toBeGreaterThan(2);
-      expect(STORY.startsWith(heard)).toBe(true);
-      expect(decoded(phone, interruption?.endMs ?? 0)).toBe(HOURS);
-      await phone.hangUp();
+      await phone.say(human('cards-001.wav'));
+      await waitForAnswer(phone);
+      const silencedMs = phone.events.findLast(({ type }) => type === 'clear')?.atMs ?? 0;
+      expect(decoded(phone, silencedMs)).toBe(HOURS);
+      const { least, most } = heardOfAnswer(server, phone, await recordOf(phone), STORY, askedMs);
+      expect(least).toBeGreaterThan(2);
       // The last request is the one that was answered: earlier ones may have been guesses.
       const request = cloud.openai.received.findLast(({ text }) => text.includes(line));
       const told = chat.parse(JSON.parse(request?.text ?? '')).messages;
       expect(told.slice(1).map(({ role }) => role)).toEqual(['user', 'assistant', 'user']);
       const remembered = told[2]?.content ?? '?';
       expect(STORY.startsWith(remembered)).toBe(true);
-      expect(Math.abs(words(remembered) - words(heard))).toBeLessThanOrEqual(tolerance);
+      expect(words(remembered)).toBeGreaterThanOrEqual(least - tolerance);
+      expect(words(remembered)).toBeLessThanOrEqual(most + tolerance);
       expect(told[3]?.content).toBe('Stop, when do you open?');
     },
     TIMEOUT_MS,

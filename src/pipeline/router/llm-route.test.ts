@@ -99,6 +99,23 @@ describe('a route of models', () => {
     expect(second.asked).toHaveLength(1);
   });
 
+  it('waits for the last resort on an overloaded machine', () => {
+    const { clock, context } = callContext();
+    const embedded = scriptedLlm('embedded', false);
+    const candidates = candidatesOf('llm', clock, [embedded.provider]);
+    const parts: LlmPart[] = [];
+    const route = llmRoute(
+      candidates.map((candidate) => ({ ...candidate, isLastResort: true })),
+      () => 0,
+    );
+    route.generate(request, (part) => parts.push(part), context);
+    clock.advance(10 * FIRST_MS);
+    embedded.asked[0]?.sink(text('Hello'));
+    embedded.asked[0]?.sink(finished);
+    expect(parts).toEqual([text('Hello'), finished]);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('does not have prepared answers go on with what a model began', () => {
     const { first, second, parts, generate } = setUp({ secondIsOpenEnded: false });
     generate();

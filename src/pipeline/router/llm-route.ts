@@ -130,7 +130,9 @@ class RoutedGeneration implements LlmStream {
     };
     this.#lanes.add(lane);
     const limitMs = lane.firstDueAtMs - nowMs;
-    lane.watchdog.restart(limitMs, () => this.#expire(lane, 'first', limitMs));
+    // The last resort works on this machine: when it is late the machine is overloaded, and nobody is left who would not be.
+    const isLastHope = candidate.isLastResort === true && this.#remaining.length === 0;
+    if (!isLastHope) lane.watchdog.restart(limitMs, () => this.#expire(lane, 'first', limitMs));
     const messages = goesOn ? continuationMessages(this.#request.messages, this.#said) : this.#request.messages;
     const request = { ...this.#request, messages, model: entry.model, options: entry.options };
     const context = { ...this.#context, connecting: health.connecting };

@@ -237,6 +237,67 @@ describe('a route of recognisers', () => {
   });
 });
 
+describe('the last resort of a route of recognisers', () => {
+  function setUpLast({ withOther }: { readonly withOther: boolean }) {
+    const { clock, context } = callContext();
+    const cloud = scriptedStt('cloud');
+    const embedded = scriptedStt('embedded');
+    const parts: SttPart[] = [];
+    const candidates = candidatesOf(
+      'stt',
+      clock,
+      withOther ? [cloud.provider, embedded.provider] : [embedded.provider],
+    );
+    const route = sttRoute(
+      candidates.map((candidate) => ({ ...candidate, isLastResort: candidate.provider === embedded.provider })),
+      () => 0,
+    );
+    const stream = route.open({ language: 'en', phrases: [] }, (part) => parts.push(part), context);
+    const speak = (): void => {
+      stream.hint('speech-started');
+      for (let ms = 0; ms < 1_000; ms += 20) {
+        stream.write(new Uint8Array(160));
+        clock.advance(20);
+      }
+      stream.hint('speech-ended');
+    };
+    return { clock, cloud, embedded, parts, speak };
+  }
+
+  it('is waited for on an overloaded machine, when there is nobody else', () => {
+    const { clock, embedded, parts, speak } = setUpLast({ withOther: false });
+    speak();
+    clock.advance(10 * FINAL_MS);
+    expect(embedded.streams).toHaveLength(1);
+    embedded.streams[0]?.sink(final('hi'));
+    expect(parts).toEqual([final('hi')]);
+  });
+
+  it('is followed by another one that may serve, and waited for when all were asked in vain', () => {
+    const { clock, cloud, embedded, parts, speak } = setUpLast({ withOther: true });
+    speak();
+    clock.advance(2 * FINAL_MS);
+    expect(embedded.streams).toHaveLength(1);
+    // The rest between two rounds, and the others once more.
+    clock.advance(500 + 10 * FINAL_MS);
+    expect(cloud.streams).toHaveLength(2);
+    expect(embedded.streams).toHaveLength(2);
+    expect(parts).toEqual([]);
+    embedded.streams[1]?.sink(final('hi'));
+    expect(parts).toEqual([final('hi')]);
+  });
+
+  it('that fails is asked anew, and is given up in the end', () => {
+    const { clock, embedded, parts, speak } = setUpLast({ withOther: false });
+    speak();
+    for (let round = 0; round < 3; round++) {
+      embedded.streams[round]?.sink({ type: 'stream-failed', error: failed });
+      clock.advance(500);
+    }
+    expect(parts).toEqual([{ type: 'stream-failed', error: failed }]);
+  });
+});
+
 describe('repeated words', () => {
   it.each([
     ['room please', 'the blue room', 'please'],

@@ -37,7 +37,8 @@ const MAX_ROUNDS = 3;
 /**
  * One recogniser serves the call until it fails, stays silent about clear speech, or owes the final of a guess. One that had served and lost its connection is connected to again,
  * once; then the next one serves, beginning with what of the last seconds of the caller's audio had not been told. When everyone
- * has failed the route begins anew after a rest; `stream-failed` means that this did not help either.
+ * has failed the route begins anew after a rest; `stream-failed` means that this did not help either. The last resort is waited for
+ * where nobody else is left (0092).
  */
 export function sttRoute(candidates: readonly Candidate<SttProvider>[], random: () => number): SttProvider {
   return {
@@ -165,11 +166,22 @@ class RoutedRecognition implements SttStream {
   #watch(): void {
     this.#watchdog.stop();
     const lane = this.#lane;
-    if (this.#owed !== 'speech-ended' || this.#isExcused() || !lane) return;
+    if (this.#owed !== 'speech-ended' || this.#isExcused() || !lane || this.#isLastHope(lane)) return;
     const limitMs = lane.candidate.health.firstDeadlineMs;
     this.#watchdog.restart(limitMs, () =>
       this.#onFailure(lane, deadlineError('first', lane.candidate.provider.name, limitMs)),
     );
+  }
+
+  /**
+   * The last resort works on this machine: when it is late the machine is overloaded, and begun anew it would be later still. One
+   * that hangs says so itself.
+   */
+  #isLastHope({ candidate }: Lane): boolean {
+    if (candidate.isLastResort !== true) return false;
+    const hasOther = this.#candidates.some((other) => other !== candidate && other.health.available);
+    // After a round in vain the others are known to be no better.
+    return !hasOther || this.#rounds > 0;
   }
 
   /** The recogniser has heard the sound, too, and need not have words for it; once: where only its voice detector is well it never has any. */

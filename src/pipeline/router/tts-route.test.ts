@@ -191,6 +191,72 @@ describe('a route of voices', () => {
     });
   });
 
+  describe('on an overloaded machine', () => {
+    const setUpLast = () => {
+      const { clock, context } = callContext();
+      const cloud = scriptedTts('cloud');
+      const embedded = scriptedTts('embedded');
+      const kept = scriptedTts('kept');
+      const [voice, ...behind] = candidatesOf('tts', clock, [cloud.provider, embedded.provider, kept.provider]);
+      const [last, keptLast] = behind.map((candidate) => ({ ...candidate, isLastResort: true }));
+      if (!voice || !last) throw new Error('three were asked for');
+      const parts: TtsPart[] = [];
+      const open = (withCloud: boolean) =>
+        ttsRoute(withCloud ? [voice, last] : [last], () => 0, keptLast).open(
+          { language: 'en' },
+          (part) => parts.push(part),
+          context,
+        );
+      return { clock, cloud, embedded, kept, parts, open };
+    };
+
+    it('waits for the last resort, and asks meanwhile whether its words were kept', () => {
+      const { clock, embedded, kept, parts, open } = setUpLast();
+      const stream = open(false);
+      stream.speak('1', 'One.');
+      clock.advance(FIRST_MS);
+      expect(kept.streams[0]?.spoken).toEqual(['1:One.']);
+      kept.streams[0]?.sink({ type: 'utterance-failed', utteranceId: '1', error: failed });
+      stream.speak('1', 'Two.');
+      stream.finish('1');
+      clock.advance(5 * FIRST_MS);
+      expect(parts).toEqual([]);
+      embedded.streams[0]?.sink(chunk('1', 200));
+      clock.advance(3 * GAP_MS);
+      embedded.streams[0]?.sink(chunk('1', 200));
+      embedded.streams[0]?.sink({ type: 'utterance-finished', utteranceId: '1' });
+      expect(parts.map(({ type }) => type)).toEqual(['audio-chunk', 'audio-chunk', 'utterance-finished']);
+      expect(kept.streams).toHaveLength(1);
+      expect(clock.pendingTimers).toBe(0);
+    });
+
+    it('says what was kept when the last resort is late with it', () => {
+      const { clock, embedded, kept, parts, open } = setUpLast();
+      const stream = open(false);
+      stream.speak('1', 'One.');
+      stream.finish('1');
+      clock.advance(FIRST_MS);
+      kept.streams[0]?.sink(chunk('1', 200));
+      kept.streams[0]?.sink({ type: 'utterance-finished', utteranceId: '1' });
+      expect(parts.map(({ type }) => type)).toEqual(['audio-chunk', 'utterance-finished']);
+      expect(embedded.streams[0]?.closed).toBe(true);
+    });
+
+    it('gives a late last resort up where another voice can be asked for the next utterance', () => {
+      const { clock, cloud, embedded, kept, parts, open } = setUpLast();
+      const stream = open(true);
+      stream.speak('1', 'One two.');
+      cloud.streams[0]?.sink(chunk('1', 200, words('One ')));
+      cloud.streams[0]?.sink({ type: 'stream-failed', error: failed });
+      clock.advance(FIRST_MS);
+      expect(embedded.streams[0]?.closed).toBe(true);
+      kept.streams[0]?.sink({ type: 'utterance-failed', utteranceId: '1', error: failed });
+      expect(parts.at(-1)).toMatchObject({ type: 'utterance-failed' });
+      stream.speak('2', 'Two.');
+      expect(cloud.streams[1]?.spoken).toEqual(['2:Two.']);
+    });
+  });
+
   it('waits for no audio while the model is slow with the next clause', () => {
     const { clock, first, parts, stream } = setUp();
     stream.speak('1', 'One.');

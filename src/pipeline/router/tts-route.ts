@@ -186,7 +186,25 @@ class RoutedSpeech implements TtsStream {
     const kind = utterance.progress.audible ? 'gap' : 'first';
     const limitMs =
       kind === 'gap' ? this.#gapLimitMs(utterance, health.gapDeadlineMs) : this.#firstLimitMs(utterance, health);
-    this.#watchdog.restart(limitMs, () => this.#onFailure(serving, deadlineError(kind, provider.name, limitMs)));
+    this.#watchdog.restart(limitMs, () => {
+      if (this.#isLastHope(serving)) this.#askBehind(utterance);
+      else this.#onFailure(serving, deadlineError(kind, provider.name, limitMs));
+    });
+  }
+
+  /** The last resort works on this machine: when it is late the machine is overloaded. It bounds its own work, and fails when it hangs. */
+  #isLastHope({ candidate }: Lane): boolean {
+    if (candidate.isLastResort !== true) return false;
+    return !this.#route.order().some((other) => other.isLastResort !== true);
+  }
+
+  /** Speech that was kept need not be made. */
+  #askBehind(utterance: Utterance): void {
+    if (utterance.progress.audible || this.#rival) return;
+    const next = this.#remaining.shift();
+    if (!next) return;
+    this.#rival = this.#open(next, true);
+    this.#sayAll(this.#rival, utterance);
   }
 
   /** A voice that is asked again has no more time than one that is asked once. */
