@@ -113,7 +113,9 @@ export class HistoryCheck implements Check {
       if (!this.#guessedAtMs.has(word)) this.#guessedAtMs.set(word, this.#context.nowMs());
     }
     if (text === '') return;
-    this.#lacksFinal ||= !this.#guessIsLost && this.#guess.some((word) => !words.includes(word));
+    const overtaken = this.#guessIsLost ? [] : this.#guess.filter((word) => !words.includes(word));
+    for (const word of overtaken) this.#guessedAtMs.delete(word);
+    this.#lacksFinal ||= overtaken.length > 0;
     this.#guess = times === 0 ? words : [];
     this.#guessIsLost = false;
     this.#comeTo(words);
@@ -132,8 +134,9 @@ export class HistoryCheck implements Check {
    */
   #bequeath(audioAgeMs: number): void {
     this.#guessIsLost = true;
-    this.#inDisorder ||= this.#lacksFinal;
     const { profile, voice } = this.#context;
+    // What one was deaf to the next may hear, after what the first had told.
+    this.#inDisorder ||= this.#lacksFinal || profile.stt.some(({ deafToWord }) => deafToWord > 0);
     const isClear = profile.stt.every(
       (each) => each.deafToWord + each.secondThoughts + each.reordered + each.duplicate === 0,
     );
