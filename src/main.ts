@@ -103,6 +103,8 @@ export interface StartOptions {
 
 /** Builds everything and listens. Throws `config.invalid`, `agent.invalid` or `db.…` when it cannot start, having released what it had. */
 export async function startServer(config: Config, log: Logger, options: StartOptions = {}): Promise<BvraiServer> {
+  // onnxruntime's own builds report to their maker unless told not to before they load, and leave an identifier in the user's cache folder.
+  process.env['ORT_DISABLE_TELEMETRY'] = '1';
   const closers = new Closers();
   try {
     return await start(config, log, options, closers);

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -17,12 +17,14 @@ import { startTestServer } from '../support/server.ts';
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 const dataDirectory = mkdtempSync(join(tmpdir(), 'bvrai-server-life-'));
+const home = join(dataDirectory, 'home');
+mkdirSync(home);
 afterAll(() => rmSync(dataDirectory, { recursive: true, force: true }));
 
 /** Runs the server's command to its end. */
 async function runMain(environment: Record<string, string>): Promise<{ code: unknown; complaint: string }> {
   const child = spawn(process.execPath, ['--import', 'tsx', main], {
-    env: { PATH: process.env['PATH'], ...environment },
+    env: { PATH: process.env['PATH'], HOME: home, ...environment },
   });
   const [complaint, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   return { code, complaint };
@@ -47,6 +49,11 @@ describe('a server that cannot start', () => {
     },
     60_000,
   );
+
+  it('has told nobody, and leaves nothing in the home of its user', () => {
+    // The last of them had its engines loaded. What onnxruntime would report waits in a folder there, beside its identifier.
+    expect(readdirSync(home)).toEqual([]);
+  });
 });
 
 describe('a server that is told to stop', () => {
