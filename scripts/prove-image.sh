@@ -107,7 +107,7 @@ stop_cleanly() {
 
 # The variables of .env.example are all there and all empty: what is absent from the environment is not what is empty in it.
 runs_without_network() {
-  run -d --name alone --network none --env-file .env.example bvrai >/dev/null
+  run -d --name alone --network none -v /data --env-file .env.example bvrai >/dev/null
   until_healthy alone
   stop_cleanly alone
 }

@@ -34,6 +34,7 @@ describe('a server that cannot start', () => {
   it.each([
     ['a wrong variable', { PORT: 'eighty' }, ['PORT="eighty"', 'example: 8080']],
     ['a data directory that cannot be', { PORT: '0', DATA_DIR: '/dev/null/data' }, ['/dev/null/data', 'DATA_DIR']],
+    ['a data directory that cannot be written', { PORT: '0', DATA_DIR: '/proc' }, ['config.invalid', 'DATA_DIR=/proc']],
     [
       'an address that is not its own',
       { PORT: '0', HOST: '203.0.113.1', DATA_DIR: dataDirectory },
