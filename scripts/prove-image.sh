@@ -16,8 +16,8 @@ scratch="$(mktemp -d)"
 # Its images and containers are in the scratch folder. Limits below what any machine allows: podman's own may be above.
 podman=(podman --root "$scratch/store" --runroot "$scratch/run" --tmpdir "$scratch/tmp" --cgroup-manager cgroupfs --runtime runc --log-level fatal)
 limits=(--ulimit nofile=4096:4096 --ulimit nproc=4096:4096)
-# Nothing but /data can be written, and nothing is allowed but to serve.
-confined=(--read-only --read-only-tmpfs=false --cap-drop all --security-opt no-new-privileges --memory 2g)
+# Nothing but /data and /tmp can be written, and nothing is allowed but to serve.
+confined=(--read-only --read-only-tmpfs=false --tmpfs /tmp --cap-drop all --security-opt no-new-privileges --memory 2g)
 
 clean_up() {
   "${podman[@]}" rm --all --force --time 0 >/dev/null 2>&1 || true
