@@ -3,7 +3,7 @@
 # For machines that reach no registry of images. Debian's packages build it (podman, without a daemon), and in the place of
 # node:24-trixie-slim stands the same made of Debian 13 and the npm packages of Node 24. Needs root and 5 GB in TMPDIR; takes some
 # minutes. Ends with 0 when all holds; leaves the Debian packages podman, runc and debootstrap, and nothing else.
-# With TEST_DATABASE_URL (scripts/with-postgres.sh scripts/prove-image.sh) the container is tried on that Postgres, too.
+# With TEST_DATABASE_URL (npm run build && scripts/with-postgres.sh scripts/prove-image.sh) the container is tried on that Postgres, too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,9 +19,13 @@ limits=(--ulimit nofile=4096:4096 --ulimit nproc=4096:4096)
 # Nothing but /data and /tmp can be written, and nothing is allowed but to serve.
 confined=(--read-only --read-only-tmpfs=false --tmpfs /tmp --cap-drop all --security-opt no-new-privileges --memory 2g)
 
+had_network_folder=false
+if mountpoint -q /run/netns; then had_network_folder=true; fi
+
 clean_up() {
   "${podman[@]}" rm --all --force --time 0 >/dev/null 2>&1 || true
   umount "$scratch/store/overlay" 2>/dev/null || true
+  "$had_network_folder" || umount /run/netns 2>/dev/null || true
   rm -rf "$scratch"
 }
 trap clean_up EXIT
