@@ -69,9 +69,9 @@ run() { "${podman[@]}" run "${limits[@]}" "${confined[@]}" "$@"; }
 
 look_inside() {
   local development
-  development="$(node -p 'Object.entries(require("./package-lock.json").packages).filter(([, { dev }]) => dev).map(([name]) => name).join("\n")')"
-  # shellcheck disable=SC2086 — one argument for each package.
-  run --rm -i --network none bvrai node --input-type=module - $development <scripts/prove-image-contents.mjs ||
+  mapfile -t development < <(node -p 'Object.entries(require("./package-lock.json").packages).filter(([, { dev }]) => dev).map(([name]) => name).join("\n")')
+  [ "${#development[@]}" -gt 1 ] || fail 'package-lock.json has no packages for development'
+  run --rm -i --network none bvrai node --input-type=module - "${development[@]}" <scripts/prove-image-contents.mjs ||
     fail 'the image does not hold what it should'
 }
 

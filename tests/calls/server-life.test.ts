@@ -22,12 +22,14 @@ mkdirSync(home);
 afterAll(() => rmSync(dataDirectory, { recursive: true, force: true }));
 
 /** Runs the server's command to its end. */
-async function runMain(environment: Record<string, string>): Promise<{ code: unknown; complaint: string }> {
+async function runMain(
+  environment: Record<string, string>,
+): Promise<{ code: unknown; log: string; complaint: string }> {
   const child = spawn(process.execPath, ['--import', 'tsx', main], {
     env: { PATH: process.env['PATH'], HOME: home, ...environment },
   });
-  const [complaint, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
-  return { code, complaint };
+  const [log, complaint, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  return { code, log, complaint };
 }
 
 describe('a server that cannot start', () => {
@@ -43,8 +45,10 @@ describe('a server that cannot start', () => {
   ])(
     'exits with the reason: %s',
     async (_what, environment, words) => {
-      const { code, complaint } = await runMain(environment);
+      const { code, log, complaint } = await runMain(environment);
       expect(code).toBe(1);
+      // That engines were not ready yet is no error beside the one that there was.
+      expect(log).not.toContain('"err"');
       for (const word of words) expect(complaint).toContain(word);
       expect(complaint).not.toContain('    at ');
     },
