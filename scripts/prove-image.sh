@@ -116,6 +116,13 @@ runs_without_network() {
   stop_cleanly alone
 }
 
+# As the first process of its container it gets only those signals that it listens to.
+stops_while_it_starts() {
+  run -d --name early --network none -v /data bvrai >/dev/null
+  until [ -n "$("${podman[@]}" logs early 2>/dev/null)" ]; do sleep 0.1; done
+  stop_cleanly early
+}
+
 start() {
   run -d --name server --network host -e PORT="$port" -e MEDIA_PORT="$media_port" -v bvrai-data:/data "$@" bvrai >/dev/null
   until_ready
@@ -163,6 +170,8 @@ refuses_a_wrong_setting
 told 'a wrong setting ends it with 1 and its reason'
 runs_without_network
 told 'it is healthy and ends with all variables empty and without network'
+stops_while_it_starts
+told 'it can be stopped while it starts'
 serves_and_ends
 told 'on the embedded database it answers calls, drains, and keeps its records'
 if [ -n "${TEST_DATABASE_URL:-}" ]; then

@@ -407,23 +407,28 @@ async function main(): Promise<void> {
   const config = loadConfig();
   const log = pino({ level: config.logLevel, ...LOG_OPTIONS });
   const end = (exitCode: number): void => {
-    server.close(DRAIN_GRACE_MS).then(
-      () => process.exit(exitCode),
-      (thrown: unknown) => {
-        log.fatal({ err: thrown }, 'could not stop cleanly');
-        process.exit(1);
-      },
-    );
+    const ended = (server: BvraiServer): Promise<never> =>
+      server.close(DRAIN_GRACE_MS).then(
+        () => process.exit(exitCode),
+        (thrown: unknown) => {
+          log.fatal({ err: thrown }, 'could not stop cleanly');
+          process.exit(1);
+        },
+      );
+    // What did not start says so below.
+    starting.then(ended, () => {});
   };
-  // Whoever watches the process starts it again.
-  const server: BvraiServer = await startServer(config, log, { onExhausted: () => end(1) });
   const stop = (signal: NodeJS.Signals): void => {
     // A second signal means now.
     process.once(signal, () => process.exit(1));
     end(0);
   };
+  // Before the start, for the first process of a container gets only the signals that it listens to.
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
+  // Whoever watches the process starts it again.
+  const starting = startServer(config, log, { onExhausted: () => end(1) });
+  await starting;
 }
 
 const invokedAs = process.argv[1];

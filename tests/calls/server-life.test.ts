@@ -62,6 +62,19 @@ describe('a server that cannot start', () => {
 });
 
 describe('a server that is told to stop', () => {
+  it('does so while it starts, too', async () => {
+    const child = spawn(process.execPath, ['--import', 'tsx', main], {
+      env: { PATH: process.env['PATH'], HOME: home, PORT: '0', DATA_DIR: join(dataDirectory, 'stopped') },
+    });
+    let log = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (log += chunk));
+    await once(child.stdout, 'data');
+    child.kill('SIGTERM');
+    const [code] = await once(child, 'close');
+    expect(code).toBe(0);
+    expect(log).toContain('"msg":"stopped"');
+  }, 60_000);
+
   it('lets the call go on, then takes its leave of it, refuses new ones meanwhile, and leaves nothing open', async () => {
     const before = openHandles();
     const cloud = await startEmulatedCloud({ elevenlabs: { firstAudioMs: 20 } });
