@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the container image as the Dockerfile says, and tries it: scripts/prove-image.sh
 # For machines that reach no registry of images. Debian's packages build it (podman, without a daemon), and in the place of
-# node:24-trixie-slim stands the same made of Debian 13 and the npm packages of Node 24. Needs root and 5 GB in TMPDIR; takes some
-# minutes. Ends with 0 when all holds; leaves the Debian packages podman, runc and debootstrap, and nothing else.
+# node:24-trixie-slim stands the same made of Debian 13 and the npm packages of Node 24. Needs root and 5 GB in TMPDIR; takes up to
+# ten minutes. Ends with 0 when all holds; leaves the Debian packages podman, runc and debootstrap, and nothing else.
 # With TEST_DATABASE_URL (npm run build && scripts/with-postgres.sh scripts/prove-image.sh) the container is tried on that Postgres, too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -81,28 +81,28 @@ refuses_a_wrong_setting() {
   [ "$outcome" -eq 1 ] && grep -q 'PORT="eighty"' "$scratch/refusal" || fail "PORT=eighty: exit code $outcome, $(cat "$scratch/refusal")"
 }
 
-# Waits for what the image itself says is health.
-until_healthy() {
+logs_of() { "${podman[@]}" logs "$1" 2>&1; }
+
+# until_in CONTAINER COMMAND…: waits until the command succeeds.
+until_in() {
   local end=$((SECONDS + READY_DEADLINE_S))
-  until "${podman[@]}" healthcheck run "$1" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$end" ] || fail "$1 is not healthy within $READY_DEADLINE_S s: $("${podman[@]}" logs "$1" 2>&1 | tail -n 20)"
+  until "${@:2}"; do
+    [ "$SECONDS" -lt "$end" ] || fail "$1: not within $READY_DEADLINE_S s: ${*:2}; $(logs_of "$1" | tail -n 20)"
     sleep 0.2
   done
 }
 
-until_ready() {
-  local end=$((SECONDS + READY_DEADLINE_S))
-  until curl -sf "http://127.0.0.1:$port/health/ready" >/dev/null; do
-    [ "$SECONDS" -lt "$end" ] || fail "not ready within $READY_DEADLINE_S s: $("${podman[@]}" logs server 2>&1 | tail -n 20)"
-    sleep 0.2
-  done
-}
+# What the image itself calls health.
+is_healthy() { "${podman[@]}" healthcheck run "$1" >/dev/null 2>&1; }
+is_ready() { curl -sf "http://127.0.0.1:$port/health/ready" >/dev/null; }
+has_logged() { [ -n "$(logs_of "$1")" ]; }
+is_heard() { grep -qs 'agent    is heard' "$1"; }
 
 stop_cleanly() {
   local code
   "${podman[@]}" stop --time "$STOP_GRACE_S" "$1" >/dev/null
   code="$("${podman[@]}" inspect --format '{{.State.ExitCode}}' "$1")"
-  [ "$code" -eq 0 ] || fail "$1 ended with $code: $("${podman[@]}" logs "$1" 2>&1 | tail -n 20)"
+  [ "$code" -eq 0 ] || fail "$1 ended with $code: $(logs_of "$1" | tail -n 20)"
   # What native code writes there is in no log line's form.
   "${podman[@]}" logs "$1" 2>"$scratch/stderr" >"$scratch/log"
   [ ! -s "$scratch/stderr" ] || fail "$1 wrote to stderr: $(cat "$scratch/stderr")"
@@ -112,21 +112,21 @@ stop_cleanly() {
 # The variables of .env.example are all there and all empty: what is absent from the environment is not what is empty in it.
 runs_without_network() {
   run -d --name alone --network none -v /data --env-file .env.example bvrai >/dev/null
-  until_healthy alone
+  until_in alone is_healthy alone
   stop_cleanly alone
 }
 
 # As the first process of its container it gets only those signals that it listens to.
 stops_while_it_starts() {
   run -d --name early --network none -v /data bvrai >/dev/null
-  until [ -n "$("${podman[@]}" logs early 2>/dev/null)" ]; do sleep 0.1; done
+  until_in early has_logged early
   stop_cleanly early
 }
 
 start() {
   run -d --name server --network host -e PORT="$port" -e MEDIA_PORT="$media_port" -v bvrai-data:/data "$@" bvrai >/dev/null
-  until_ready
-  until_healthy server
+  until_in server is_ready
+  until_in server is_healthy server
 }
 
 ring() { node dist/bench/phone/main.js --url "http://127.0.0.1:$port" --agent front-desk --say bench/demo/questions/opening-hours.wav "$@"; }
@@ -142,11 +142,11 @@ serves_and_ends() {
   local call
   start "$@"
   told "ready, $("${podman[@]}" stats --no-stream --format '{{.MemUsage}}' server) in use"
-  "${podman[@]}" logs server 2>&1 | grep '"media sockets"'
+  logs_of server | grep '"media sockets"'
   ring --barge-in bench/demo/questions/parking.wav | tail -n 4
   ring >"$scratch/drained" &
   call=$!
-  until grep -q 'agent    is heard' "$scratch/drained"; do sleep 0.1; done
+  until_in server is_heard "$scratch/drained"
   stop_cleanly server
   wait "$call" || fail "the call that was in progress was not let go on: $(cat "$scratch/drained")"
   start "$@"
