@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The server alone, without compiler, benches or tests. Debian 13, since uWebSockets.js needs glibc 2.38 on Node 24.
 #   docker build -t bvrai . && docker run --rm -p 8080:8080 -v bvrai-data:/data --env-file .env bvrai
 FROM node:24-trixie-slim AS build
@@ -24,8 +23,9 @@ FROM node:24-trixie-slim
 WORKDIR /app
 # Inside the container every interface: the port is published, or not, from outside. Secrets come with `docker run`.
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 DATA_DIR=/data
-# A new named volume takes its owner from here.
-RUN install -d -o node -g node -m 700 /data
+# A new named volume takes its owner from here. An .env with empty lines empties the variables above: then the defaults count, data/ here
+# and port 8080.
+RUN install -d -o node -g node -m 700 /data && ln -s /data data
 COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json LICENSE ./
@@ -36,5 +36,5 @@ EXPOSE 8080
 # The server drains its calls on SIGTERM: give `docker stop --time` as long as a call may take to end.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/health/live').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 8080) + '/health/live').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "dist/src/main.js"]

@@ -103,6 +103,8 @@ export interface StartOptions {
 
 /** Builds everything and listens. Throws `config.invalid`, `agent.invalid` or `db.…` when it cannot start, having released what it had. */
 export async function startServer(config: Config, log: Logger, options: StartOptions = {}): Promise<BvraiServer> {
+  // onnxruntime's own builds report to their maker unless told not to before they load, and leave an identifier in the user's cache folder.
+  process.env['ORT_DISABLE_TELEMETRY'] = '1';
   const closers = new Closers();
   try {
     return await start(config, log, options, closers);
@@ -115,7 +117,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
 async function start(config: Config, log: Logger, options: StartOptions, closers: Closers): Promise<BvraiServer> {
   // Where nobody can be authenticated by Twilio, the server begins with agents of its own.
   const files = config.twilio ? [] : await readAgentFiles(config.agentsDirectory);
-  const { embedded, warming } = startEngines(log, closers);
+  const { embedded, warming, notPrepared } = startEngines(log, closers);
   const state = { enginesReady: false };
   const vad = await loadVad(log, { clock: systemClock });
   closers.add(() => vad.close());
@@ -158,13 +160,13 @@ async function start(config: Config, log: Logger, options: StartOptions, closers
     // So that the first question of its first call need not wait for that.
     onNewAgent: (agent) => {
       calls.prepare(agent);
-      warming.then(() => embedded.prepare(agent.questionsAndAnswers)).catch(warn(log));
+      warming.then(() => embedded.prepare(agent.questionsAndAnswers)).catch(notPrepared);
     },
   });
   const local = config.twilio ? undefined : await openLocalOrganization(door, config.dataDirectory, files, log);
   const known = await questionsOf(local, agents);
   // Ready when no first question of a seeded agent has to wait any more.
-  warming.then(() => embedded.prepare(known)).then(() => (state.enginesReady = true), warn(log));
+  warming.then(() => embedded.prepare(known)).then(() => (state.enginesReady = true), notPrepared);
 
   const readiness = (): Record<string, boolean> => ({
     embedded_engines: state.enginesReady,
@@ -209,11 +211,21 @@ function limitsOf(
 function startEngines(log: Logger, closers: Closers) {
   const embedded = createEmbeddedEngines({ log, clock: systemClock });
   const warming = embedded.warm();
-  const warmed = warming.catch((thrown: unknown) => log.error({ err: thrown }, 'the embedded engines did not start'));
+  // What is still being done when they are closed fails, which is nobody's fault.
+  let closing = false;
+  const warmed = warming.catch((thrown: unknown) => {
+    if (!closing) log.error({ err: thrown }, 'the embedded engines did not start');
+  });
   closers.add(() => warmed);
   // Ends the warming, too.
-  closers.add(() => embedded.close());
-  return { embedded, warming };
+  closers.add(() => {
+    closing = true;
+    return embedded.close();
+  });
+  const notPrepared = (thrown: unknown): void => {
+    if (!closing) log.warn({ err: thrown }, 'questions were not prepared');
+  };
+  return { embedded, warming, notPrepared };
 }
 
 /** What operators see of a start that went well, and what they should not overlook. */
@@ -251,11 +263,6 @@ function serverOf(listeners: Ports, { log, admission, calls, warm }: Drained, cl
     close: (graceMs) => (closing ??= drain(graceMs)),
   };
 }
-
-const warn =
-  (log: Logger) =>
-  (thrown: unknown): void =>
-    log.warn({ err: thrown }, 'questions were not prepared');
 
 /** What the agents of local mode can be asked. */
 async function questionsOf(
@@ -400,23 +407,28 @@ async function main(): Promise<void> {
   const config = loadConfig();
   const log = pino({ level: config.logLevel, ...LOG_OPTIONS });
   const end = (exitCode: number): void => {
-    server.close(DRAIN_GRACE_MS).then(
-      () => process.exit(exitCode),
-      (thrown: unknown) => {
-        log.fatal({ err: thrown }, 'could not stop cleanly');
-        process.exit(1);
-      },
-    );
+    const ended = (server: BvraiServer): Promise<never> =>
+      server.close(DRAIN_GRACE_MS).then(
+        () => process.exit(exitCode),
+        (thrown: unknown) => {
+          log.fatal({ err: thrown }, 'could not stop cleanly');
+          process.exit(1);
+        },
+      );
+    // What did not start says so below.
+    starting.then(ended, () => {});
   };
-  // Whoever watches the process starts it again.
-  const server: BvraiServer = await startServer(config, log, { onExhausted: () => end(1) });
   const stop = (signal: NodeJS.Signals): void => {
     // A second signal means now.
     process.once(signal, () => process.exit(1));
     end(0);
   };
+  // Before the start, for the first process of a container gets only the signals that it listens to.
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
+  // Whoever watches the process starts it again.
+  const starting = startServer(config, log, { onExhausted: () => end(1) });
+  await starting;
 }
 
 const invokedAs = process.argv[1];

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { BvraiError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
@@ -31,8 +31,8 @@ const STALE_AFTER_MS = 15_000;
 const MAX_TRIES = 5;
 
 /**
- * Makes the directory if need be and takes it. Throws `db.locked` when another process that lives has it: the embedded
- * database and the spool would be destroyed by two writers.
+ * Makes the directory if need be and takes it. Throws `config.invalid` when it cannot be made or written, and `db.locked` when another
+ * process that lives has it: the embedded database and the spool would be destroyed by two writers.
  */
 export async function holdDataDirectory(path: string, log: Log): Promise<DataDirectory> {
   await mkdir(path, { recursive: true, mode: 0o700 }).catch((thrown: unknown) => {
@@ -83,7 +83,9 @@ function locked(path: string, { pid, host }: Holder): BvraiError {
 /** The whole file appears at once, so nobody reads half of it. */
 async function createExclusively(lockFile: string, holder: Holder): Promise<boolean> {
   const draft = `${lockFile}.${holder.token}`;
-  await writeFile(draft, JSON.stringify(holder), { mode: 0o600 });
+  await writeFile(draft, JSON.stringify(holder), { mode: 0o600 }).catch((thrown: unknown) => {
+    throw BvraiError.from(thrown, 'config.invalid', `DATA_DIR=${dirname(lockFile)} cannot be written`);
+  });
   try {
     await link(draft, lockFile);
     return true;

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -17,21 +17,26 @@ import { startTestServer } from '../support/server.ts';
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 const dataDirectory = mkdtempSync(join(tmpdir(), 'bvrai-server-life-'));
+const home = join(dataDirectory, 'home');
+mkdirSync(home);
 afterAll(() => rmSync(dataDirectory, { recursive: true, force: true }));
 
 /** Runs the server's command to its end. */
-async function runMain(environment: Record<string, string>): Promise<{ code: unknown; complaint: string }> {
+async function runMain(
+  environment: Record<string, string>,
+): Promise<{ code: unknown; log: string; complaint: string }> {
   const child = spawn(process.execPath, ['--import', 'tsx', main], {
-    env: { PATH: process.env['PATH'], ...environment },
+    env: { PATH: process.env['PATH'], HOME: home, ...environment },
   });
-  const [complaint, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
-  return { code, complaint };
+  const [log, complaint, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  return { code, log, complaint };
 }
 
 describe('a server that cannot start', () => {
   it.each([
     ['a wrong variable', { PORT: 'eighty' }, ['PORT="eighty"', 'example: 8080']],
     ['a data directory that cannot be', { PORT: '0', DATA_DIR: '/dev/null/data' }, ['/dev/null/data', 'DATA_DIR']],
+    ['a data directory that cannot be written', { PORT: '0', DATA_DIR: '/proc' }, ['config.invalid', 'DATA_DIR=/proc']],
     [
       'an address that is not its own',
       { PORT: '0', HOST: '203.0.113.1', DATA_DIR: dataDirectory },
@@ -40,16 +45,36 @@ describe('a server that cannot start', () => {
   ])(
     'exits with the reason: %s',
     async (_what, environment, words) => {
-      const { code, complaint } = await runMain(environment);
+      const { code, log, complaint } = await runMain(environment);
       expect(code).toBe(1);
+      // That engines were not ready yet is no error beside the one that there was.
+      expect(log).not.toContain('"err"');
       for (const word of words) expect(complaint).toContain(word);
       expect(complaint).not.toContain('    at ');
     },
     60_000,
   );
+
+  it('has told nobody, and leaves nothing in the home of its user', () => {
+    // The last of them had its engines loaded. What onnxruntime would report waits in a folder there, beside its identifier.
+    expect(readdirSync(home)).toEqual([]);
+  });
 });
 
 describe('a server that is told to stop', () => {
+  it('does so while it starts, too', async () => {
+    const child = spawn(process.execPath, ['--import', 'tsx', main], {
+      env: { PATH: process.env['PATH'], HOME: home, PORT: '0', DATA_DIR: join(dataDirectory, 'stopped') },
+    });
+    let log = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (log += chunk));
+    await once(child.stdout, 'data');
+    child.kill('SIGTERM');
+    const [code] = await once(child, 'close');
+    expect(code).toBe(0);
+    expect(log).toContain('"msg":"stopped"');
+  }, 60_000);
+
   it('lets the call go on, then takes its leave of it, refuses new ones meanwhile, and leaves nothing open', async () => {
     const before = openHandles();
     const cloud = await startEmulatedCloud({ elevenlabs: { firstAudioMs: 20 } });

@@ -70,9 +70,13 @@ export class ApiProcess {
     this.mainSocketPath = join(directory, 'main.sock');
   }
 
-  /** Resolves when it answers. Rejects with `db.…` or `internal` when it cannot, with nothing left of it. */
+  /** Resolves when it answers. Rejects with `config.invalid`, `db.…` or `internal` when it cannot, with nothing left of it. */
   static async start(options: ApiProcessOptions): Promise<ApiProcess> {
-    const api = new ApiProcess(options, await mkdtemp(join(tmpdir(), 'bvrai-api-')));
+    const directory = await mkdtemp(join(tmpdir(), 'bvrai-api-')).catch((thrown: unknown) => {
+      const what = `TMPDIR=${tmpdir()} cannot be written, where the sockets between the server and its API would be`;
+      throw BvraiError.from(thrown, 'config.invalid', what);
+    });
+    const api = new ApiProcess(options, directory);
     try {
       await api.#start();
       return api;

@@ -1,4 +1,5 @@
 /** The embedded database: PGlite (Postgres in WebAssembly) in a thread of its own, so that no query delays a call's audio. */
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodePgClient } from 'drizzle-orm/node-postgres';
 import type pg from 'pg';
@@ -24,7 +25,10 @@ const QUERY_TIMEOUT_MS = 30_000;
 
 /** Opens the embedded database, which takes 2–4 s the first time and under one later. */
 export async function openEmbedded({ directory, log }: EmbeddedOptions): Promise<Database> {
-  const database = new EmbeddedDatabase(directory === undefined ? undefined : join(directory, 'pglite'), log);
+  const path = directory === undefined ? undefined : join(directory, 'pglite');
+  // PGlite's own files are everybody's to read and write: what the folder does not hide is open where DATA_DIR is.
+  if (path !== undefined) await mkdir(path, { recursive: true, mode: 0o700 });
+  const database = new EmbeddedDatabase(path, log);
   await database.open();
   return database;
 }

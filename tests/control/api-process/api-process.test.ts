@@ -171,6 +171,18 @@ describe('the process of the API', () => {
     expect(await readdir(temporary)).toEqual([]);
   });
 
+  it('says which folder it cannot write', async () => {
+    vi.stubEnv('TMPDIR', join(temporary, 'nowhere'));
+    try {
+      await expect(start()).rejects.toMatchObject({
+        code: 'config.invalid',
+        message: expect.stringContaining(`TMPDIR=${join(temporary, 'nowhere')} cannot be written`) as string,
+      });
+    } finally {
+      vi.stubEnv('TMPDIR', temporary);
+    }
+  });
+
   it('is gone with its sockets when it is closed, also while it is being started again', async () => {
     const { api, processes, ask } = await start();
     await ask('/api/die');

@@ -1,7 +1,7 @@
 /** What both drivers promise: values both ways, notifications, bounds; and what each does when its database is lost. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -157,6 +157,15 @@ describe('the embedded database', () => {
     expect(rows).toEqual([{ n: 42 }]);
   }, 90_000);
 
+  it('keeps its files to itself in a folder that others may enter', async () => {
+    const directory = await temporaryDirectory();
+    await chmod(directory, 0o755);
+    const database = await openEmbedded({ directory, log: silentLog });
+    cleanups.push(() => database.close());
+    const [inside] = await readdir(directory);
+    expect((await stat(join(directory, inside ?? ''))).mode & 0o777).toBe(0o700);
+  }, 90_000);
+
   it('works in a thread of its own: a long query does not hold this one up', async () => {
     const database = await openEmbedded({ directory: await emptyDirectory(), log: silentLog });
     cleanups.push(() => database.close());
@@ -213,8 +222,8 @@ describe('DATA_DIR', () => {
     cleanups.push(() => held.close());
     // As if that process had taken it: it lives.
     const file = join(directory, 'lock');
-    const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8');
-    const processStart = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const processStat = await readFile(`/proc/${child.pid}/stat`, 'utf8');
+    const processStart = processStat.slice(processStat.lastIndexOf(')') + 2).split(' ')[19];
     const holder = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
     const foreign = { ...holder, pid: child.pid, process_start: processStart, token: 'foreign' };
     await writeFile(file, JSON.stringify(foreign));
