@@ -66,6 +66,9 @@ async function setUp() {
   };
 }
 
+/** A breaker rests for 60 s at the most between two probes, as it does when the outage, on a busy machine, took long. */
+const LONGEST_REST_MS = 70_000;
+
 /** A caller's request: what was answered, and when the first word of it came. */
 function ask(provider: LlmProvider): Promise<{ text: string; firstMs: number }> {
   const request = {
@@ -110,7 +113,7 @@ describe('a primary language model that is down', () => {
   ];
   it.each(outages)(
     'and %s: a few callers pay, the others nothing; a probe finds its return',
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async (_what, faults, deadlineMs) => {
       const { openai, listeners, route, secondaryAlone, primaryHealth } = await setUp();
       expect((await ask(route)).text).toBe('From the primary.');
@@ -144,7 +147,7 @@ describe('a primary language model that is down', () => {
       const returnedAtMs = performance.now();
       // Callers keep coming, and are served all the time.
       while (receivedWhenClosed.length === 0) {
-        if (performance.now() - returnedAtMs > 30_000) throw new Error('the primary is not found again');
+        if (performance.now() - returnedAtMs > LONGEST_REST_MS) throw new Error('the primary is not found again');
         expect((await ask(route)).text).toMatch(/^From the /u);
         await sleep(20);
       }
