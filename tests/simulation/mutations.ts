@@ -14,7 +14,7 @@ import type { Defect } from './defects.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const { values } = parseArgs({
   options: {
-    seeds: { type: 'string', default: '400' },
+    seeds: { type: 'string', default: '800' },
     only: { type: 'string', default: '' },
     // A part of the list, so that it can be run in pieces.
     skip: { type: 'string', default: '0' },
