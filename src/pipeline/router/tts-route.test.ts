@@ -114,12 +114,13 @@ describe('a route of voices', () => {
   });
 
   it('is done when the voice dies after its last word', () => {
-    const { first, parts, stream, clock } = setUp();
+    const { first, second, parts, stream, clock } = setUp();
     stream.speak('1', 'One two.');
     stream.finish('1');
     first.streams[0]?.sink(chunk('1', 400, words('One ', 'two.')));
     first.streams[0]?.sink({ type: 'stream-failed', error: failed });
     expect(parts.map(({ type }) => type)).toEqual(['audio-chunk', 'utterance-finished']);
+    expect(second.streams[0]?.spoken).toEqual([]);
     expect(clock.pendingTimers).toBe(0);
   });
 

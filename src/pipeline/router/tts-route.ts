@@ -294,7 +294,8 @@ class RoutedSpeech implements TtsStream {
 
   #sayAll(lane: Lane, { id, progress, finished }: Utterance): void {
     for (const { text, options } of progress.pieces) lane.stream?.speak(id, text, options);
-    if (finished) lane.stream?.finish(id);
+    // Of what has all been said nothing is begun.
+    if (finished && progress.pieces.length > 0) lane.stream?.finish(id);
   }
 
   #exhausted(reason: BvraiError): void {

@@ -11,6 +11,8 @@ import { newsAgeMs } from './check.ts';
 
 /** So little of what the agent says is left, as far as the session can know, when a "yes" surely answers it. */
 const NEARLY_OVER_MS = 900;
+/** A hum so soon after the first audio of a reply is a "go on" to what has only begun. */
+const JUST_BEGUN_MS = 600;
 /** A transcript that comes later than this after its word may concern something else. */
 const PROMPT_MS = 900;
 /** From the transcript, the last sound and the agent's last word on: the longest wait for words to be complete, and a margin. */
@@ -61,7 +63,7 @@ export class FloorCheck implements Check {
     if (
       take.state !== 'finished' ||
       leftMs + newsAgeMs(profile) > NEARLY_OVER_MS ||
-      speech.firstSentAtMs > word.startMs
+      speech.firstSentAtMs > word.startMs - JUST_BEGUN_MS
     )
       return;
     this.#answer = { text: part.text, speech, sinceMs: nowMs };

@@ -114,7 +114,10 @@ export class HistoryCheck implements Check {
     }
     if (text === '') return;
     const overtaken = this.#guessIsLost ? [] : this.#guess.filter((word) => !words.includes(word));
-    for (const word of overtaken) this.#guessedAtMs.delete(word);
+    for (const word of overtaken) {
+      this.#guessedAtMs.delete(word);
+      this.#bequeathed.delete(word);
+    }
     this.#lacksFinal ||= overtaken.length > 0;
     this.#guess = times === 0 ? words : [];
     this.#guessIsLost = false;

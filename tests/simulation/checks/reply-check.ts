@@ -8,6 +8,7 @@ import type { Speech } from '../far-side.ts';
 import type { Run } from '../sample-code.ts';
 import { callerWordsIn, isAgentWord } from '../words.ts';
 import type { Check, CheckContext } from './check.ts';
+import { stallMs } from './check.ts';
 
 /** After the last word, transcript and sound: the longest wait for words to be complete, and for a late transcript. */
 const CONFIRM_MS = 4_500;
@@ -174,7 +175,7 @@ export class ReplyCheck implements Check {
 
   /** Speech that began while a reply of the model was being heard, and was no false alarm, silences it. */
   #checkTalkOver(nowMs: number): void {
-    const { agent, far, fail } = this.#context;
+    const { agent, far, profile, fail } = this.#context;
     const speech = far.speeches.at(-1);
     if (!this.#voice || !speech || speech.over || this.#leaving || agent.turnTaking.neverInterrupt.length > 0) return;
     if (!speech.take.words.some(({ word }) => isAgentWord(word)) || speech.firstSentAtMs >= this.#voice.startedAtMs)
@@ -182,7 +183,8 @@ export class ReplyCheck implements Check {
     if (this.#lastAlarmMs >= this.#voice.startedAtMs) return;
     if (this.#voice.speechMs < 3 * agent.turnTaking.bargeInMs + 200) return;
     const sentEndsMs = far.lastAudibleMs(Number.POSITIVE_INFINITY);
-    if (sentEndsMs > nowMs + 200) {
+    // A clear may be held up on its way.
+    if (sentEndsMs > nowMs + 200 + stallMs(profile)) {
       fail(
         'talk-over',
         `take ${speech.take.id} goes on over ${Math.round(this.#voice.speechMs)} ms of the caller's speech`,
