@@ -1,5 +1,5 @@
 /** The caller speaks while the agent does, or is about to: silence first, then a judgement, then one of two ways on. */
-import { countInterim } from './caller.ts';
+import { countInterim, failure } from './caller.ts';
 import * as replies from './reply.ts';
 import type { HeardSpeech } from '../../media/playout.ts';
 import type { Action, CallState, CallerTurn, Phase, Reply } from './state.ts';
@@ -115,17 +115,18 @@ function withoutPause(turn: CallerTurn): CallerTurn {
 }
 
 /** The agent's own words, when they are final, are none of the caller's. While it is silenced they are still to be judged. */
-export function forgetEcho(state: CallState, nowMs: number): CallState {
+export function forgetEcho(state: CallState, nowMs: number, actions: Action[]): CallState {
   const { turn, overlap, phase } = state;
   if (overlap === undefined || turn.finals.length === 0 || phase.type === 'held') return state;
   const finals = turn.finals.filter((text) => !isEcho(text, overlap));
   if (finals.length === turn.finals.length) return state;
   const left = { ...turn, finals };
-  return turnText(left) === '' ? forgetTurn(state, nowMs) : { ...state, turn: left };
+  return turnText(left) === '' ? forgetTurn(state, nowMs, actions) : { ...state, turn: left };
 }
 
-/** All that was recognised of the turn is none of the caller's words, nor is the sound. */
-export function forgetTurn(state: CallState, nowMs: number): CallState {
+/** All that was recognised of the turn is an echo and none of the caller's words, nor is the sound: the log says so. */
+export function forgetTurn(state: CallState, nowMs: number, actions: Action[]): CallState {
+  actions.push({ type: 'emit', event: failure(state, 'stt', 'echo') });
   const { voice } = state.turn;
   const ignoredVoiceMs = voice.type === 'speaking' ? voice.startedAtMs : state.ignoredVoiceMs;
   return { ...state, ...withoutWords(state, nowMs), ignoredVoiceMs };

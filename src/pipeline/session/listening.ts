@@ -27,7 +27,7 @@ const MAX_GUESS_AGE_MS = 4_000;
 export function settle(state: CallState, nowMs: number, actions: Action[]): CallState {
   const judged = judge(state, nowMs);
   if (isEcho(turnText(state.turn), state.overlap))
-    return judged.type === 'confirmed' ? forgetTurn(state, nowMs) : state;
+    return judged.type === 'confirmed' ? forgetTurn(state, nowMs, actions) : state;
   if (judged.type === 'confirmed') return confirm(state, judged.text, nowMs, actions);
   if (judged.type === 'no-words') return pardon(replies.dropGuess(state, actions), judged.ask, nowMs, actions);
   const kept = isSpoiled(state, nowMs) ? replies.dropGuess(state, actions) : state;

@@ -27,7 +27,7 @@ export function step(state: CallState, event: SessionEvent, nowMs: number): Step
   if (state.phase.type === 'ended') return { state: afterEnd(state, event, actions), actions };
   const absorbed = event.type === 'tick' ? state : absorb(state, event, nowMs, actions);
   // What was heard of a reply that was just cut comes next, and belongs into the history before anything is built on that.
-  const settled = absorbed.cut ? absorbed : settle(interruption.forgetEcho(absorbed, nowMs), nowMs, actions);
+  const settled = absorbed.cut ? absorbed : settle(interruption.forgetEcho(absorbed, nowMs, actions), nowMs, actions);
   // A call that ended while something was being said closes its record when it is known how much of that was heard.
   if (settled.phase.type === 'ended' && settled.cut === undefined) closeRecord(settled, actions);
   return { state: settled, actions };
